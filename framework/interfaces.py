@@ -1,0 +1,207 @@
+"""What each kind of component must do: the contract between the kernel and every plugin.
+
+Shapes: ``T`` environment steps of a trajectory, ``N`` environments side by side.
+Observations are always flat dictionaries ``{name: array}``: a plain space is named ``"observation"``, the
+leaves of ``Dict`` and ``Tuple`` spaces are named by their path, such as ``"camera/left"`` or ``"0"``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from attrs import define, field, frozen
+
+if TYPE_CHECKING:
+    import gymnasium
+    import numpy as np
+    import torch
+
+    Tensors = dict[str, torch.Tensor]
+
+KINDS = ("environment", "encoder", "algorithm", "bonus", "curriculum", "replay")
+
+
+@frozen
+class Context:
+    """What a component may know while it is built."""
+
+    observation_space: Mapping[str, gymnasium.Space]  #: flat: name of the leaf -> its space
+    action_space: gymnasium.Space
+    seed: int
+    device: str  #: such as ``"cpu"`` or ``"cuda:0"``
+    environments: int  #: how many environments a batch has side by side, N
+    rollout_length: int  #: environment steps in a trajectory, T
+    total_steps: int
+    policy_lag: int | str = 0
+    make_encoder: Callable[[], Encoder] | None = None  #: builds the pipeline's encoder, anew at each call
+
+
+@define
+class Batch:
+    """Trajectories of one or more shards side by side, as tensors on the learner's device.
+
+    ``observations`` have one step more than there are actions: row ``T`` is what the next trajectory starts
+    with. Where ``terminated | truncated`` is true at ``t``, ``observations[t + 1]`` belongs to the next episode,
+    and the true last observation of the finished one stands in ``final_observations``.
+    """
+
+    observations: Tensors  #: {name: [T + 1, N, ...]}
+    actions: torch.Tensor  #: [T, N, ...]
+    rewards: torch.Tensor  #: [T, N] float32
+    terminated: torch.Tensor  #: [T, N] bool
+    truncated: torch.Tensor  #: [T, N] bool
+    first: torch.Tensor  #: [T + 1, N] bool: an episode starts with this observation
+    valid: torch.Tensor  #: [T, N] bool: false where no action was taken (the reset step of some vector environments)
+    final_index: torch.Tensor  #: [K] int64: ``t * N + n`` of each finished episode's last step
+    final_observations: Tensors  #: {name: [K, ...]}
+    action_mask: torch.Tensor | None = None  #: [T + 1, N, actions] bool: the legal actions
+    extras: Tensors = field(factory=dict)  #: what the policy recorded, see `Policy.complete`
+    memory: Tensors = field(factory=dict)  #: {name: [N, ...]}: the policy's memory before step 0
+    progress: float = 0.0  #: share of the run's total steps that is done, in [0, 1]
+    lag: int = 0  #: how many versions old the policy was that collected this
+
+    @property
+    def steps(self) -> int:
+        """Environment steps in the batch, ``T * N``."""
+        return self.rewards.numel()
+
+
+@frozen
+class Encoding:
+    """What an encoder makes of observations."""
+
+    features: torch.Tensor  #: [T, N, F]
+    tokens: torch.Tensor | None = None  #: [T, N, K, F], where the encoder works on tokens
+
+
+class Encoder(Protocol):
+    """Observations to features. An ``nn.Module`` built as ``Encoder(config, context)``."""
+
+    features: int  #: F, the width of `Encoding.features`
+
+    def initial_memory(self, count: int) -> Tensors:
+        """The memory of ``count`` environments at the start of an episode; ``{}`` for a stateless encoder."""
+
+    def __call__(self, observation: Tensors, memory: Tensors, first: torch.Tensor) -> tuple[Encoding, Tensors]:
+        """``{name: [T, N, ...]}``, memory ``{name: [N, ...]}``, ``first`` [T, N] -> encoding and memory after T.
+
+        Acting is ``T = 1``. Stateless encoders return the memory they got.
+        """
+
+
+class Policy(Protocol):
+    """What samplers act with: an ``nn.Module`` whose ``state_dict`` is all that travels to them."""
+
+    def initial_memory(self, count: int) -> Tensors:
+        """Memory of ``count`` environments before their first step: ``{name: [count, ...]}`` or ``{}``."""
+
+    def act(
+        self,
+        observation: Tensors,
+        memory: Tensors,
+        first: torch.Tensor,
+        generator: torch.Generator,
+        *,
+        action_mask: torch.Tensor | None = None,
+        deterministic: bool = False,
+    ) -> tuple[torch.Tensor, Tensors, Tensors]:
+        """One step for N environments: ``{name: [N, ...]}`` -> (actions [N, ...], extras {name: [N, ...]}, memory).
+
+        Actions are as the environment takes them. All randomness comes from ``generator``.
+        """
+
+    def complete(self, batch: Batch) -> Tensors:
+        """Turn the extras of a whole trajectory into what the learner needs, once per trajectory.
+
+        Called in the sampler, with the weights that acted, so that what needs no step-by-step work (values,
+        log-probabilities) is done in one pass. ``batch.extras`` holds what `act` recorded, stacked to
+        ``{name: [T, N, ...]}``; the result replaces it. Names starting with ``final_`` have shape ``[K, ...]``,
+        all others ``[T, N, ...]`` or ``[T + 1, N, ...]``.
+        """
+
+
+class Algorithm(Protocol):
+    """Learns from batches. Built as ``Algorithm(config, context)``."""
+
+    supports: frozenset[str]  #: of ``{"memory", "action_mask", "stale", "streams"}``
+    policy: Policy
+
+    def update(self, batch: Batch) -> dict[str, float]:
+        """Learn from one batch (which stays as it is); returns metrics. A metric that is NaN stops the run."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next update depends on: nested dicts of plain values and tensors."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` gave, bit for bit."""
+
+
+class Environment(Protocol):
+    """Makes environments. Built as ``Environment(config, context)``, context being an `EnvironmentContext`."""
+
+    def make(self) -> gymnasium.Env:
+        """One environment. The kernel seeds it, steps many of them side by side, and resets them."""
+
+
+@runtime_checkable
+class NativeEnvironment(Protocol):
+    """An environment that also has a vector version of its own, used where the pipeline says so."""
+
+    def make_vector(self, count: int) -> gymnasium.vector.VectorEnv:
+        """``count`` environments in one. Its ``metadata["autoreset_mode"]`` tells how finished ones are reset."""
+
+
+@frozen
+class EnvironmentContext:
+    """What an environment may know while it is made."""
+
+    seed: int
+    render_mode: str | None = None
+
+
+class Bonus(Protocol):
+    """An intrinsic reward. Built as ``Bonus(config, context)``."""
+
+    episodic: bool  #: whether its return stops where an episode ends
+
+    def reward(self, batch: Batch) -> torch.Tensor:
+        """Intrinsic reward of each step, [T, N], without gradient."""
+
+    def update(self, batch: Batch) -> dict[str, float]:
+        """Learn from the batch; returns metrics."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+class Curriculum(Protocol):
+    """Chooses the tasks that episodes are played on. Built as ``Curriculum(config, context)``."""
+
+    def sample(self, count: int, rng: np.random.Generator) -> list[Any]:
+        """Tasks for the next ``count`` episodes, as plain values."""
+
+    def update(self, episodes: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+        """Learn from finished episodes; each carries the task it was played on. Returns metrics."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+class Replay(Protocol):
+    """A store of past transitions. Built as ``Replay(config, context)``."""
+
+    def add(self, batch: Batch) -> None:
+        """Store every transition of the batch."""
+
+    def sample(self, count: int, rng: np.random.Generator) -> tuple[Tensors, np.ndarray, np.ndarray]:
+        """``count`` transitions, their ids, and their importance weights."""
+
+    def update_priorities(self, ids: Sequence[int], priorities: Sequence[float]) -> None:
+        """Set priorities; an id that was evicted meanwhile is ignored."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
