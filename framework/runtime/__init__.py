@@ -1,0 +1,1 @@
+"""What the learner and the samplers do while a run lasts."""

@@ -1,0 +1,1 @@
+"""What plugin authors reuse: pure functions and small modules."""
