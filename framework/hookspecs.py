@@ -10,12 +10,15 @@ import pluggy
 if TYPE_CHECKING:
     from pathlib import Path
 
-#: Entry-point group; a breaking change of the hooks below means a new one.
+#: Entry-point group; a breaking change of the hooks below means a new one, ``framework.plugins.vN``.
 GROUP = "framework.plugins"
+#: Groups of older hook contracts: plugins there are listed as too old, and never imported.
+OLDER_GROUPS = ("framework.plugins.v0",)
 
 hookspec = pluggy.HookspecMarker("framework")
 
-#: ``register(name, target, *, config=None, summary="")`` with ``"module:Class"`` strings, imported at first use.
+#: ``register(name, target, *, config=None, summary="", supports=())`` with ``"module:Class"`` strings, imported at
+#: first use. No ``config`` means no options; ``supports`` are the capabilities that the component declares.
 Register = Callable[..., None]
 
 

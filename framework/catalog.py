@@ -1,0 +1,264 @@
+"""Names of components and what they stand for; nothing is imported before it is asked for."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import attrs
+from attrs import frozen
+
+from framework import hookspecs, plugins
+from framework.entry_points import EntryPoint
+from framework.errors import EXIT_PLUGIN, EXIT_USAGE, FrameworkError, PluginError
+from framework.interfaces import KINDS
+from framework.plugins import Plugin, Plugins
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class UnknownComponent(FrameworkError, LookupError):
+    """A pipeline uses a component that is not there.
+
+    The exit code tells a wrong name (2) from a plugin that is missing or did not load (4); ``traceback`` is that of
+    the plugin, or of the file, that is broken.
+    """
+
+    def __init__(self, message: str, exit_code: int = EXIT_USAGE, traceback: str = ""):
+        self.message = message
+        self.exit_code = exit_code
+        self.traceback = traceback
+        super().__init__("\n".join(filter(None, (message, traceback))))
+
+
+@frozen
+class Component:
+    """One thing that a pipeline can use, by its name; its code is imported by `load` and not before."""
+
+    kind: str
+    name: str  #: as pipelines write it: ``ppo``, ``acme/rnd``, ``my_file:MyEncoder``
+    target: str  #: ``module:Class``
+    config: str | None = None  #: ``module:Class`` of its options
+    summary: str = ""
+    supports: frozenset[str] = frozenset()  #: declared capabilities
+    plugin: str = ""  #: empty for a class that a pipeline names directly
+    distribution: str | None = None
+    version: str | None = None
+    file: Path | None = None  #: the target's source, where a pipeline names a file beside it
+
+    @property
+    def origin(self) -> str:
+        """Where it comes from, for messages."""
+        if self.distribution:
+            return f"{self.distribution} {self.version}"
+        return str(self.file) if self.file else f"plugin {self.plugin!r}" if self.plugin else self.target
+
+    def load(self) -> type:
+        """The class that implements it. Raises `PluginError`, with the traceback, where that fails."""
+        return self._class(self.target)
+
+    def config_class(self) -> type | None:
+        """The attrs class of its options, ``None`` where it has none. Raises `PluginError` as `load` does."""
+        if self.config is None:
+            return None
+        cls = self._class(self.config)
+        if not attrs.has(cls):
+            raise PluginError(f"{self._title}: {self.config} is not an attrs class")
+        return cls
+
+    def _class(self, target: str) -> type:
+        name, _, path = target.partition(":")
+        parts = path.split(".")
+        try:
+            value: Any = _import_file(self.file) if self.file else import_module(name)
+            while parts and value is not None:
+                owner, part = value, parts.pop(0)
+                value = getattr(owner, part, None)
+        except (Exception, SystemExit) as error:
+            reason, trace = plugins.describe(error), plugins.traceback_of(error)
+            raise PluginError(f"{self._title} cannot be imported from {name}: {reason}\n{trace}") from error
+        if value is None:
+            raise PluginError(f"{self._title}: {name} has no {path}{plugins.did_you_mean(part, dir(owner))}")
+        if not isinstance(value, type):
+            raise PluginError(f"{self._title}: {target} is not a class")
+        return value
+
+    @property
+    def _title(self) -> str:
+        return f"{self.kind} {self.name!r} ({self.origin})"
+
+
+class Catalog:
+    """The components of a set of plugins, by kind and name."""
+
+    def __init__(self, found: Plugins):
+        self.plugins = found
+        self._components = {
+            (entry.kind, plugin.qualified(entry.name)): Component(
+                name=plugin.qualified(entry.name),
+                plugin=plugin.name,
+                distribution=plugin.distribution,
+                version=plugin.version,
+                **{field: getattr(entry, field) for field in ("kind", "target", "config", "summary", "supports")},
+            )
+            for plugin in found.rows
+            for entry in plugin.registrations
+        }
+
+    @classmethod
+    def from_plugins(cls, modules: Mapping[str, object], offered: Iterable[EntryPoint] = ()) -> Catalog:
+        """A catalogue of plugins given as objects, by plugin name, beside those that are ``offered``.
+
+        Their components are named ``plugin/name``. ``offered=plugins.installed()`` adds what is installed.
+        """
+        given = [EntryPoint(hookspecs.GROUP, name, module, "", "") for name, module in modules.items()]
+        return cls(plugins.load([*offered, *given]))
+
+    def components(self, kind: str | None = None) -> list[Component]:
+        """All components, or those of one kind: the bundled ones first, then by plugin."""
+        return [component for component in self._components.values() if kind in (None, component.kind)]
+
+    def names(self, kind: str) -> list[str]:
+        """What ``use`` may be for this kind, beside ``module:Class``."""
+        return [component.name for component in self.components(kind)]
+
+    def find(self, kind: str, use: str, directory: Path | None = None) -> Component:
+        """The component that a pipeline in ``directory`` means by ``use``.
+
+        ``module:Class`` is a class of the file ``module.py`` in ``directory``, or else of an importable module;
+        it is imported here, as only the class itself tells what it supports. Raises `UnknownComponent`.
+        """
+        if kind not in KINDS:
+            raise ValueError(f"{kind!r} is no kind of component")
+        if ":" in use:
+            return _named_directly(kind, use, directory)
+        component = self._components.get((kind, use))
+        if component is None:
+            raise self._unknown(kind, use)
+        return component
+
+    def _unknown(self, kind: str, use: str) -> UnknownComponent:
+        plugin, slash, name = use.rpartition("/")
+        rows = [row for row in self.plugins.rows if (row.name == plugin if slash else row.bundled)]
+        absent = [row for row in rows if row.status != "loaded"]
+        loaded = len(absent) < len(rows)
+        if slash and not loaded:
+            if not absent:
+                hint = plugins.did_you_mean(use, self.names(kind))
+                return UnknownComponent(f"no plugin named {plugin!r} is installed{hint}", EXIT_PLUGIN)
+            return _not_loaded("", absent)
+        message = f"there is no {kind} named {use!r}"
+        if others := [other for other, known in self._components if known == use]:
+            return UnknownComponent(f"{message}; {use!r} is of the kind {' and '.join(others)}")
+        same = [known for known in self.names(kind) if known.rpartition("/")[2] == name]
+        if hint := plugins.did_you_mean(same[0], same) if same else plugins.did_you_mean(use, self.names(kind)):
+            return UnknownComponent(message + hint)
+        if absent:
+            return _not_loaded(f"{message} among what is loaded; ", absent)
+        known = ", ".join(self.names(kind))
+        return UnknownComponent(f"{message}; {f'known: {known}' if known else f'no {kind} is installed'}")
+
+
+@functools.cache
+def _catalog(blocked: frozenset[str]) -> Catalog:
+    return Catalog(plugins.load(plugins.installed(), blocked))
+
+
+def default_catalog() -> Catalog:
+    """What the installed plugins offer, less those that ``FRAMEWORK_PLUGINS_DISABLE`` names; found once a process."""
+    return _catalog(plugins.blocked_names())
+
+
+def provenance(component: Component) -> dict[str, str | None]:
+    """What tells this implementation from another: distribution, version, and SHA-256 of the target's source file."""
+    from hashlib import sha256
+    from pathlib import Path
+
+    file = component.file
+    if file is None:
+        spec = find_spec(component.target.partition(":")[0])
+        file = Path(spec.origin) if spec and spec.has_location and spec.origin else None
+    digest = sha256(file.read_bytes()).hexdigest() if file else None
+    return {"distribution": component.distribution, "version": component.version, "sha256": digest}
+
+
+def _not_loaded(prefix: str, rows: Iterable[Plugin]) -> UnknownComponent:
+    rows = list(rows)
+    reasons = "; ".join(f"plugin {row.name!r} ({row.origin}) is {row.status}: {row.reason}" for row in rows)
+    traces = "\n".join(filter(None, (row.traceback for row in rows)))
+    return UnknownComponent(prefix + reasons, EXIT_PLUGIN, traces)
+
+
+# --- use = "module:Class" ----------------------------------------------------------------------------------------
+
+
+def _named_directly(kind: str, use: str, directory: Path | None) -> Component:
+    module, _, path = use.partition(":")
+    if not plugins.TARGET.fullmatch(use) or module.endswith(".py"):
+        hint = f", such as {module.removesuffix('.py')}:{path}" if module.endswith(".py") else ""
+        raise UnknownComponent(f"{use!r} must be written module:Class{hint}")
+    file = (directory / f"{module}.py").resolve() if directory is not None else None
+    if file is not None and not file.is_file():
+        file = None
+    if file is None and not _importable(module):
+        beside = f"no file {module}.py in {directory}, and " if directory is not None else ""
+        raise UnknownComponent(f"{use!r}: there is {beside}no module {module!r} that can be imported")
+    component = Component(kind, use, use, file=file)
+    try:
+        cls = component.load()
+    except PluginError as error:
+        # Code that raised is broken; code that merely lacks the class was asked for a wrong name.
+        raise UnknownComponent(str(error), EXIT_PLUGIN if error.__cause__ else EXIT_USAGE) from error
+    config = f"{use}.Config" if hasattr(cls, "Config") else None
+    return attrs.evolve(component, config=config, supports=frozenset(getattr(cls, "supports", ())))
+
+
+def _importable(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError as error:
+        return not f"{module}.".startswith(f"{error.name}.")
+    except (Exception, SystemExit):
+        return True  # it is there and its package is broken: importing it tells how
+
+
+def _import_file(path: Path) -> ModuleType:
+    """The module in the file ``path``, imported once a process under a private name.
+
+    While it is imported, modules beside it can be imported too, where nothing installed has their name.
+    """
+    from hashlib import sha256
+
+    name = f"_framework_file_{sha256(bytes(path)).hexdigest()[:12]}_{path.stem}"
+    if name not in sys.modules:
+        spec = spec_from_file_location(name, path)
+        if spec is None or spec.loader is None:
+            raise ImportError(f"{path} is not a Python file")
+        module = module_from_spec(spec)
+        sys.modules[name] = module
+        try:
+            with _on_path(str(path.parent)):
+                spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
+    return sys.modules[name]
+
+
+@contextmanager
+def _on_path(directory: str) -> Iterator[None]:
+    new = directory not in sys.path
+    if new:
+        sys.path.append(directory)
+    try:
+        yield
+    finally:
+        if new and directory in sys.path:
+            sys.path.remove(directory)

@@ -1,0 +1,303 @@
+"""Finds plugins, and keeps a broken one from harming anything but itself.
+
+A plugin is a module (or any object) with hook implementations, offered through the entry-point group
+`framework.hookspecs.GROUP`. Each is imported, checked and asked for its components on its own; whatever goes
+wrong there becomes its row's ``status`` and ``reason``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from importlib import import_module
+from time import perf_counter
+from types import TracebackType
+from typing import Any, Literal
+
+import pluggy
+from attrs import frozen
+
+from framework import hookspecs
+from framework.entry_points import EntryPoint, entry_points, normalize
+
+#: The distribution whose components have bare names.
+BUNDLED = "framework-rl"
+#: Environment variable: names of plugins that are not to be loaded, with commas between them.
+DISABLE = "FRAMEWORK_PLUGINS_DISABLE"
+REGISTER_HOOKS = {
+    "register_environments": "environment",
+    "register_encoders": "encoder",
+    "register_algorithms": "algorithm",
+    "register_bonuses": "bonus",
+    "register_curricula": "curriculum",
+    "register_replays": "replay",
+}
+Status = Literal["loaded", "broken", "blocked", "duplicate", "too old", "too new"]
+
+#: How a class is named: ``module:Class``, both may be dotted.
+TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+class DeclarationError(Exception):
+    """A plugin declares something that the hook contract does not have."""
+
+
+@frozen
+class Registration:
+    """One call of ``register``: a component, by the plugin's own name for it."""
+
+    kind: str
+    name: str
+    target: str  #: ``module:Class``
+    config: str | None
+    summary: str
+    supports: frozenset[str]
+
+
+@frozen
+class Plugin:
+    """One plugin that was found, loaded or not."""
+
+    name: str
+    status: Status
+    distribution: str | None = None  #: ``None`` where no distribution offers it
+    version: str | None = None
+    reason: str = ""  #: why it is not loaded, in one line
+    traceback: str = ""  #: of the exception that broke it
+    registrations: tuple[Registration, ...] = ()
+    seconds: float = 0.0  #: that loading it took
+
+    @property
+    def bundled(self) -> bool:
+        """Whether it comes with the framework, so that its components have bare names."""
+        return self.distribution is not None and normalize(self.distribution) == BUNDLED
+
+    @property
+    def origin(self) -> str:
+        """Distribution and version, for messages."""
+        return f"{self.distribution} {self.version}" if self.distribution else "no distribution"
+
+    def qualified(self, name: str) -> str:
+        """The name that pipelines use for its component ``name``."""
+        return name if self.bundled else f"{self.name}/{name}"
+
+
+@frozen
+class Plugins:
+    """What was found: one row for each plugin, and pluggy's manager of those that are loaded."""
+
+    rows: tuple[Plugin, ...]
+    manager: pluggy.PluginManager
+
+
+def blocked_names() -> frozenset[str]:
+    """The plugins that the environment variable ``FRAMEWORK_PLUGINS_DISABLE`` names."""
+    return frozenset(name.strip() for name in os.environ.get(DISABLE, "").split(",")) - {""}
+
+
+def installed() -> list[EntryPoint]:
+    """The plugins that installed distributions offer, under this hook contract or another."""
+    return entry_points(hookspecs.GROUP)
+
+
+def load(offered: Iterable[EntryPoint], blocked: Collection[str] = ()) -> Plugins:
+    """Load plugins, each for itself; never raises because of one.
+
+    A name that is offered twice under this hook contract loads neither. Plugins that are made for another contract,
+    and those that are named in ``blocked``, are not imported.
+    """
+    offered = list(offered)
+    current = [entry for entry in offered if entry.group == hookspecs.GROUP]
+    counts = Counter(entry.name for entry in current)
+    manager = pluggy.PluginManager("framework")
+    manager.add_hookspecs(hookspecs)
+    rows = []
+    for entry in current:
+        if entry.name in blocked:
+            rows.append(_row(entry, "blocked", f"blocked by --no-plugin or {DISABLE}"))
+        elif counts[entry.name] > 1:
+            offers = " and ".join(f"{e.distribution} {e.version}".strip() for e in current if e.name == entry.name)
+            rows.append(_row(entry, "duplicate", f"the plugin {entry.name!r} is offered by {offers}; uninstall one"))
+        else:
+            rows.append(_load(entry, manager))
+    here = {(entry.distribution, entry.name) for entry in current}
+    rows += [_foreign(e) for e in offered if e.group != hookspecs.GROUP and (e.distribution, e.name) not in here]
+    for name in set(blocked).difference(row.name for row in rows):
+        rows.append(Plugin(name, "blocked", reason="blocked, but no plugin of this name is installed"))
+    return Plugins(tuple(sorted(rows, key=lambda row: (not row.bundled, row.name, row.distribution or ""))), manager)
+
+
+def _row(entry: EntryPoint, status: Status, reason: str = "", **details: Any) -> Plugin:
+    return Plugin(entry.name, status, entry.distribution or None, entry.version or None, reason, **details)
+
+
+def _foreign(entry: EntryPoint) -> Plugin:
+    contract = f"it is made for the hook contract {entry.group!r}, this framework has {hookspecs.GROUP!r}"
+    if entry.group in hookspecs.OLDER_GROUPS:
+        return _row(entry, "too old", f"{contract}; look for a newer {entry.distribution}")
+    return _row(entry, "too new", f"{contract}; look for a newer {BUNDLED}")
+
+
+def _load(entry: EntryPoint, manager: pluggy.PluginManager) -> Plugin:
+    started = perf_counter()
+    try:
+        if not _NAME.fullmatch(entry.name):
+            raise DeclarationError(f"a plugin's name must match {_NAME.pattern}")
+        plugin = _import(entry.value) if isinstance(entry.value, str) else entry.value
+        registrations = _registrations(plugin, manager)
+        manager.register(plugin, entry.name)
+    except (Exception, SystemExit) as error:
+        if isinstance(error, DeclarationError):
+            return _row(entry, "broken", str(error))
+        return _row(entry, "broken", describe(error), traceback=traceback_of(error))
+    return _row(entry, "loaded", registrations=registrations, seconds=perf_counter() - started)
+
+
+def _import(value: str) -> object:
+    module, _, attribute = value.partition("[")[0].strip().partition(":")
+    plugin: object = import_module(module.strip())
+    for name in filter(None, attribute.strip().split(".")):
+        plugin = getattr(plugin, name)
+    return plugin
+
+
+# --- what a plugin declares --------------------------------------------------------------------------------------
+
+
+def _registrations(plugin: object, manager: pluggy.PluginManager) -> tuple[Registration, ...]:
+    """The components of ``plugin``; raises `DeclarationError` with everything that breaks the hook contract."""
+    hooks = _hooks(manager)
+    # A manager without specs takes any hook: every mistake is found, and none leaves a trace in the shared manager.
+    trial = pluggy.PluginManager("framework")
+    trial.register(plugin, "plugin")
+    implementations = [
+        (caller.name, each) for caller in trial.get_hookcallers(plugin) or () for each in caller.get_hookimpls()
+    ]
+    problems = [problem for name, each in implementations for problem in _broken_rules(name, each, hooks)]
+    for name in hooks.keys() - {name for name, _ in implementations}:
+        if callable(getattr(plugin, name, None)):
+            problems.append(f"{name} is not marked with @hookimpl")
+    if problems:
+        raise DeclarationError("; ".join(problems))
+    registrations: dict[tuple[str, str], Registration] = {}
+    for name, implementation in implementations:
+        if name in REGISTER_HOOKS:
+            _call(implementation, {"register": _registrar(REGISTER_HOOKS[name], registrations)})
+    return tuple(registrations.values())
+
+
+def _hooks(manager: pluggy.PluginManager) -> dict[str, tuple[str, ...]]:
+    """{hook of the contract: the arguments that it gives}."""
+    callers = (getattr(manager.hook, name, None) for name in vars(hookspecs))
+    return {each.name: each.spec.argnames for each in callers if isinstance(each, pluggy.HookCaller) and each.spec}
+
+
+def _broken_rules(name: str, implementation: pluggy.HookImpl, hooks: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
+    code = implementation.function.__code__
+    place = f"{code.co_filename}:{code.co_firstlineno}: {name}"
+    if name not in hooks:
+        if not implementation.optionalhook:
+            yield f"{place} is no hook{did_you_mean(name, hooks)}"
+        return
+    for argument in implementation.argnames:
+        if argument not in hooks[name]:
+            yield f"{place} asks for {argument!r}, but the hook gives {', '.join(hooks[name])}"
+    if implementation.wrapper or implementation.hookwrapper:
+        yield f"{place} is a hook wrapper, which a plugin cannot be"
+
+
+def _registrar(kind: str, registrations: dict[tuple[str, str], Registration]) -> hookspecs.Register:
+    def register(
+        name: str, target: str, *, config: str | None = None, summary: str = "", supports: Collection[str] = ()
+    ) -> None:
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise ValueError(f"{name!r} cannot be the name of a component: it must match {_NAME.pattern}")
+        for role, value in (("target", target), ("config", config)):
+            if not (isinstance(value, str) and TARGET.fullmatch(value)) and (role, value) != ("config", None):
+                raise ValueError(f"the {role} of {kind} {name!r} must be written 'module:Class', not {value!r}")
+        if isinstance(supports, str) or not all(isinstance(capability, str) for capability in supports):
+            raise TypeError(f"supports of {kind} {name!r} must be a collection of strings, not {supports!r}")
+        if (kind, name) in registrations:
+            raise ValueError(f"{kind} {name!r} is registered twice")
+        registrations[kind, name] = Registration(kind, name, target, config, summary, frozenset(supports))
+
+    return register
+
+
+def _call(implementation: pluggy.HookImpl, arguments: Mapping[str, Any]) -> None:
+    implementation.function(*(arguments[name] for name in implementation.argnames))
+
+
+# --- what went wrong in a plugin ---------------------------------------------------------------------------------
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of a message about a name that is unknown: ``"; did you mean …?"``, or nothing."""
+    from framework.schema import suggest
+
+    guess = suggest(name, known)
+    return f"; did you mean {guess}?" if guess else ""
+
+
+def describe(error: BaseException) -> str:
+    """The exception in one line."""
+    return f"{type(error).__name__}: {error}".strip().partition("\n")[0]
+
+
+def traceback_of(error: BaseException) -> str:
+    """The exception with its traceback, from where the code of the plugin starts."""
+    from traceback import format_exception
+
+    trace = error.__traceback__
+    while trace is not None and _is_machinery(trace):
+        trace = trace.tb_next
+    return "".join(format_exception(type(error), error, trace)).rstrip()
+
+
+def _is_machinery(trace: TracebackType) -> bool:
+    name = trace.tb_frame.f_globals.get("__name__", "")
+    return name.partition(".")[0] == "importlib" or name in ("framework.plugins", "framework.catalog")
+
+
+# --- the lifecycle of a run --------------------------------------------------------------------------------------
+
+
+@frozen
+class HookFailure:
+    """A lifecycle hook that raised; its plugin hears no more of the run."""
+
+    plugin: str
+    hook: str
+    reason: str
+    traceback: str
+
+    def __str__(self) -> str:
+        return f"plugin {self.plugin!r} failed in {self.hook} and is left out from here on: {self.reason}"
+
+
+class Lifecycle:
+    """Tells plugins about one run. A plugin that raises is reported once and dropped; the run goes on."""
+
+    def __init__(self, manager: pluggy.PluginManager, report: Callable[[HookFailure], None]):
+        self._report = report
+        self._hooks = {name: given for name, given in _hooks(manager).items() if name not in REGISTER_HOOKS}
+        # pluggy calls the last registered first, so that is the order here too.
+        self._listeners = {name: getattr(manager.hook, name).get_hookimpls()[::-1] for name in self._hooks}
+
+    def call(self, hook: str, **arguments: Any) -> None:
+        """Call ``hook``, such as ``"update_finished"``, with all of its arguments, in every plugin that has it."""
+        if set(arguments) != set(self._hooks[hook]):
+            raise TypeError(f"{hook} takes {', '.join(self._hooks[hook])}; given: {', '.join(arguments)}")
+        for listener in tuple(self._listeners[hook]):
+            try:
+                _call(listener, arguments)
+            except Exception as error:
+                self._drop(listener.plugin_name)
+                self._report(HookFailure(listener.plugin_name, hook, describe(error), traceback_of(error)))
+
+    def _drop(self, plugin: str) -> None:
+        for hook, listeners in self._listeners.items():
+            self._listeners[hook] = [listener for listener in listeners if listener.plugin_name != plugin]
