@@ -20,6 +20,7 @@ class Problem(NamedTuple):
     path: str | None = None  #: dotted key in the pipeline, such as ``algorithm.learning_rate``
     file: str | None = None
     line: int | None = None  #: counted from 1
+    exit_code: int = EXIT_USAGE  #: `EXIT_PLUGIN` where a plugin is missing or broken
 
     def __str__(self) -> str:
         place = ":".join(str(part) for part in (self.file, self.line) if part is not None)
@@ -33,12 +34,14 @@ class FrameworkError(Exception):
 
 
 class PipelineError(FrameworkError):
-    """A pipeline that cannot be run; carries every problem found in it."""
+    """A pipeline that cannot be run; carries every problem found in it.
 
-    exit_code = EXIT_USAGE
+    The exit code is that of a missing or broken plugin only where nothing else is wrong.
+    """
 
     def __init__(self, problems: Sequence[Problem]):
         self.problems = tuple(problems)
+        self.exit_code = min(problem.exit_code for problem in problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 

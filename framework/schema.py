@@ -42,10 +42,10 @@ _BOUNDS: dict[str, tuple[str, str, Callable[[float, float], bool]]] = {
 
 
 class OptionError(ValueError):
-    """A rule of a config class is broken; ``option`` names the field that is to blame, where it is one alone."""
+    """A rule of a config class is broken; ``options`` names the field to blame, then others that the rule is about."""
 
-    def __init__(self, message: str, option: str | None = None):
-        self.option = option
+    def __init__(self, message: str, *options: str):
+        self.options = options
         super().__init__(message)
 
 
@@ -59,28 +59,30 @@ def option(
     le: float | None = None,
     lt: float | None = None,
     choices: Iterable[Any] | None = None,
+    pattern: str | None = None,
 ) -> Any:
     """One option of a config class, given by keyword; without ``default`` or ``factory`` it is required.
 
-    Bounds and choices hold for each element of an array; bounds concern numbers only. Building the class with a
-    value of another type, or with one that breaks them, raises `OptionError`; integers become floats and lists
-    tuples where the type says so.
+    Bounds (of numbers), choices, and ``pattern`` (of whole strings) hold for each element of an array. Building the
+    class with a value of another type, or with one that breaks them, raises `OptionError`; integers become floats
+    and lists tuples where the type says so.
     """
     bounds = {name: bound for name, bound in (("ge", ge), ("gt", gt), ("le", le), ("lt", lt)) if bound is not None}
-    metadata = {"help": help, "bounds": bounds, "choices": tuple(choices or ())}
+    metadata = {"help": help, "bounds": bounds, "choices": tuple(choices or ()), "pattern": pattern}
     if factory is not None:
         default = attrs.Factory(factory)
     converter = attrs.Converter(_convert, takes_self=True, takes_field=True)
     return attrs.field(default=default, kw_only=True, converter=converter, metadata=metadata)
 
 
-def structure(cls: type, plain: Any, path: str = "") -> tuple[Any, list[Problem]]:
+def structure(cls: type, plain: Any, path: str = "", reserved: Iterable[str] = ()) -> tuple[Any, list[Problem]]:
     """An instance of the config class ``cls`` made of plain values, or ``None`` and everything that is wrong.
 
-    ``path`` is the dotted key of ``plain``; each problem carries the dotted key that it is about.
+    ``path`` is the dotted key of ``plain``; each problem carries the dotted key that it is about. Keys of the table
+    that are ``reserved`` belong to somebody else.
     """
     problems: list[Problem] = []
-    value = _read(cls, plain, path, problems)
+    value = _read_class(cls, plain, path, problems, reserved)
     return (None if problems else value), problems
 
 
@@ -166,27 +168,33 @@ def _read(hint: Any, value: Any, path: str, problems: list[Problem]) -> Any:
     return _READERS[_kind(hint)](hint, value, path, problems)
 
 
-def _read_class(cls: Any, value: Any, path: str, problems: list[Problem]) -> Any:
+def _read_class(cls: Any, value: Any, path: str, problems: list[Problem], reserved: Iterable[str] = ()) -> Any:
     if isinstance(value, cls):
         return value
     if not isinstance(value, Mapping):
         return _mismatch("a table", value, path, problems)
     found = len(problems)
-    unknown, meant = unknown_keys(value, options(cls), path)
+    unknown, meant = unknown_keys(value, [*options(cls), *reserved], path)
     problems.extend(unknown)
-    arguments = {}
+    arguments, bad, lacking = {}, set(), False
     for key, (field, hint) in options(cls).items():
         if key in value:
+            before = len(problems)
             arguments[key] = _read_option(field, hint, value[key], join(path, key), problems)
-        elif field.default is NOTHING and key not in meant:
-            problems.append(Problem(f"missing: {field.metadata.get('help', 'it has no default')}", join(path, key)))
-    if len(problems) > found:
-        return None
-    try:
-        return cls(**arguments)
-    except ValueError as error:
-        name = getattr(error, "option", None)
-        return problems.append(Problem(str(error), join(path, name) if name else path or None))
+            bad |= {key} if len(problems) > before else set()
+        elif field.default is NOTHING:
+            lacking = True
+            if key not in meant:
+                problems.append(Problem(f"missing: {field.metadata.get('help', 'it has no default')}", join(path, key)))
+    if not lacking:
+        try:
+            result = cls(**{key: argument for key, argument in arguments.items() if key not in bad})
+        except ValueError as error:
+            names = getattr(error, "options", ())
+            # A rule is only known to be broken where all that it is about could be read.
+            if not bad or (names and bad.isdisjoint(names)):
+                problems.append(Problem(str(error), join(path, names[0]) if names else path or None))
+    return result if len(problems) == found else None
 
 
 def _read_option(field: attrs.Attribute[Any], hint: Any, value: Any, path: str, problems: list[Problem]) -> Any:
@@ -208,6 +216,9 @@ def _broken_rules(metadata: Mapping[Any, Any], value: Any, path: str) -> Iterato
         problems: list[Problem] = []
         _choose(metadata["choices"], value, path, problems)
         yield from problems
+    pattern = metadata.get("pattern")
+    if pattern and isinstance(value, str) and not re.fullmatch(pattern, value):
+        yield Problem(f"must match {pattern}, not {_show(value)}", path)
 
 
 def _read_union(hint: Any, value: Any, path: str, problems: list[Problem]) -> Any:
@@ -381,4 +392,6 @@ def _json_type(hint: Any, metadata: Mapping[Any, Any]) -> dict[str, Any]:
         schema = {"type": kind} | {_BOUNDS[name][1]: bound for name, bound in bounds.items()}
         if metadata.get("choices"):
             schema["enum"] = list(metadata["choices"])
+        if metadata.get("pattern") and kind == "string":
+            schema["pattern"] = f"^({metadata['pattern']})$"
     return schema

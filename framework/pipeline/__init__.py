@@ -1,0 +1,37 @@
+"""Pipeline files: ``pipeline.toml`` -> typed values -> built components."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from framework.catalog import Catalog, default_catalog
+from framework.errors import PipelineError
+from framework.pipeline.document import Document, read
+from framework.pipeline.sections import Pipeline, resolve
+from framework.pipeline.toml import to_toml
+
+__all__ = ["Pipeline", "load", "load_document", "to_toml"]
+
+
+def load(
+    path: str | Path, overrides: Sequence[str] | Mapping[str, Any] = (), catalog: Catalog | None = None
+) -> Pipeline:
+    """The pipeline in the file ``path``, with ``overrides`` such as ``"run.seed=2"`` or ``{"run.seed": 2}``.
+
+    Raises `PipelineError` with everything that is wrong, each problem with file and line.
+    """
+    return load_document(path, overrides, catalog)[0]
+
+
+def load_document(
+    path: str | Path, overrides: Sequence[str] | Mapping[str, Any] = (), catalog: Catalog | None = None
+) -> tuple[Pipeline, Document]:
+    """As `load`, with the document that tells where each value comes from."""
+    document = read(path, overrides)
+    pipeline, found = resolve(document.values, Path(path).resolve().parent, catalog or default_catalog())
+    problems = document.problems + [document.locate(problem, str(path)) for problem in found]
+    if pipeline is None or problems:
+        raise PipelineError(sorted(problems, key=lambda problem: (problem.file != str(path), problem.line or 0)))
+    return pipeline, document

@@ -1,0 +1,187 @@
+"""A pipeline file with what it extends and what overrides it: plain values, and where each of them comes from."""
+
+from __future__ import annotations
+
+import functools
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from attrs import Factory, define
+
+from framework.errors import PipelineError, Problem
+from framework.pipeline.toml import KEY, parse, split
+from framework.schema import join, plain, quote
+
+
+class Origin(NamedTuple):
+    """Where a value comes from: a line of a file, or an override."""
+
+    source: str
+    line: int | None = None
+
+    def __str__(self) -> str:
+        return self.source if self.line is None else f"{self.source}:{self.line}"
+
+
+OVERRIDE = Origin("override")
+
+
+@define
+class Document:
+    """Plain values by section, the origin of each dotted key, and what was wrong with the overrides."""
+
+    values: dict[str, Any] = Factory(dict)
+    origins: dict[str, Origin] = Factory(dict)
+    problems: list[Problem] = Factory(list)
+
+    def origin(self, path: str) -> Origin | None:
+        """Where the value at a dotted key comes from: its own origin, or that of the table or array it is in."""
+        parts = split(path)
+        while parts:
+            if (origin := self.origins.get(functools.reduce(join, parts, ""))) is not None:
+                return origin
+            parts.pop()
+        return None
+
+    def locate(self, problem: Problem, file: str | None = None) -> Problem:
+        """``problem`` with file and line, or with ``file`` where its key has no origin."""
+        origin = self.origin(problem.path or "") or Origin(file or "")
+        return problem._replace(file=origin.source or None, line=origin.line)
+
+
+def read(path: str | Path, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Document:
+    """Read the pipeline file ``path``, what it extends, and ``overrides``; later ones win.
+
+    Tables merge and anything else is replaced; where ``use`` changes, the rest of its table goes too, as it was
+    about another component. Overrides are ``"dotted.key=TOML value"`` or ``{"dotted.key": value}``; parts of the
+    key may be indices of arrays, as in ``bonus.0.weight=0.5``. Strings need their quotes, but for the value of
+    ``use``, which is always a name. Raises `PipelineError` where a file cannot be read or is no TOML.
+    """
+    document = _read_file(Path(path), ())
+    pairs = []
+    for override in overrides.items() if isinstance(overrides, Mapping) else overrides:
+        keys, value, reason = _parse_override(override) if isinstance(override, str) else _given(*override)
+        if reason:
+            document.problems.append(Problem(reason, None, str(OVERRIDE)))
+        else:
+            pairs.append((keys, value))
+    # A new component comes before its options, in whatever order they were given.
+    for keys, value in sorted(pairs, key=lambda pair: pair[0][-1] != "use"):
+        _override(document, document.values, "", keys, value)
+    return document
+
+
+def _read_file(path: Path, children: tuple[Path, ...]) -> Document:
+    values, lines = parse(_text(path), str(path))
+    document = Document(values, {key: Origin(str(path), line) for key, line in lines.items()})
+    if "extends" not in values:
+        return document
+    origin, base = document.origins.pop("extends"), values.pop("extends")
+    place = ("extends", str(path), origin.line)
+    if not isinstance(base, str):
+        raise PipelineError([Problem("expected the name of one file, relative to this one", *place)])
+    parent = path.parent / base
+    children = (*children, path.resolve())
+    if parent.resolve() in children:
+        raise PipelineError([Problem(f"{base} extends this file in turn", *place)])
+    if not parent.is_file():
+        raise PipelineError([Problem(f"there is no file {parent}", *place)])
+    result = _read_file(parent, children)
+    _merge(result, "", result.values, values, document.origins)
+    return result
+
+
+def _text(path: Path) -> str:
+    content = b""
+    try:
+        content = path.read_bytes()
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise PipelineError([Problem("not TOML: it is not encoded in UTF-8", None, str(path), line)]) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise PipelineError([Problem(f"cannot be read: {reason}", None, str(path))]) from None
+
+
+def _merge(document: Document, path: str, table: dict[str, Any], new: Any, origins: Mapping[str, Origin]) -> None:
+    """Lay the table ``new`` over ``table``, which stands at ``path`` of the document."""
+    if path in origins:
+        document.origins[path] = origins[path]
+    if "use" in table and table["use"] != new.get("use", table["use"]):
+        _forget(document, path)
+        table.clear()
+    for key, value in new.items():
+        where = join(path, key)
+        if isinstance(value, dict) and isinstance(table.get(key), dict):
+            _merge(document, where, table[key], value, origins)
+        else:
+            _forget(document, where)
+            table[key] = value
+            document.origins |= {at: origins[at] for at in origins if at == where or at.startswith(f"{where}.")}
+
+
+def _forget(document: Document, path: str) -> None:
+    for key in [key for key in document.origins if key.startswith(f"{path}.")]:
+        del document.origins[key]
+
+
+# --- overrides ---------------------------------------------------------------------------------------------------
+
+
+def _parse_override(text: str) -> tuple[list[str], Any, str]:
+    """Keys, value, and what is wrong with ``key=value``."""
+    match = KEY.match(text)
+    if match is None or text[match.end() : match.end() + 1] != "=":
+        return [], None, f"{text!r} is not written key=value, such as run.seed=2"
+    keys, written = split(match[0]), text[match.end() + 1 :].strip()
+    try:
+        parsed = tomllib.loads(f"value = {written}\n")
+    except (ValueError, RecursionError):
+        parsed = {}
+    if set(parsed) == {"value"}:
+        return keys, parsed["value"], ""
+    if keys[-1] == "use" and written and not set("\"'[]{}=,# \n") & set(written):
+        return keys, written, ""
+    quoted = f"{match[0].strip()}={quote(written)}"
+    return [], None, f"{written!r} is not a TOML value; if it is a string it needs quotes: '{quoted}'"
+
+
+def _given(key: str, value: Any) -> tuple[list[str], Any, str]:
+    if not KEY.fullmatch(key):
+        return [], None, f"{key!r} is not a dotted key, such as run.seed"
+    return split(key), plain(value), ""
+
+
+def _override(document: Document, container: Any, path: str, keys: list[str], value: Any) -> None:
+    """Set ``value`` at ``keys`` below the table or array ``container``, which stands at ``path``."""
+    where, rest = join(path, keys[0]), keys[1:]
+    if isinstance(container, list):
+        index = int(keys[0]) if keys[0].isdecimal() else len(container)
+        if index >= len(container):
+            reason = f"there is no such element in an array of {len(container)}"
+            document.problems.append(Problem(reason, where, str(OVERRIDE)))
+        elif rest:
+            _override(document, container[index], where, rest, value)
+        elif isinstance(value, dict) and isinstance(container[index], dict):
+            _merge(document, where, container[index], value, dict(_leaves(where, value)))
+        else:
+            _forget(document, where)
+            container[index], document.origins[where] = value, OVERRIDE
+    elif not isinstance(container, dict):
+        document.problems.append(Problem(f"has no keys, so {where} cannot be set", path, str(OVERRIDE)))
+    elif rest and keys[0] in container:
+        _override(document, container[keys[0]], where, rest, value)
+    else:
+        for key in reversed(rest):
+            value = {key: value}
+        _merge(document, path, container, {keys[0]: value}, dict(_leaves(where, value)))
+
+
+def _leaves(path: str, value: Any) -> Iterator[tuple[str, Origin]]:
+    if not isinstance(value, dict) or not value:
+        yield path, OVERRIDE
+    for key, item in value.items() if isinstance(value, dict) else ():
+        yield from _leaves(join(path, key), item)

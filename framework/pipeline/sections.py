@@ -1,0 +1,179 @@
+"""The sections of a pipeline file, and the pipeline that they make."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from attrs import Factory, frozen
+
+from framework.catalog import Catalog, default_catalog
+from framework.errors import PipelineError, Problem
+from framework.pipeline.components import Chosen, choose, refusals, unmet_requirements
+from framework.schema import OptionError, join, option, plain, structure, unknown_keys
+
+DEFAULT_ENCODER = "mlp"
+
+
+@frozen
+class Run:
+    """The run as a whole."""
+
+    name: str = option("run", help="Name of the run and of its directory.", pattern=r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
+    seed: int = option(0, help="Everything random follows from it.", ge=0)
+    total_steps: int = option(help="Environment steps to collect, over all environments.", ge=1)
+
+
+@frozen
+class Sampling:
+    """What is collected: part of what is learned."""
+
+    environments: int = option(8, help="How many environments are played side by side.", ge=1)
+    shard: int = option(
+        Factory(lambda self: self.environments, takes_self=True),
+        help="Environments stepped together as one batch; samplers lease whole shards. By default there is one shard.",
+        ge=1,
+    )
+    rollout_length: int = option(128, help="Environment steps of one environment in a trajectory.", ge=1)
+    policy_lag: int | Literal["free"] = option(
+        1,
+        help="How many versions old the policy is that samples: 0 takes turns with learning, n overlaps with it and "
+        'stays exact, "free" is as fast as it goes.',
+        ge=0,
+        le=16,
+    )
+    max_lag: int = option(4, help='Under policy_lag "free": data older than this many versions is dropped.', ge=1)
+
+    def __attrs_post_init__(self) -> None:
+        if self.environments % self.shard:
+            raise OptionError(
+                f"must divide environments, which is {self.environments}; is {self.shard}", "shard", "environments"
+            )
+
+
+@frozen
+class Evaluation:
+    """How the policy is evaluated."""
+
+    episodes: int = option(20, help="Episodes of one evaluation; 0 for no evaluation.", ge=0)
+    every_steps: int = option(0, help="Environment steps between evaluations; 0 evaluates at the end only.", ge=0)
+    deterministic: bool = option(True, help="Whether the most probable actions are taken, instead of sampled ones.")
+
+
+@frozen
+class Checkpoint:
+    """When checkpoints are saved."""
+
+    every_seconds: float = option(30.0, help="Seconds between checkpoints; 0 saves one after every update.", ge=0)
+    keep: int = option(3, help="How many of the last ones are kept, beside the best by evaluation.", ge=1)
+
+
+@frozen
+class Runtime:
+    """Where the run happens: changes its speed and, but for ``precision``, nothing else."""
+
+    samplers: int = option(1, help="Sampler processes; 0 acts inside the learner, for a debugger.", ge=0)
+    device: str = option(
+        "auto",
+        help='Where the learner computes, such as "cpu", "cuda" or "cuda:1"; "auto" takes the fastest.',
+        pattern=r"auto|(cpu|cuda|mps|xpu)(:\d+)?",
+    )
+    precision: Literal["float32", "bfloat16", "float16"] = option(
+        "float32", help="Arithmetic of the learner; the one key here that changes rounding."
+    )
+    threads: int | Literal["auto"] = option("auto", help="Threads of the learner's arithmetic on the CPU.", ge=1)
+
+
+@frozen
+class Top:
+    """What stands above the first section."""
+
+    requires: tuple[str, ...] = option((), help='Distributions that must be there, such as "framework-acme>=0.2".')
+
+
+#: Sections with options of the kernel itself.
+SECTIONS: dict[str, type] = {
+    "run": Run,
+    "sampling": Sampling,
+    "evaluation": Evaluation,
+    "checkpoint": Checkpoint,
+    "runtime": Runtime,
+}
+#: Sections that choose a component each, by kind; ``[[bonus]]`` chooses any number.
+COMPONENTS = ("environment", "encoder", "algorithm", "bonus", "curriculum", "replay")
+REQUIRED = ("environment", "encoder", "algorithm")
+KEYS = ("requires", "run", *COMPONENTS, "sampling", "evaluation", "checkpoint", "runtime")
+
+
+@frozen
+class Pipeline:
+    """A whole pipeline, checked: everything that a run is made from."""
+
+    run: Run
+    environment: Chosen
+    encoder: Chosen
+    algorithm: Chosen
+    bonuses: tuple[Chosen, ...]
+    curriculum: Chosen | None
+    replay: Chosen | None
+    sampling: Sampling
+    evaluation: Evaluation
+    checkpoint: Checkpoint
+    runtime: Runtime
+    requires: tuple[str, ...]
+    directory: Path  #: of the pipeline file: where ``use = "my_file:MyEncoder"`` looks for ``my_file.py``
+
+    def to_plain(self) -> dict[str, Any]:
+        """All of it as plain values, as a pipeline file could say it; `from_plain` makes the same pipeline of it."""
+        values: dict[str, Any] = {"requires": list(self.requires)} if self.requires else {}
+        for key in KEYS[1:]:
+            if key in SECTIONS:
+                values[key] = plain(getattr(self, key))
+            elif key == "bonus":
+                values |= {"bonus": [bonus.to_plain() for bonus in self.bonuses]} if self.bonuses else {}
+            elif (chosen := getattr(self, key)) is not None:
+                values[key] = chosen.to_plain()
+        return values
+
+    @classmethod
+    def from_plain(cls, values: Mapping[str, Any], directory: Path, catalog: Catalog | None = None) -> Pipeline:
+        """The pipeline that plain values describe. Raises `PipelineError` with everything that is wrong with them."""
+        pipeline, problems = resolve(values, directory, catalog or default_catalog())
+        if pipeline is None:
+            raise PipelineError(problems)
+        return pipeline
+
+
+def resolve(values: Mapping[str, Any], directory: Path, catalog: Catalog) -> tuple[Pipeline | None, list[Problem]]:
+    """The pipeline that plain values describe, or ``None`` and everything that is wrong with them."""
+    problems, meant = unknown_keys(values, KEYS, "")
+    top, wrong = structure(Top, {key: values[key] for key in ("requires",) if key in values})
+    problems += wrong or unmet_requirements(top.requires)
+    sections: dict[str, Any] = {}
+    for name in (name for name in SECTIONS if name not in meant):
+        sections[name], wrong = structure(SECTIONS[name], values.get(name, {}), name)
+        problems += wrong
+
+    tables = {kind: values[kind] for kind in COMPONENTS if kind in values}
+    tables |= {kind: {} for kind in REQUIRED if kind not in values and kind not in meant}
+    if isinstance(tables.get("encoder"), Mapping):
+        tables["encoder"] = {"use": DEFAULT_ENCODER} | tables["encoder"]
+    bonuses = tables.pop("bonus", [])
+    if not isinstance(bonuses, list):
+        problems.append(Problem("expected an array of tables, each written [[bonus]]", "bonus"))
+    else:
+        tables |= {join("bonus", index): table for index, table in enumerate(bonuses)}
+    chosen: dict[str, Any] = {}
+    for path, table in tables.items():
+        kind = path.partition(".")[0]
+        chosen[path], wrong = choose(kind, table, path, directory=directory, catalog=catalog)
+        problems += wrong
+
+    lag = sections["sampling"].policy_lag if sections.get("sampling") else 0
+    problems += refusals({path: part for path, part in chosen.items() if part is not None}, lag)
+    if problems:
+        return None, problems
+    single = {kind: chosen.pop(kind, None) for kind in COMPONENTS if kind != "bonus"}
+    made = Pipeline(**sections, **single, bonuses=tuple(chosen.values()), requires=top.requires, directory=directory)
+    return made, []
