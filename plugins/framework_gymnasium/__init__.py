@@ -1,15 +1,23 @@
-"""Any environment that Gymnasium can make."""
+"""Environments: whatever Gymnasium can make, Atari games and grid worlds."""
 
 from framework import hookimpl
 from framework.hookspecs import Register
 
+_HERE = "framework_gymnasium"
+
 
 @hookimpl
 def register_environments(register: Register) -> None:
-    """Offer Gymnasium's environments by their id."""
-    register(
-        "gymnasium",
-        "framework_gymnasium.environment:GymnasiumEnvironment",
-        config="framework_gymnasium.config:GymnasiumConfig",
-        summary="Any environment registered with Gymnasium, by its id.",
-    )
+    """Offer them; their packages are imported when a pipeline asks for them."""
+    for name, target, config, summary, supports in (
+        (
+            "gymnasium",
+            "environment:GymnasiumEnvironment",
+            "GymnasiumConfig",
+            "Any environment of Gymnasium's registry.",
+            ("tasks",),
+        ),
+        ("atari", "atari:AtariEnvironment", "AtariConfig", "Atari 2600 games, preprocessed (extra: atari).", ()),
+        ("minigrid", "minigrid:MiniGridEnvironment", "MiniGridConfig", "Grid worlds (extra: minigrid).", ("tasks",)),
+    ):
+        register(name, f"{_HERE}.{target}", config=f"{_HERE}.config:{config}", summary=summary, supports=supports)

@@ -1,0 +1,81 @@
+"""Options of the environments."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from attrs import frozen
+
+from framework.schema import OptionError, option
+
+_WRAPPERS_HELP = (
+    'Wrappers, innermost first: names of gymnasium.wrappers or "module:Class", or tables such as '
+    '{ use = "TimeLimit", max_episode_steps = 200 } where they take arguments.'
+)
+
+
+@frozen
+class GymnasiumConfig:
+    """A registered Gymnasium environment."""
+
+    id: str = option(
+        help='Registered id, such as "CartPole-v1", or "module:Id-v0" where importing module registers it.'
+    )
+    kwargs: dict[str, Any] = option(factory=dict, help="Keyword arguments of the environment.")
+    max_episode_steps: int | None = option(None, help="Truncates episodes here; by default where the id says.", ge=1)
+    wrappers: tuple[str | dict[str, Any], ...] = option((), help=_WRAPPERS_HELP)
+    native: bool = option(
+        False, help="Use the environment's own vector version, where it has one; most cannot be replayed exactly."
+    )
+
+    def __attrs_post_init__(self) -> None:
+        check_wrappers(self.wrappers)
+        if self.native and self.wrappers:
+            raise OptionError("wrappers are for single environments: leave them out where native = true", "wrappers")
+
+
+@frozen
+class AtariConfig:
+    """An Atari 2600 game, preprocessed as Mnih et al. (2015) and Machado et al. (2018) describe."""
+
+    game: str = option(help='Name of the game in snake case, such as "pong" or "ms_pacman".')
+    frame_skip: int = option(4, help="Frames that each action lasts; the last two are max-pooled.", ge=1)
+    screen_size: int = option(84, help="Width and height that frames are resized to, in pixels.", ge=8)
+    grayscale: bool = option(True, help="Gray frames; else three colour channels, last axis.")
+    stack: int = option(4, help="Frames stacked in an observation, first axis.", ge=1)
+    noop_max: int = option(30, help="Up to so many frames without action start an episode, for variety.", ge=0)
+    fire_reset: bool = option(True, help="Press FIRE after a reset in games that have it.")
+    episodic_life: bool = option(False, help="Episodes terminate at each lost life; the next is a new game.")
+    sticky_actions: float = option(
+        0.0, help="Probability that a frame repeats the previous frame's action; Machado et al. say 0.25.", ge=0, le=1
+    )
+    full_action_space: bool = option(False, help="All 18 actions instead of those that the game uses.")
+    max_frames: int = option(108_000, help="Frames after which an episode is truncated: half an hour.", ge=1)
+    native: bool = option(False, help="Use ALE's own vector environment; it takes 0.1 s to start a seeded episode.")
+    threads: int = option(1, help="Worker threads of the native vector environment.", ge=1)
+
+
+@frozen
+class MiniGridConfig:
+    """A MiniGrid or BabyAI environment."""
+
+    id: str = option(help='Registered id, such as "MiniGrid-DoorKey-5x5-v0".')
+    observation: Literal["dict", "image", "one_hot", "flat", "rgb"] = option(
+        "dict",
+        help="dict: the 7x7x3 symbols in view, and the direction; image: the symbols alone; one_hot: the symbols"
+        " one-hot, and the direction; flat: the symbols and the mission's letters in one vector; rgb: the view in"
+        " pixels, and the direction.",
+    )
+    kwargs: dict[str, Any] = option(factory=dict, help="Keyword arguments of the environment.")
+    max_episode_steps: int | None = option(None, help="Truncates episodes here; by default where the id says.", ge=1)
+    wrappers: tuple[str | dict[str, Any], ...] = option((), help=_WRAPPERS_HELP)
+
+    def __attrs_post_init__(self) -> None:
+        check_wrappers(self.wrappers)
+
+
+def check_wrappers(wrappers: tuple[str | dict[str, Any], ...]) -> None:
+    """Raise `OptionError` where a wrapper's table does not name it."""
+    for wrapper in wrappers:
+        if isinstance(wrapper, dict) and not isinstance(wrapper.get("use"), str):
+            raise OptionError('a wrapper\'s table needs its name: { use = "TimeLimit", ... }', "wrappers")

@@ -1,0 +1,139 @@
+"""Environments that are registered with Gymnasium."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import gymnasium
+from gymnasium.envs.registration import EnvSpec
+
+from framework.errors import PipelineError, PluginError, Problem
+from framework.interfaces import EnvironmentContext
+from framework.schema import suggest
+from framework_gymnasium.config import GymnasiumConfig
+
+#: Prefix of an id -> the package that registers it, and the extra that installs the package.
+_PROVIDERS = {
+    "MiniGrid-": ("minigrid", "minigrid"),
+    "BabyAI-": ("minigrid", "minigrid"),
+    "ALE/": ("ale_py", "atari"),
+}
+_BOX2D = "gymnasium.envs.box2d"
+
+
+class GymnasiumEnvironment:
+    """Any registered environment.
+
+    Raises `PipelineError` for an unknown id, wrapper or argument, and `PluginError` where a package is missing.
+    """
+
+    def __init__(self, config: GymnasiumConfig, context: EnvironmentContext):
+        self.native = config.native
+        self._config = config
+        self._context = context
+        self._spec = find_spec(config.id)
+        self._wrappers = find_wrappers(config.wrappers)
+        if config.native and self._spec.vector_entry_point is None:
+            raise fault("native", f"{config.id} has no vector version of its own: leave it out")
+
+    def make(self) -> gymnasium.Env[Any, Any]:
+        """One environment, with its wrappers."""
+        environment = make(self._spec, self._arguments())
+        for index, wrap in enumerate(self._wrappers):
+            try:
+                environment = wrap(environment)
+            except (AssertionError, TypeError, ValueError) as error:
+                raise fault(f"wrappers.{index}", f"it cannot wrap {self._config.id}: {error}") from error
+        return environment
+
+    def make_vector(self, count: int) -> gymnasium.vector.VectorEnv[Any, Any, Any]:
+        """The environment's own vector version."""
+        arguments = self._arguments()
+        return called_with(
+            arguments,
+            lambda: gymnasium.make_vec(self._spec, count, vectorization_mode="vector_entry_point", **arguments),
+        )
+
+    def _arguments(self) -> dict[str, Any]:
+        chosen = {"max_episode_steps": self._config.max_episode_steps, "render_mode": self._context.render_mode}
+        return self._config.kwargs | {name: value for name, value in chosen.items() if value is not None}
+
+
+def find_spec(id: str) -> EnvSpec:
+    """The registration of an id; imports the package that registers it."""
+    module, _, name = id.rpartition(":")
+    extra = None
+    if not module:
+        module, extra = next((found for prefix, found in _PROVIDERS.items() if id.startswith(prefix)), ("", None))
+    if module:
+        import_package(module, extra, id)
+    try:
+        return gymnasium.spec(name)
+    except gymnasium.error.Error as error:
+        guess = suggest(name, gymnasium.registry)
+        advice = f"did you mean {guess}?" if guess else "is the package that registers it named, as in module:Id-v0?"
+        raise fault("id", f"Gymnasium knows no environment {name}; {advice}") from error
+
+
+def import_package(module: str, extra: str | None, needed_by: str) -> Any:
+    """Import what ``needed_by`` needs, or say what to install."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module.partition(".")[0]:
+            raise
+        if extra is None:
+            raise fault("id", f"there is no module {module} to import") from error
+        raise PluginError(f'{needed_by} needs the package {module}: pip install "framework-rl[{extra}]"') from error
+
+
+def make(spec: EnvSpec, arguments: dict[str, Any]) -> gymnasium.Env[Any, Any]:
+    """One environment of a registration, without the checker that warns in each step of what `Vector` refuses."""
+    try:
+        return called_with(arguments, lambda: gymnasium.make(spec, disable_env_checker=True, **arguments))
+    except gymnasium.error.DependencyNotInstalled as error:
+        ours = str(spec.entry_point).startswith(_BOX2D)
+        advice = '; that is pip install "framework-rl[box2d]"' if ours else ""
+        raise PluginError(f"{spec.id} needs a package that is missing: {error}{advice}") from error
+
+
+def called_with(arguments: dict[str, Any], call: Callable[[], Any]) -> Any:
+    """What ``call`` returns; an argument that it does not take is a mistake in the pipeline."""
+    try:
+        return call()
+    except TypeError as error:
+        found = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+        if found is None or found[1] not in arguments:
+            raise
+        raise fault(f"kwargs.{found[1]}", "the environment does not take it") from error
+
+
+def find_wrappers(chosen: Iterable[str | dict[str, Any]]) -> list[Callable[[gymnasium.Env[Any, Any]], Any]]:
+    """Functions that wrap an environment, from what the option ``wrappers`` says."""
+    return [_wrapper(item, f"wrappers.{index}") for index, item in enumerate(chosen)]
+
+
+def _wrapper(item: str | dict[str, Any], path: str) -> Callable[[gymnasium.Env[Any, Any]], Any]:
+    arguments = dict(item) if isinstance(item, dict) else {"use": item}
+    name = arguments.pop("use")
+    module, _, attribute = name.rpartition(":")
+    try:
+        source = importlib.import_module(module) if module else gymnasium.wrappers
+    except ModuleNotFoundError as error:
+        raise fault(path, f"there is no module {module} to import") from error
+    wrapper = getattr(source, attribute, None)
+    if not (isinstance(wrapper, type) and issubclass(wrapper, gymnasium.Wrapper)):
+        guess = suggest(attribute, getattr(source, "__all__", dir(source)))
+        advice = f"; did you mean {guess}?" if guess else ""
+        raise fault(path, f"{source.__name__} has no wrapper {attribute}{advice}")
+    # TOML has no tuples, and Gymnasium takes shapes as nothing else.
+    arguments = {key: tuple(value) if isinstance(value, list) else value for key, value in arguments.items()}
+    return lambda environment: wrapper(environment, **arguments)
+
+
+def fault(option: str, message: str) -> PipelineError:
+    """A mistake in the pipeline's section ``[environment]``."""
+    return PipelineError([Problem(message, f"environment.{option}")])
