@@ -1,0 +1,1 @@
+"""Checks and small environments for testing components."""
