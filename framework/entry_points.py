@@ -67,8 +67,9 @@ def _distributions_of_archive(place: str) -> Iterator[tuple[str, str, str]]:
     from importlib.metadata import distributions
 
     for distribution in distributions(path=[place]):
-        metadata = f"Name: {distribution.name}\nVersion: {distribution.version}\n"
-        yield normalize(distribution.name), distribution.read_text("entry_points.txt") or "", metadata
+        metadata = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
+        name = _fields(metadata).get("name", "unknown")
+        yield normalize(name), distribution.read_text("entry_points.txt") or "", metadata
 
 
 def _read(folder: str, name: str) -> str:

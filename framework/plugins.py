@@ -68,6 +68,7 @@ class Plugin:
     reason: str = ""  #: why it is not loaded, in one line
     traceback: str = ""  #: of the exception that broke it
     registrations: tuple[Registration, ...] = ()
+    listens: tuple[str, ...] = ()  #: lifecycle hooks that it implements
     seconds: float = 0.0  #: that loading it took
 
     @property
@@ -117,7 +118,7 @@ def load(offered: Iterable[EntryPoint], blocked: Collection[str] = ()) -> Plugin
     rows = []
     for entry in current:
         if entry.name in blocked:
-            rows.append(_row(entry, "blocked", f"blocked by --no-plugin or {DISABLE}"))
+            rows.append(_row(entry, "blocked", f"named in --no-plugin or {DISABLE}"))
         elif counts[entry.name] > 1:
             offers = " and ".join(f"{e.distribution} {e.version}".strip() for e in current if e.name == entry.name)
             rows.append(_row(entry, "duplicate", f"the plugin {entry.name!r} is offered by {offers}; uninstall one"))
@@ -126,7 +127,11 @@ def load(offered: Iterable[EntryPoint], blocked: Collection[str] = ()) -> Plugin
     here = {(entry.distribution, entry.name) for entry in current}
     rows += [_foreign(e) for e in offered if e.group != hookspecs.GROUP and (e.distribution, e.name) not in here]
     for name in set(blocked).difference(row.name for row in rows):
-        rows.append(Plugin(name, "blocked", reason="blocked, but no plugin of this name is installed"))
+        rows.append(
+            Plugin(
+                name, "blocked", reason=f"named in --no-plugin or {DISABLE}, but no plugin of this name is installed"
+            )
+        )
     return Plugins(tuple(sorted(rows, key=lambda row: (not row.bundled, row.name, row.distribution or ""))), manager)
 
 
@@ -147,13 +152,14 @@ def _load(entry: EntryPoint, manager: pluggy.PluginManager) -> Plugin:
         if not _NAME.fullmatch(entry.name):
             raise DeclarationError(f"a plugin's name must match {_NAME.pattern}")
         plugin = _import(entry.value) if isinstance(entry.value, str) else entry.value
-        registrations = _registrations(plugin, manager)
+        registrations, listens = _declarations(plugin, manager)
         manager.register(plugin, entry.name)
     except (Exception, SystemExit) as error:
         if isinstance(error, DeclarationError):
             return _row(entry, "broken", str(error))
         return _row(entry, "broken", describe(error), traceback=traceback_of(error))
-    return _row(entry, "loaded", registrations=registrations, seconds=perf_counter() - started)
+    seconds = perf_counter() - started
+    return _row(entry, "loaded", registrations=registrations, listens=listens, seconds=seconds)
 
 
 def _import(value: str) -> object:
@@ -167,8 +173,11 @@ def _import(value: str) -> object:
 # --- what a plugin declares --------------------------------------------------------------------------------------
 
 
-def _registrations(plugin: object, manager: pluggy.PluginManager) -> tuple[Registration, ...]:
-    """The components of ``plugin``; raises `DeclarationError` with everything that breaks the hook contract."""
+def _declarations(plugin: object, manager: pluggy.PluginManager) -> tuple[tuple[Registration, ...], tuple[str, ...]]:
+    """The components of ``plugin``, and the lifecycle hooks that it implements.
+
+    Raises `DeclarationError` with everything that breaks the hook contract.
+    """
     hooks = _hooks(manager)
     # A manager without specs takes any hook: every mistake is found, and none leaves a trace in the shared manager.
     trial = pluggy.PluginManager("framework")
@@ -186,7 +195,8 @@ def _registrations(plugin: object, manager: pluggy.PluginManager) -> tuple[Regis
     for name, implementation in implementations:
         if name in REGISTER_HOOKS:
             _call(implementation, {"register": _registrar(REGISTER_HOOKS[name], registrations)})
-    return tuple(registrations.values())
+    listens = dict.fromkeys(name for name, _ in implementations if name in hooks and name not in REGISTER_HOOKS)
+    return tuple(registrations.values()), tuple(listens)
 
 
 def _hooks(manager: pluggy.PluginManager) -> dict[str, tuple[str, ...]]:
