@@ -1,0 +1,132 @@
+"""List the plugins and what they offer, or explain one of them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+from attrs import asdict
+
+from framework.catalog import Catalog, Component, UnknownComponent, default_catalog
+from framework.commands._table import table
+from framework.errors import EXIT_DONE, EXIT_PLUGIN, PluginError
+from framework.plugins import Plugin, did_you_mean
+
+_SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+def command(name: str | None, as_json: bool) -> int:
+    """List the plugins that were found, with their components.
+
+    With NAME, a plugin's or a component's, show the options of its components with type, default and meaning, or
+    the reason and the traceback of what is broken.
+    """
+    catalog = default_catalog()
+    if name is None:
+        listing = [_plugin_values(row, catalog) for row in catalog.plugins.rows]
+        click.echo(json.dumps(listing, indent=2) if as_json else _overview(catalog))
+        return EXIT_DONE
+    plugins, components = _named(name, catalog)
+    options = {component: _options(component) for component in components}
+    if as_json:
+        details = [_component_values(each) | {"options": options[each]} for each in components]
+        plain = {"plugins": [_plugin_values(row, catalog) for row in plugins], "components": details}
+        click.echo(json.dumps(plain, indent=2))
+    else:
+        blocks = [_plugin_text(row) for row in plugins] + [_component_text(each, options[each]) for each in components]
+        click.echo("\n\n".join(blocks))
+    return EXIT_PLUGIN if any(isinstance(each, str) for each in options.values()) else EXIT_DONE
+
+
+def _named(name: str, catalog: Catalog) -> tuple[list[Plugin], list[Component]]:
+    """The plugins and components that ``name`` means; where it is a component of a broken plugin, that plugin."""
+    rows, components = catalog.plugins.rows, catalog.components()
+    plugins = [row for row in rows if row.name == name]
+    chosen = [each for each in components if each.name == name or each.plugin in {row.name for row in plugins}]
+    if not plugins and not chosen:
+        plugins = [row for row in rows if row.name == name.partition("/")[0] and row.status != "loaded"]
+    if not plugins and not chosen:
+        hint = did_you_mean(name, [row.name for row in rows] + [each.name for each in components])
+        raise UnknownComponent(f"no plugin or component is named {name!r}{hint}")
+    return plugins, chosen
+
+
+# --- values ------------------------------------------------------------------------------------------------------
+
+
+def _component_values(component: Component) -> dict[str, Any]:
+    names = ("kind", "name", "target", "config", "summary", "plugin", "distribution", "version")
+    return {name: getattr(component, name) for name in names} | {"supports": sorted(component.supports)}
+
+
+def _plugin_values(row: Plugin, catalog: Catalog) -> dict[str, Any]:
+    components = [_component_values(each) for each in catalog.components() if _offers(row, each)]
+    return asdict(row, filter=lambda field, _: field.name != "registrations") | {"components": components}
+
+
+def _offers(row: Plugin, component: Component) -> bool:
+    return row.status == "loaded" and component.plugin == row.name
+
+
+def _options(component: Component) -> list[dict[str, Any]] | str:
+    """The options of a component as plain values, or why they cannot be told."""
+    from attrs import NOTHING
+
+    from framework.schema import default_of, options, plain, type_name
+
+    try:
+        cls = component.config_class()
+    except PluginError as error:
+        return str(error)
+    rows = []
+    for key, (field, hint) in options(cls).items() if cls else ():
+        default = default_of(field)
+        required = field.default is NOTHING
+        row = {"name": key, "type": type_name(hint), "required": required, "help": field.metadata.get("help", "")}
+        row |= {} if default is NOTHING else {"default": plain(default)}
+        rows.append(row | {rule: field.metadata[rule] for rule in ("bounds", "choices") if field.metadata.get(rule)})
+    return rows
+
+
+# --- text --------------------------------------------------------------------------------------------------------
+
+
+def _overview(catalog: Catalog) -> str:
+    rows = [("PLUGIN", "DISTRIBUTION", "VERSION", "STATUS")]
+    rows += [(row.name, row.distribution or "-", row.version or "-", row.status) for row in catalog.plugins.rows]
+    heading, *lines = table(rows).splitlines()
+    components = [(each.kind, each.name, each.summary) for each in catalog.components()]
+    described = dict(zip(catalog.components(), table(components, "  ").splitlines(), strict=True)) if components else {}
+    text = [heading]
+    for row, line in zip(catalog.plugins.rows, lines, strict=True):
+        text += [line, *(shown for each, shown in described.items() if _offers(row, each))]
+        text += [f"  listens to {', '.join(row.listens)}"] if row.listens else []
+        text += [f"  {row.reason}"] if row.reason else []
+    text += ["", "`framework plugins NAME` shows the options of a plugin or component, or what is wrong with it."]
+    return "\n".join(text)
+
+
+def _plugin_text(row: Plugin) -> str:
+    title = f"plugin {row.name} ({row.origin}): {row.status}"
+    listens = f"  listens to {', '.join(row.listens)}" if row.listens else ""
+    return "\n".join(filter(None, (title, listens, row.reason, row.traceback)))
+
+
+def _component_text(component: Component, options: list[dict[str, Any]] | str) -> str:
+    facts = [("target", component.target), ("supports", ", ".join(sorted(component.supports)))]
+    text = [f"{component.kind} {component.name}: {component.summary}".rstrip(": ")]
+    text.append(table([fact for fact in facts if fact[1]], "  "))
+    if isinstance(options, str):
+        return "\n".join([*text, options])
+    for option in options:
+        bounds = "".join(f" {_SIGNS[name]} {bound}" for name, bound in option.get("bounds", {}).items())
+        choices = " of " + ", ".join(map(str, option["choices"])) if "choices" in option else ""
+        default = f" = {json.dumps(option['default'])}" if option.get("default") is not None else ""
+        required = " (required)" if option["required"] else ""
+        text.append(f"  {option['name']}: {option['type']}{bounds}{choices}{default}{required}")
+        text.append(f"      {option['help']}")
+    return "\n".join(text if options else [*text, "  no options"])
