@@ -31,6 +31,7 @@ class Vector(Protocol):
     rewards: np.ndarray  #: [N] float32
     terminated: np.ndarray  #: [N] bool
     truncated: np.ndarray  #: [N] bool
+    ended: np.ndarray  #: [2, N] bool: ``terminated`` and ``truncated`` in one
     success: np.ndarray  #: [N] int8: 1, 0, or -1 where it is unknown; meaningful where an episode just ended
     valid: np.ndarray  #: [N] bool: false where the step only reset the environment
     action_mask: np.ndarray | None  #: [N, M] bool: the legal actions; None where the environment gives none
@@ -72,8 +73,8 @@ class VectorArrays:
             dtype, shape = spaces.array_spec(leaf)
             self.observations[name] = np.zeros((count, *shape), dtype)
         self.rewards = np.zeros(count, np.float32)
-        self.terminated = np.zeros(count, bool)
-        self.truncated = np.zeros(count, bool)
+        self.ended = np.zeros((2, count), bool)
+        self.terminated, self.truncated = self.ended
         self.success = np.full(count, -1, np.int8)
         self.valid = np.ones(count, bool)
 
@@ -183,6 +184,16 @@ class SteppedVector(VectorArrays):
         self._keep(observations, rewards)
         if masked:
             self.check_masks(slice(None), self.terminated | self.truncated)
+
+    def render(self) -> list[np.ndarray]:
+        """A picture of each environment, uint8 [height, width, 3]; they must have the render mode ``rgb_array``."""
+        pictures = []
+        for index, environment in enumerate(self._environments):
+            picture = environment.render()
+            if not isinstance(picture, np.ndarray):
+                raise RunError(f"environment {index} cannot be drawn: its render mode is {environment.render_mode}")
+            pictures.append(picture)
+        return pictures
 
     def _keep(self, observations: list[Any], rewards: list[Any]) -> None:
         try:

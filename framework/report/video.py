@@ -1,0 +1,66 @@
+"""Videos of episodes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from framework.errors import FrameworkError, PluginError
+
+_WIDTH = 1920  #: pixels that a video is wide at most
+
+
+class VideoWriter:
+    """Writes pictures to an ``.mp4`` or ``.gif`` file, as a context manager.
+
+    Raises `FrameworkError` for another suffix, and `PluginError` where imageio is missing, both at once: before
+    anything has been played for it.
+    """
+
+    def __init__(self, path: Path, frames_per_second: int = 30):
+        if path.suffix not in (".mp4", ".gif"):
+            raise FrameworkError(f"{path}: a video's name must end in .mp4 or .gif")
+        try:
+            imageio = import_module("imageio.v2")
+            if path.suffix == ".mp4":
+                import_module("imageio_ffmpeg")
+        except ImportError as error:
+            raise PluginError(f'writing a video needs {error.name}: pip install "framework-rl[video]"') from error
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".mp4":
+            options: dict[str, Any] = {"fps": frames_per_second, "macro_block_size": 2}
+        else:
+            options = {"duration": 1000 / frames_per_second, "loop": 0}
+        self._writer = imageio.get_writer(path, **options)
+
+    def add(self, pictures: Sequence[np.ndarray]) -> None:
+        """One frame: pictures uint8 [height, width, 3] of one size, side by side."""
+        self._writer.append_data(tile(pictures))
+
+    def __enter__(self) -> VideoWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._writer.close()
+
+
+def tile(pictures: Sequence[np.ndarray]) -> np.ndarray:
+    """Pictures [height, width, 3] in a grid about as wide as high, thinned out where it is wider than a screen.
+
+    Height and width of the result are even, as video formats want them.
+    """
+    height, width, channels = pictures[0].shape
+    columns = min(len(pictures), math.ceil(math.sqrt(len(pictures) * height / width)))
+    rows = math.ceil(len(pictures) / columns)
+    grid = np.zeros((rows * height, columns * width, channels), np.uint8)
+    for index, picture in enumerate(pictures):
+        row, column = divmod(index, columns)
+        grid[row * height : (row + 1) * height, column * width : (column + 1) * width] = picture
+    thinned = grid[:: math.ceil(grid.shape[1] / _WIDTH), :: math.ceil(grid.shape[1] / _WIDTH)]
+    return np.pad(thinned, [(0, thinned.shape[0] % 2), (0, thinned.shape[1] % 2), (0, 0)])

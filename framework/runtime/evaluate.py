@@ -1,0 +1,126 @@
+"""How good a policy is: some episodes, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, SupportsFloat
+
+import gymnasium
+import numpy as np
+from attrs import frozen
+
+from framework.errors import RunError
+from framework.interfaces import Environment
+from framework.runtime.seeds import episode_seed
+from framework.runtime.vector import SteppedVector
+
+#: Where an episode has not ended after so many steps, it is taken to never end.
+ENDLESS = 1_000_000
+
+Act = Callable[[Mapping[str, np.ndarray], np.ndarray | None], np.ndarray]
+Record = Callable[[Sequence[np.ndarray]], None]
+
+
+@frozen(eq=False)
+class Evaluation:
+    """The episodes of an evaluation."""
+
+    returns: np.ndarray  #: [episodes] float64: the sum of an episode's rewards, not discounted
+    lengths: np.ndarray  #: [episodes] int64: environment steps
+    successes: np.ndarray  #: [episodes] int8: 1, 0, or -1 where the environment does not tell
+
+    def summary(self) -> dict[str, Any]:
+        """Means and extremes as plain values; ``success`` is there where every episode told it."""
+        summary: dict[str, Any] = {
+            "return": float(self.returns.mean()),
+            "return_std": float(self.returns.std()),
+            "return_min": float(self.returns.min()),
+            "return_max": float(self.returns.max()),
+            "length": float(self.lengths.mean()),
+        }
+        if (self.successes >= 0).all():
+            summary["success"] = float(self.successes.mean())
+        return summary | {"episodes": len(self.returns)}
+
+
+def evaluate(
+    act: Act,
+    environment: Environment,
+    episodes: int,
+    seed: int,
+    *,
+    tasks: Sequence[Any] | None = None,
+    record: Record | None = None,
+) -> Evaluation:
+    """Play ``episodes`` episodes, one in each of as many environments stepped singly.
+
+    Exactly one each, so that long episodes count as much as short ones. ``act`` gets the observations
+    ``{name: [episodes, ...]}`` and the legal actions [episodes, actions] or None, always of all environments, and
+    returns actions [episodes, ...]; those of finished episodes are ignored. ``tasks`` has one task for each episode.
+    ``record`` gets the environments' pictures, uint8 [height, width, 3] each, at the start and after each step.
+
+    Raises `RunError` where an environment fails, gives a number that is not finite, or never ends its episode.
+    """
+    vector = SteppedVector([Frozen(environment.make()) for _ in range(episodes)])
+    try:
+        return _play(act, vector, seed, tasks or [None] * episodes, record)
+    finally:
+        vector.close()
+
+
+def _play(act: Act, vector: SteppedVector, seed: int, tasks: Sequence[Any], record: Record | None) -> Evaluation:
+    count = vector.count
+    returns, lengths, successes = np.zeros(count), np.zeros(count, np.int64), np.full(count, -1, np.int8)
+    playing = np.ones(count, bool)
+    vector.reset(np.arange(count), [episode_seed(seed, index, 0) for index in range(count)], tasks)
+    _check(vector)
+    if record is not None:
+        record(vector.render())
+    for _ in range(ENDLESS):
+        vector.step(act(vector.observations, vector.action_mask))
+        _check(vector)
+        if record is not None:
+            record(vector.render())
+        returns += vector.rewards
+        lengths += playing
+        over = playing & (vector.terminated | vector.truncated)
+        successes[over] = vector.success[over]
+        playing &= ~over
+        if not playing.any():
+            return Evaluation(returns, lengths, successes)
+    raise RunError(
+        f"the episode of environment {np.flatnonzero(playing)[0]} has not ended after {ENDLESS:,} steps:"
+        " give the environment max_episode_steps"
+    )
+
+
+def _check(vector: SteppedVector) -> None:
+    for name, array in {**vector.observations, "reward": vector.rewards}.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            index = np.flatnonzero(~np.isfinite(array.reshape(vector.count, -1)).all(axis=1))[0]
+            raise RunError(f"environment {index}: {name} is not finite: {array[index]}")
+
+
+class Frozen(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Stands still once its episode is over: the last observation and picture, and rewards of 0."""
+
+    _last: tuple[Any, SupportsFloat, bool, bool, dict[str, Any]] | None = None
+    _picture: Any = None
+
+    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+        """A step of the episode, or nothing."""
+        if self._last is not None:
+            return self._last
+        result = self.env.step(action)
+        if result[2] or result[3]:
+            self._last = (result[0], 0.0, *result[2:])
+        return result
+
+    def render(self) -> Any:
+        """The picture, drawn once after the end."""
+        if self._last is None or self._picture is None:
+            picture = self.env.render()
+            if self._last is None:
+                return picture
+            self._picture = picture
+        return self._picture
