@@ -1,7 +1,31 @@
 """A plugin-based framework for reinforcement-learning research."""
 
+from typing import TYPE_CHECKING, Any
+
 import pluggy
+
+if TYPE_CHECKING:
+    from framework.pipeline import load
+    from framework.runtime.session import load_agent, load_run, train
 
 __version__ = "0.1.0"
 
+__all__ = ["__version__", "hookimpl", "load", "load_agent", "load_run", "train"]
+
 hookimpl = pluggy.HookimplMarker("framework")
+
+_LAZY = {
+    "load": "framework.pipeline",
+    "load_agent": "framework.runtime.session",
+    "load_run": "framework.runtime.session",
+    "train": "framework.runtime.session",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Every plugin imports this module, so it must not import the rest at once.
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_LAZY[name]), name)

@@ -1,0 +1,74 @@
+"""``framework run``: train what a pipeline file says."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from framework.errors import EXIT_INTERRUPTED
+
+
+@click.command()
+@click.argument("pipeline", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("overrides", nargs=-1)
+@click.option(
+    "--resume",
+    metavar="RUN",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="Go on with this run directory from its newest checkpoint.",
+)
+@click.option(
+    "--runs",
+    default="runs",
+    show_default=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder in which the run directory is made.",
+)
+def command(pipeline: Path | None, overrides: tuple[str, ...], resume: Path | None, runs: Path) -> None:
+    """Train what PIPELINE says, or go on with a run.
+
+    OVERRIDES are dotted keys with TOML values, such as algorithm.learning_rate=1e-4. Ctrl-C saves a checkpoint and
+    ends the run; a second one ends it at once.
+    """
+    from framework.pipeline import load
+    from framework.report.live import watch
+    from framework.runtime.session import Session, load_run
+
+    if resume is not None:
+        # With --resume the first argument is an override too.
+        given = (*([str(pipeline)] if pipeline is not None else []), *overrides)
+        loaded = load_run(resume, given)
+    elif pipeline is not None:
+        loaded = load(pipeline, overrides)
+    else:
+        raise click.UsageError("name a pipeline file, or a run with --resume")
+    interrupt = _interrupt_on_signals()
+    session = Session(loaded, root=runs, resume=resume, interrupt=interrupt)
+    print(f"run directory: {session.directory}", flush=True)
+    try:
+        last = watch(session.updates(), loaded.run.total_steps)
+    except KeyboardInterrupt:
+        print(f"interrupted; go on with: framework run --resume {session.directory}", file=sys.stderr)
+        raise SystemExit(EXIT_INTERRUPTED) from None
+    if last is None:
+        print("this run is done already: it has all of its steps")
+
+
+def _interrupt_on_signals() -> threading.Event:
+    interrupt = threading.Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if interrupt.is_set():
+            os._exit(EXIT_INTERRUPTED)  # the samplers end by themselves when this process is gone
+        interrupt.set()
+        os.write(2, b"saving a checkpoint; once more to end at once\n")
+
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+    return interrupt

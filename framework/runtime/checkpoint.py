@@ -1,0 +1,151 @@
+"""Checkpoints: folders of safetensors and JSON that are whole or not there.
+
+A state is a nest of dictionaries, lists, tuples, plain values, tensors and numpy arrays. Arrays go to
+``tensors.safetensors``, everything else to ``state.json``; ``manifest.json``, with the checksum of both, is written
+last, everything is flushed to the disk, and the folder gets its name by an atomic rename.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+
+from framework.errors import FrameworkError
+
+FORMAT = 1
+_FILES = ("tensors.safetensors", "state.json")
+
+
+class CheckpointError(FrameworkError):
+    """A checkpoint that is damaged, or made by another format."""
+
+
+def save(folder: Path, name: str, state: dict[str, Any]) -> Path:
+    """Write ``state`` as the checkpoint ``folder/name``; until that is done, nothing of that name is there."""
+    tensors: dict[str, torch.Tensor] = {}
+    described = _describe(state, "", tensors)
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / f".{name}.{os.getpid()}"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        contents = {
+            "tensors.safetensors": safetensors.torch.save(tensors),
+            "state.json": json.dumps(described).encode(),
+        }
+        checksums = {file: _checksum(data) for file, data in contents.items()}
+        contents["manifest.json"] = json.dumps({"format": FORMAT, "checksums": checksums}).encode()
+        for file, data in contents.items():
+            _write(temporary / file, data)
+        _flush(temporary)
+        final = folder / name
+        if final.exists():
+            shutil.rmtree(final)
+        temporary.rename(final)
+        _flush(folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    return final
+
+
+def load(checkpoint: Path) -> dict[str, Any]:
+    """The state saved in a checkpoint; `CheckpointError` where it is not whole."""
+    try:
+        manifest = json.loads((checkpoint / "manifest.json").read_bytes())
+        if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+            raise CheckpointError(f"{checkpoint}: not a checkpoint of format {FORMAT}")
+        contents = {file: (checkpoint / file).read_bytes() for file in _FILES}
+        for file, data in contents.items():
+            if _checksum(data) != manifest["checksums"][file]:
+                raise CheckpointError(f"{checkpoint}: {file} is damaged (its checksum differs)")
+        tensors = safetensors.torch.load(contents["tensors.safetensors"])
+        state = _restore(json.loads(contents["state.json"]), tensors)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, safetensors.SafetensorError) as error:
+        raise CheckpointError(f"{checkpoint}: cannot be read: {type(error).__name__}: {error}") from error
+    if not isinstance(state, dict):
+        raise CheckpointError(f"{checkpoint}: does not hold a state")
+    return state
+
+
+def checkpoints(folder: Path, prefix: str = "update-") -> list[Path]:
+    """Checkpoints in a folder, the oldest first."""
+    return sorted(path for path in folder.glob(f"{prefix}*") if path.is_dir())
+
+
+def prune(folder: Path, keep: int, prefix: str = "update-") -> None:
+    """Remove all but the newest ``keep`` checkpoints."""
+    for path in checkpoints(folder, prefix)[:-keep]:
+        shutil.rmtree(path)
+
+
+def load_newest(folder: Path) -> tuple[Path, dict[str, Any], list[str]]:
+    """The newest checkpoint that is whole, its state, and what was wrong with newer ones."""
+    problems: list[str] = []
+    for path in reversed(checkpoints(folder)):
+        try:
+            return path, load(path), problems
+        except CheckpointError as error:
+            problems.append(str(error))
+    raise CheckpointError("\n".join([f"{folder}: no whole checkpoint to go on from", *problems]))
+
+
+def _describe(value: Any, path: str, tensors: dict[str, torch.Tensor]) -> Any:
+    if isinstance(value, torch.Tensor | np.ndarray):
+        tensor = value.detach() if isinstance(value, torch.Tensor) else torch.from_numpy(np.array(value))
+        tensors[path] = tensor.to("cpu", copy=True).contiguous()
+        return {"$tensor" if isinstance(value, torch.Tensor) else "$array": path}
+    if isinstance(value, dict):
+        return {"$dict": [[key, _describe(item, f"{path}/{key}", tensors)] for key, item in value.items()]}
+    if isinstance(value, list | tuple):
+        items = [_describe(item, f"{path}/{index}", tensors) for index, item in enumerate(value)]
+        return items if isinstance(value, list) else {"$tuple": items}
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"a state may hold plain values, tensors and arrays; {path} is a {type(value).__name__}")
+
+
+def _restore(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
+    if isinstance(value, list):
+        return [_restore(item, tensors) for item in value]
+    if not isinstance(value, dict):
+        return value
+    ((tag, content),) = value.items()
+    match tag:
+        case "$tensor":
+            return tensors[content]
+        case "$array":
+            return tensors[content].numpy()
+        case "$tuple":
+            return tuple(_restore(item, tensors) for item in content)
+        case "$dict":
+            return {key: _restore(item, tensors) for key, item in content}
+    raise ValueError(f"unknown tag {tag!r}")
+
+
+def _checksum(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=32).hexdigest()
+
+
+def _write(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _flush(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,154 @@
+"""Which sampler collects which trajectory with which policy version: bookkeeping without sockets or clocks.
+
+A shard is leased to one sampler at a time and stays with it. What a sampler may still deliver is known: a trajectory
+is accepted once, from whoever brings it first, and what a dead sampler owed is granted to another.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+
+from attrs import define, field, frozen
+
+from framework.runtime.shard import ShardState, first_state
+from framework.runtime.trajectory import Trajectory
+
+
+@frozen
+class Grant:
+    """One piece of work for one sampler."""
+
+    sampler: bytes
+    shard: int
+    number: int
+    version: int
+    state: ShardState | None  #: what to start from; None at the very beginning
+    restore: bool  #: whether the sampler must go to ``state`` first
+
+
+@define
+class _Shard:
+    state: ShardState | None = None  # after the last accepted trajectory
+    sampler: bytes | None = None
+    held: bool = False  # the sampler's environments stand where its last grant ends
+    restored: int = -1  # the trajectory before which the sampler was told to restore
+    granted: deque[tuple[int, int]] = field(factory=deque)  # (number, version) in the sampler's hands
+
+    @property
+    def accepted(self) -> int:
+        """Number of the trajectory to be accepted next."""
+        return self.state.number if self.state else 0
+
+
+class Leases:
+    """Grants trajectories and accepts each of them once.
+
+    ``lag`` is an integer (trajectory ``f`` is collected with exactly version ``max(0, f - lag)``) or None for "as
+    fast as it goes", where ``credit`` bounds the trajectories that are granted or waiting to be trained on.
+    """
+
+    def __init__(self, shards: int, lag: int | None, states: Mapping[int, ShardState] | None = None, credit: int = 0):
+        self._shards = [_Shard() for _ in range(shards)]
+        for number, state in (states or {}).items():
+            self._shards[number].state = state
+        self._lag = lag
+        self._credit = credit
+        self._waiting = 0
+        self._samplers: list[bytes] = []
+        self.version = 0  #: the newest published
+
+    @property
+    def shards(self) -> int:
+        """How many shards the run has."""
+        return len(self._shards)
+
+    def join(self, sampler: bytes) -> None:
+        """A sampler is ready; it gets its share of the shards, some of them from others."""
+        self._samplers.append(sampler)
+
+    def drop(self, sampler: bytes) -> None:
+        """A sampler is gone; what it held and owed is free again."""
+        if sampler in self._samplers:
+            self._samplers.remove(sampler)
+        for shard in self._shards:
+            if shard.sampler == sampler:
+                shard.sampler = None
+                shard.held = False
+                shard.granted.clear()
+
+    def grant(self) -> list[Grant]:
+        """Everything that may be worked on now and nobody has been told of."""
+        if not self._samplers:
+            return []
+        self._assign()
+        grants = []
+        for number in range(len(self._shards)):
+            while (grant := self._next(number)) is not None:
+                grants.append(grant)
+        return grants
+
+    def accept(self, sampler: bytes, trajectory: Trajectory) -> ShardState | None:
+        """The state after a trajectory that was owed, or None for one that was not (a duplicate, say)."""
+        shard = self._shards[trajectory.shard]
+        if shard.sampler != sampler or not shard.granted or shard.granted[0] != (trajectory.number, trajectory.version):
+            return None
+        shard.granted.popleft()
+        shard.state = shard.state.advance(trajectory) if shard.state else first_state(trajectory)
+        self._waiting += 1
+        return shard.state
+
+    def trained(self, trajectories: int) -> None:
+        """So many accepted trajectories have been trained on, or thrown away."""
+        self._waiting -= trajectories
+
+    def again(self, sampler: bytes) -> list[Grant]:
+        """What a sampler still has to deliver, for one that may not have heard of it."""
+        return [
+            Grant(sampler, number, trajectory, version, shard.state, restore=trajectory == shard.restored)
+            for number, shard in enumerate(self._shards)
+            if shard.sampler == sampler
+            for trajectory, version in shard.granted
+        ]
+
+    def _assign(self) -> None:
+        """Give free shards to whoever has the fewest, then move idle ones until nobody has two more than another."""
+        held = {sampler: [s for s in self._shards if s.sampler == sampler] for sampler in self._samplers}
+
+        def fewest() -> bytes:
+            return min(self._samplers, key=lambda sampler: len(held[sampler]))
+
+        for shard in self._shards:
+            if shard.sampler is None:
+                shard.sampler = fewest()
+                held[shard.sampler].append(shard)
+        for sampler in self._samplers:
+            for shard in list(held[sampler]):
+                poorest = fewest()
+                if len(held[sampler]) - len(held[poorest]) < 2:
+                    break
+                if not shard.granted:
+                    held[sampler].remove(shard)
+                    held[poorest].append(shard)
+                    shard.sampler, shard.held = poorest, False
+
+    def _next(self, number: int) -> Grant | None:
+        shard = self._shards[number]
+        if shard.sampler is None:
+            return None
+        ahead = len(shard.granted)
+        trajectory = shard.accepted + ahead
+        if self._lag is not None:
+            version = max(0, trajectory - self._lag)
+            if ahead > self._lag or version > self.version:
+                return None
+        else:
+            version = self.version
+            out = self._waiting + sum(len(other.granted) for other in self._shards)
+            if ahead > 1 or out >= self._credit:
+                return None
+        grant = Grant(shard.sampler, number, trajectory, version, shard.state, restore=not shard.held)
+        if not shard.held:
+            shard.held, shard.restored = True, trajectory
+        shard.granted.append((trajectory, version))
+        return grant

@@ -1,0 +1,141 @@
+"""The run directory: what a run is, and what happened in it.
+
+``pipeline.toml`` (resolved) and ``manifest.json`` are written once; ``metrics.jsonl``, ``episodes.jsonl`` and
+``events.jsonl`` grow line by line. Every other view of a run is made from these files.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import re
+import sys
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+import framework
+from framework.catalog import provenance
+from framework.errors import RunError
+from framework.pipeline import to_toml
+
+if TYPE_CHECKING:
+    from framework.pipeline.sections import Pipeline
+
+
+def components(pipeline: Pipeline) -> dict[str, dict[str, Any]]:
+    """Where each component of a pipeline comes from: distribution, version, and the hash of its source file."""
+    chosen = [pipeline.environment, pipeline.encoder, pipeline.algorithm, *pipeline.bonuses]
+    chosen += [one for one in (pipeline.curriculum, pipeline.replay) if one is not None]
+    return {f"{one.kind}/{one.use}": provenance(one.component) for one in chosen}
+
+
+def components_fingerprint(pipeline: Pipeline) -> str:
+    """Equal where all components are the same."""
+    text = json.dumps(components(pipeline), sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def is_time(column: str) -> bool:
+    """Whether a column of ``metrics.jsonl`` tells the time: these alone differ between equal runs."""
+    return column.startswith("time/")
+
+
+class Record:
+    """A run directory that is being written by this process, and by no other."""
+
+    def __init__(self, directory: Path):
+        self.directory = directory
+        self._lock = (directory / "lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise RunError(f"{directory}: another process is running this run") from None
+        self._metrics = self._open("metrics.jsonl")
+        self._episodes = self._open("episodes.jsonl")
+        self._events = self._open("events.jsonl")
+
+    @classmethod
+    def create(cls, pipeline: Pipeline, root: Path) -> Record:
+        """A new directory ``root/NAME-DATE``, with the pipeline and the manifest in it."""
+        name = re.sub(r"[^A-Za-z0-9_.-]+", "-", pipeline.run.name)
+        directory = _new_directory(root, f"{name}-{datetime.now():%Y%m%d-%H%M%S}")
+        (directory / "pipeline.toml").write_text(to_toml(pipeline.to_plain()))
+        manifest = {
+            "framework": framework.__version__,
+            "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+            "seed": pipeline.run.seed,
+            "base_directory": str(pipeline.directory.resolve()),
+            "components": components(pipeline),
+            "versions": {"python": platform.python_version()}
+            | {name: version(name) for name in ("torch", "numpy", "gymnasium", "pyzmq", "msgpack")},
+            "machine": {"platform": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()},
+            "command": sys.argv,
+        }
+        (directory / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
+        return cls(directory)
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of checkpoints."""
+        return self.directory / "checkpoints"
+
+    def rewind(self, update: int) -> None:
+        """Forget what was recorded after ``update``; it is going to happen again."""
+        for file in (self._metrics, self._episodes):
+            keep = 0
+            path = Path(file.name)
+            with path.open("rb") as lines:
+                for line in lines:
+                    if not line.endswith(b"\n") or json.loads(line)["update"] > update:
+                        break
+                    keep += len(line)
+            os.truncate(path, keep)
+
+    def metrics(self, line: dict[str, Any]) -> None:
+        """Add a line of metrics."""
+        _append(self._metrics, [line])
+
+    def episodes(self, lines: list[dict[str, Any]]) -> None:
+        """Add finished episodes."""
+        if lines:
+            _append(self._episodes, lines)
+
+    def event(self, name: str, **fields: Any) -> None:
+        """Add an event, with the time of day."""
+        time = datetime.now().astimezone().isoformat(timespec="milliseconds")
+        _append(self._events, [{"time": time, "event": name, **fields}])
+
+    def close(self) -> None:
+        """Let go of the directory."""
+        for file in (self._metrics, self._episodes, self._events, self._lock):
+            file.close()
+        (self.directory / "lock").unlink(missing_ok=True)
+
+    def _open(self, name: str) -> TextIO:
+        return (self.directory / name).open("a")
+
+
+def base_directory(run: Path) -> Path:
+    """Where a run's pipeline file lay: its components may be named by files there."""
+    return Path(json.loads((run / "manifest.json").read_text())["base_directory"])
+
+
+def _append(file: TextIO, lines: list[dict[str, Any]]) -> None:
+    file.write("".join(json.dumps(line) + "\n" for line in lines))
+    file.flush()
+
+
+def _new_directory(root: Path, name: str) -> Path:
+    for attempt in range(1000):
+        directory = root / (f"{name}-{attempt}" if attempt else name)
+        try:
+            directory.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return directory
+    raise RunError(f"{root}: cannot make a new directory for {name}")

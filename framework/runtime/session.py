@@ -1,0 +1,143 @@
+"""A run from outside: started or resumed, and iterated over. Importing this module does not import torch."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from framework.catalog import default_catalog
+from framework.errors import FrameworkError
+from framework.plugins import HookFailure, Lifecycle
+from framework.runtime.launch import Launcher
+
+if TYPE_CHECKING:
+    from framework.pipeline.sections import Pipeline
+    from framework.runtime.agent import Agent
+    from framework.runtime.learner import Update
+    from framework.runtime.record import Record
+
+
+class Session:
+    """One run. Iterate over `updates` to make it happen.
+
+    Args:
+        pipeline: what to run.
+        root: the folder in which the run directory is made.
+        resume: a run directory to go on with, instead of a new one.
+        interrupt: when set, the run saves a checkpoint and ends with `KeyboardInterrupt`.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        *,
+        root: Path = Path("runs"),
+        resume: Path | None = None,
+        interrupt: threading.Event | None = None,
+    ):
+        self.pipeline = pipeline
+        self._interrupt = interrupt
+        self._resumed = resume is not None
+        # The helper that samplers come from imports torch at the same time as we do.
+        self._launcher = Launcher() if pipeline.runtime.samplers else None
+        try:
+            self._record = self._open_record(root, resume)
+        except BaseException:
+            self._close_launcher()
+            raise
+
+    @property
+    def directory(self) -> Path:
+        """The run directory."""
+        return self._record.directory
+
+    def updates(self) -> Iterator[Update]:
+        """Run; closing the iterator early saves a checkpoint and ends the run."""
+        status = "failed"
+        lifecycle = Lifecycle(default_catalog().plugins.manager, self._report)
+        try:
+            from framework.runtime.learner import Learner
+
+            lifecycle.call("run_started", directory=self.directory, pipeline=self.pipeline.to_plain())
+            learner = Learner(
+                self.pipeline,
+                self._record,
+                lifecycle,
+                self._launcher,
+                resume=self._resumed,
+                interrupt=self._interrupt,
+            )
+            yield from learner.run()
+            status = "done"
+        except (KeyboardInterrupt, GeneratorExit):
+            status = "interrupted"
+            raise
+        except Exception as error:
+            self._record.event("failed", reason=f"{type(error).__name__}: {error}")
+            raise
+        finally:
+            self._close_launcher()
+            lifecycle.call("run_finished", directory=self.directory, status=status)
+            self._record.event("finished", status=status)
+            self._record.close()
+
+    def _open_record(self, root: Path, resume: Path | None) -> Record:
+        from framework.runtime.record import Record
+
+        return Record.create(self.pipeline, root) if resume is None else Record(resume)
+
+    def _report(self, failure: HookFailure) -> None:
+        self._record.event("plugin_dropped", plugin=failure.plugin, hook=failure.hook, reason=failure.traceback)
+
+    def _close_launcher(self) -> None:
+        if self._launcher is not None:
+            self._launcher.close()
+
+
+def train(pipeline: Pipeline, *, root: str | Path = "runs", resume: str | Path | None = None) -> Iterator[Update]:
+    """Run a pipeline: ``for update in framework.train(pipeline)``.
+
+    Args:
+        pipeline: from `framework.load`, or `framework.load_run` to go on with a run.
+        root: the folder in which the run directory is made.
+        resume: a run directory to go on with, instead of a new one.
+    """
+    session = Session(pipeline, root=Path(root), resume=None if resume is None else Path(resume))
+    return session.updates()
+
+
+def load_run(run: str | Path, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Pipeline:
+    """The pipeline of a run directory."""
+    from framework import pipeline
+    from framework.runtime.record import base_directory
+
+    run = Path(run)
+    if not (run / "manifest.json").is_file():
+        raise FrameworkError(f"{run} is not a run directory: it has no manifest.json")
+    return pipeline.load(run / "pipeline.toml", overrides, directory=base_directory(run))
+
+
+def load_agent(run: str | Path, checkpoint: str = "best") -> Agent:
+    """The trained policy of a run: ``load_agent(run).act(observation)``.
+
+    Args:
+        run: a run directory.
+        checkpoint: ``"best"`` by evaluation (the last where there was none), ``"last"``, or a checkpoint's name.
+    """
+    from framework.pipeline.build import build_algorithm, build_environment
+    from framework.runtime.agent import Agent, resolve_checkpoint
+    from framework.runtime.checkpoint import load
+    from framework.toolkit.spaces import flat_space
+
+    run = Path(run)
+    loaded = load_run(run)
+    state = load(resolve_checkpoint(run, checkpoint))
+    environment = build_environment(loaded).make()
+    observation_space, action_space = environment.observation_space, environment.action_space
+    environment.close()
+    algorithm = build_algorithm(loaded, flat_space(observation_space), action_space, device="cpu")
+    algorithm.load_state_dict(state["algorithm"])
+    policy: Any = algorithm.policy
+    return Agent(policy.eval(), observation_space, action_space)

@@ -1,0 +1,36 @@
+"""A policy's weights as one buffer of bytes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+if TYPE_CHECKING:
+    from framework.interfaces import Policy
+
+
+def _tensors(policy: Policy) -> list[torch.Tensor]:
+    """The state of the policy, widest elements first, so that every tensor is aligned in the buffer."""
+    state: dict[str, torch.Tensor] = policy.state_dict()  # type: ignore[attr-defined]
+    return sorted(state.values(), key=lambda tensor: -tensor.element_size())
+
+
+def pack(policy: Policy) -> np.ndarray:
+    """A copy of the policy's parameters and buffers: [bytes] uint8."""
+    parts = [tensor.detach().reshape(-1).contiguous().view(torch.uint8) for tensor in _tensors(policy)]
+    return torch.cat(parts).cpu().numpy()
+
+
+def unpack(policy: Policy, buffer: np.ndarray) -> None:
+    """Set the policy's parameters and buffers to what `pack` gave of an equal policy."""
+    flat = torch.from_numpy(np.array(buffer))
+    offset = 0
+    with torch.no_grad():
+        for tensor in _tensors(policy):
+            size = tensor.numel() * tensor.element_size()
+            tensor.copy_(flat[offset : offset + size].view(tensor.dtype).view(tensor.shape))
+            offset += size
+    if offset != len(flat):
+        raise ValueError(f"a policy of {offset} bytes cannot take {len(flat)} bytes of weights")

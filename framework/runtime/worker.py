@@ -1,0 +1,92 @@
+"""What does the work of a grant, in a sampler or inside the learner: the pipeline's environments and policy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from framework.pipeline.build import build_algorithm, build_environment
+from framework.runtime.collect import Collector
+from framework.runtime.shard import ShardState, shard_environments
+from framework.runtime.trajectory import Specification, Trajectory
+from framework.runtime.vector import make_vector
+from framework.runtime.weights import unpack
+
+if TYPE_CHECKING:
+    from framework.interfaces import Policy
+    from framework.pipeline.sections import Pipeline
+
+
+class Worker:
+    """Collects trajectories of any shard of a pipeline's run."""
+
+    FREE_VERSIONS = 16  #: how many versions back a grant may name when nothing fixes the lag
+
+    def __init__(self, pipeline: Pipeline):
+        self._pipeline = pipeline
+        self._seed = pipeline.run.seed
+        sampling = pipeline.sampling
+        self._shards = shard_environments(sampling.environments, sampling.shard)
+        self._environment = build_environment(pipeline)
+        vector = make_vector(self._environment, sampling.shard)
+        self.observation_space, self.action_space = vector.observation_space, vector.action_space
+        algorithm = build_algorithm(pipeline, vector.observation_space, vector.action_space, device="cpu")
+        self._policy: Policy = algorithm.policy
+        self._policy.eval()  # type: ignore[attr-defined]
+        example = Collector(self._seed, 0, self._shards[0], vector, 1)
+        example.restore(None, self._policy)
+        self.specification = Specification(example.collect(self._policy, 0), sampling.rollout_length)
+        # Only what can be replayed can be set back to its very beginning.
+        self._spare = [vector] if vector.replayable else []
+        self._vectors = [vector]
+        self._collectors: dict[int, Collector] = {}
+        self._weights: dict[int, np.ndarray] = {}
+        self._loaded: int | None = None
+
+    def set_weights(self, version: int, buffer: np.ndarray) -> None:
+        """Keep a version for the grants that name it; versions that none can name any more are let go."""
+        self._weights[version] = buffer
+        lag = self._pipeline.sampling.policy_lag
+        kept = lag if isinstance(lag, int) else self.FREE_VERSIONS
+        for old in [known for known in self._weights if known < version - kept]:
+            del self._weights[old]
+
+    def has_weights(self, version: int) -> bool:
+        """Whether grants with this version can be worked on."""
+        return version in self._weights
+
+    def done(self, shard: int, number: int) -> bool:
+        """Whether this trajectory has been collected here already."""
+        return shard in self._collectors and number < self._collectors[shard].number
+
+    def restore(self, shard: int, state: ShardState | None) -> list[int]:
+        """Bring a shard's environments to a state; returns the environments that had to start new episodes."""
+        if shard not in self._collectors:
+            if not self._spare:
+                self._vectors.append(make_vector(self._environment, self._pipeline.sampling.shard))
+            vector = self._spare.pop() if self._spare else self._vectors[-1]
+            length = self._pipeline.sampling.rollout_length
+            self._collectors[shard] = Collector(self._seed, shard, self._shards[shard], vector, length)
+        return self._collectors[shard].restore(state, self._policy)
+
+    def collect(self, shard: int, number: int, version: int) -> Trajectory:
+        """The next trajectory of a shard that was restored before."""
+        collector = self._collectors[shard]
+        if collector.number != number:
+            raise RuntimeError(f"trajectory {number} of shard {shard} was granted, but {collector.number} is next")
+        if self._loaded != version:
+            unpack(self._policy, self._weights[version])
+            self._loaded = version
+        return collector.collect(self._policy, version)
+
+    def lend_policy(self, weights: np.ndarray) -> Policy:
+        """The worker's policy with these weights, until the next `collect`."""
+        unpack(self._policy, weights)
+        self._loaded = None
+        return self._policy
+
+    def close(self) -> None:
+        """Close all environments."""
+        for vector in self._vectors:
+            vector.close()
