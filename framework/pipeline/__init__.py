@@ -16,21 +16,28 @@ __all__ = ["Pipeline", "load", "load_document", "to_toml"]
 
 
 def load(
-    path: str | Path, overrides: Sequence[str] | Mapping[str, Any] = (), catalog: Catalog | None = None
+    path: str | Path,
+    overrides: Sequence[str] | Mapping[str, Any] = (),
+    catalog: Catalog | None = None,
+    directory: Path | None = None,
 ) -> Pipeline:
     """The pipeline in the file ``path``, with ``overrides`` such as ``"run.seed=2"`` or ``{"run.seed": 2}``.
 
-    Raises `PipelineError` with everything that is wrong, each problem with file and line.
+    Files that it names components of are looked for in ``directory``, by default where the pipeline file is. Raises
+    `PipelineError` with everything that is wrong, each problem with file and line.
     """
-    return load_document(path, overrides, catalog)[0]
+    return load_document(path, overrides, catalog, directory)[0]
 
 
 def load_document(
-    path: str | Path, overrides: Sequence[str] | Mapping[str, Any] = (), catalog: Catalog | None = None
+    path: str | Path,
+    overrides: Sequence[str] | Mapping[str, Any] = (),
+    catalog: Catalog | None = None,
+    directory: Path | None = None,
 ) -> tuple[Pipeline, Document]:
     """As `load`, with the document that tells where each value comes from."""
     document = read(path, overrides)
-    pipeline, found = resolve(document.values, Path(path).resolve().parent, catalog or default_catalog())
+    pipeline, found = resolve(document.values, directory or Path(path).resolve().parent, catalog or default_catalog())
     problems = document.problems + [document.locate(problem, str(path)) for problem in found]
     if pipeline is None or problems:
         raise PipelineError(sorted(problems, key=lambda problem: (problem.file != str(path), problem.line or 0)))
