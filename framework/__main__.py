@@ -47,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _reader_is_gone() -> bool:
     """Whether it is standard output that cannot be written to, as in ``framework plugins | head -1``."""
     try:
+        sys.stdout.write("\n")
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it exits

@@ -52,8 +52,8 @@ def _summary(name: str) -> str:
         return file.readline().strip().strip('"')
 
 
-_EPILOG = """Completion: add eval "$(_FRAMEWORK_COMPLETE=bash_source framework)" to ~/.bashrc; zsh_source and fish_source
-do the same for those shells."""
+_EPILOG = """Completion: put eval "$(_FRAMEWORK_COMPLETE=bash_source framework)" into ~/.bashrc; zsh_source and
+fish_source are for those shells."""
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EPILOG)

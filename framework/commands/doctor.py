@@ -90,9 +90,8 @@ def _versions() -> Iterator[Finding]:
     yield Finding("packages", "ok", ", ".join(found))
 
 
-def _processors() -> Iterator[Finding]:
+def _processors(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> Iterator[Finding]:
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = Path("/sys/fs/cgroup/cpu.max")
     share, period = quota.read_text().split() if quota.exists() else ("max", "1")
     if share != "max" and int(share) < usable * int(period):
         granted = int(share) / int(period)

@@ -1,4 +1,4 @@
-"""``framework eval``: how good a run's policy is."""
+"""Evaluate a run's policy."""
 
 from __future__ import annotations
 

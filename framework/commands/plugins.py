@@ -123,7 +123,7 @@ def _component_text(component: Component, options: list[dict[str, Any]] | str) -
     if isinstance(options, str):
         return "\n".join([*text, options])
     for option in options:
-        bounds = "".join(f" {_SIGNS[name]} {bound}" for name, bound in option.get("bounds", {}).items())
+        bounds = ",".join(f" {_SIGNS[name]} {bound}" for name, bound in option.get("bounds", {}).items())
         choices = " of " + ", ".join(map(str, option["choices"])) if "choices" in option else ""
         default = f" = {json.dumps(option['default'])}" if option.get("default") is not None else ""
         required = " (required)" if option["required"] else ""

@@ -1,4 +1,4 @@
-"""``framework run``: train what a pipeline file says."""
+"""Train what a pipeline file says."""
 
 from __future__ import annotations
 

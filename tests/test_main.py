@@ -1,0 +1,168 @@
+import os
+import re
+import subprocess
+import sys
+
+import click
+import pytest
+
+from framework import __version__, commands
+from framework.__main__ import main
+from framework.commands import cli
+
+COMMAND = '''"""Do something."""
+import click
+from framework.errors import *
+
+@click.command()
+def command():
+    {body}
+'''
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch):
+    """Put a command with the given body in place of all others, and run it."""
+    monkeypatch.setattr(commands, "__path__", [str(tmp_path)])
+
+    def run(body):
+        (tmp_path / "act.py").write_text(COMMAND.format(body=body))
+        monkeypatch.delitem(sys.modules, "framework.commands.act", raising=False)
+        return main(["act"])
+
+    yield run
+    sys.modules.pop("framework.commands.act", None)
+
+
+def framework(*arguments, cwd=None, **environment):
+    """Run the command line in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "framework", *arguments],
+        cwd=cwd,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "stderr"),
+    [
+        ("pass", 0, ""),
+        ("return 1", 1, ""),
+        ("raise RunError('it stopped')", 1, "it stopped\n"),
+        ("raise PipelineError([Problem('bad', 'run.seed', 'p.toml', 3)])", 2, "p.toml:3: run.seed: bad\n"),
+        ("raise PluginError('acme is broken')", 4, "acme is broken\n"),
+        ("raise KeyboardInterrupt", 130, ""),
+        ("raise click.Abort", 130, ""),
+        ("raise SystemExit(75)", 75, ""),
+        ("click.get_current_context().exit(7)", 7, ""),
+    ],
+)
+def test_exit_codes(command, capsys, body, code, stderr):
+    """What a command returns or raises decides the exit code; messages stand alone on standard error."""
+    try:
+        result = command(body)
+    except SystemExit as request:
+        result = request.code
+    assert (result, capsys.readouterr().err) == (code, stderr)
+
+
+@pytest.mark.parametrize("error", ["ZeroDivisionError", "EOFError", "BrokenPipeError"])
+def test_an_internal_error_shows_its_traceback(command, capsys, error):
+    """Whatever is not meant for the user ends with 3 and its traceback, also where click would hide it."""
+    assert command(f"raise {error}('what happened')") == 3
+    shown = capsys.readouterr().err
+    assert f"{error}: what happened" in shown
+    assert "Traceback (most recent call last)" in shown
+    assert "act.py" in shown
+
+
+def test_wrong_usage_exits_with_2(command, capsys):
+    """A command line that cannot be read is a usage error, with a hint."""
+    command("pass")
+    assert main(["act", "--nonsense"]) == 2
+    assert "No such option" in capsys.readouterr().err
+    assert main(["atc"]) == 2
+    assert "No such command 'atc'. Did you mean 'act'?" in capsys.readouterr().err
+    assert main(["--nonsense"]) == 2
+    assert main([]) == 2
+
+
+def test_help_imports_no_command(tmp_path, monkeypatch, capsys):
+    """Commands are listed by the first line of their files; private modules are not."""
+    (tmp_path / "explosive.py").write_text('"""Blow up when imported."""\n1 / 0\n')
+    (tmp_path / "_shared.py").write_text('"""Not a command."""\n')
+    monkeypatch.setattr(commands, "__path__", [str(tmp_path)])
+    assert main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"explosive +Blow up when imported\.", shown)
+    assert "shared" not in shown
+    assert main(["explosive"]) == 3
+
+
+def test_every_command_describes_itself():
+    """Each has a one-line summary for the list, help of its own, and help for each option."""
+    context = click.Context(cli)
+    names = cli.list_commands(context)
+    assert {"check", "doctor", "plugins", "run", "schema"} <= set(names)
+    for name in names:
+        summary = commands._summary(name)
+        assert re.fullmatch(r"[A-Z][^`]+\.", summary), f"{name}: {summary}"
+        command = cli.get_command(context, name)
+        assert command.help
+        assert [each.name for each in command.params if isinstance(each, click.Option) and not each.help] == []
+
+
+def test_version():
+    """``--version`` tells the version, as a process of its own too."""
+    done = framework("--version")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"framework {__version__}\n", "")
+
+
+def test_blocked_plugins_reach_child_processes(command, monkeypatch):
+    """``--no-plugin`` adds to the environment, which samplers inherit."""
+    monkeypatch.setenv("FRAMEWORK_PLUGINS_DISABLE", "one")
+    command("pass")
+    assert main(["--no-plugin", "two", "--no-plugin", "three", "act"]) == 0
+    assert os.environ["FRAMEWORK_PLUGINS_DISABLE"] == "one,two,three"
+
+
+def test_blocking_in_a_process():
+    """A plugin that is blocked is listed so, by the option and by the environment."""
+    for done in (framework("--no-plugin", "ppo", "plugins"), framework("plugins", FRAMEWORK_PLUGINS_DISABLE="ppo")):
+        assert done.returncode == 0
+        assert re.search(r"^ppo +framework-rl +\S+ +blocked$", done.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_leaves_is_no_error(unbuffered):
+    """``framework plugins | head -1`` shows no traceback, whether output is buffered or not."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "framework", "plugins"],
+        env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
+def test_plugins_are_not_looked_for_in_the_working_directory(tmp_path):
+    """A module there with a plugin's name is not imported, though ``python -m`` puts the folder on the path."""
+    (tmp_path / "framework_ppo.py").write_text("raise RuntimeError('wrong one')")
+    done = framework("plugins", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "wrong one" not in done.stdout
+    assert re.search(r"^ppo .* loaded$", done.stdout, re.MULTILINE)
+
+
+def test_shell_completion():
+    """click's completion works: the script for a shell, and the words that may follow."""
+    assert "_FRAMEWORK_COMPLETE=bash_complete" in framework(_FRAMEWORK_COMPLETE="bash_source").stdout
+    words = framework(_FRAMEWORK_COMPLETE="bash_complete", COMP_WORDS="framework pl", COMP_CWORD="1")
+    assert words.stdout == "plain,plugins\n"
