@@ -74,6 +74,19 @@ class MiniGridConfig:
         check_wrappers(self.wrappers)
 
 
+@frozen
+class EnvPoolConfig:
+    """An environment of EnvPool."""
+
+    id: str = option(help='EnvPool\'s id, such as "Pong-v5" or "Ant-v4".')
+    kwargs: dict[str, Any] = option(factory=dict, help="Keyword arguments that EnvPool takes for it.")
+    max_episode_steps: int | None = option(None, help="Truncates episodes here; by default where EnvPool does.", ge=1)
+    native: bool = option(
+        True, help="Step all environments in one pool, which resets them itself; else each in a pool of its own."
+    )
+    threads: int = option(1, help="Worker threads of each pool.", ge=1)
+
+
 def check_wrappers(wrappers: tuple[str | dict[str, Any], ...]) -> None:
     """Raise `OptionError` where a wrapper's table does not name it."""
     for wrapper in wrappers:
