@@ -6,12 +6,13 @@ import json
 from typing import Any
 
 import click
-from attrs import asdict
+from attrs import NOTHING, Attribute, asdict
 
 from framework.catalog import Catalog, Component, UnknownComponent, default_catalog
 from framework.commands._table import table
 from framework.errors import EXIT_DONE, EXIT_PLUGIN, PluginError
-from framework.plugins import Plugin, did_you_mean
+from framework.plugins import Plugin, describe, did_you_mean, traceback_of
+from framework.schema import default_of, options, plain, type_name
 
 _SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
@@ -74,22 +75,21 @@ def _offers(row: Plugin, component: Component) -> bool:
 
 def _options(component: Component) -> list[dict[str, Any]] | str:
     """The options of a component as plain values, or why they cannot be told."""
-    from attrs import NOTHING
-
-    from framework.schema import default_of, options, plain, type_name
-
     try:
         cls = component.config_class()
+        return [_option(key, field, type_name(hint)) for key, (field, hint) in options(cls).items()] if cls else []
     except PluginError as error:
         return str(error)
-    rows = []
-    for key, (field, hint) in options(cls).items() if cls else ():
-        default = default_of(field)
-        required = field.default is NOTHING
-        row = {"name": key, "type": type_name(hint), "required": required, "help": field.metadata.get("help", "")}
-        row |= {} if default is NOTHING else {"default": plain(default)}
-        rows.append(row | {rule: field.metadata[rule] for rule in ("bounds", "choices") if field.metadata.get(rule)})
-    return rows
+    except Exception as error:
+        reason = f"the options of {component.kind} {component.name!r} ({component.origin}) are broken"
+        return f"{reason}: {describe(error)}\n{traceback_of(error)}"
+
+
+def _option(key: str, field: Attribute[Any], type_name: str) -> dict[str, Any]:
+    required, default = field.default is NOTHING, default_of(field)
+    values = {"name": key, "type": type_name, "required": required, "help": field.metadata.get("help", "")}
+    rules = {rule: field.metadata[rule] for rule in ("bounds", "choices") if field.metadata.get(rule)}
+    return values | rules | ({} if default is NOTHING else {"default": plain(default)})
 
 
 # --- text --------------------------------------------------------------------------------------------------------

@@ -25,6 +25,13 @@ class Settings:
     path: str = option(help="Where.")
 
 
+@frozen
+class Odd:
+    """An option whose type has no plain values."""
+
+    limit: complex = option(0, help="Not a number that TOML has.")
+
+
 class Tiny:
     """A component without code."""
 
@@ -171,6 +178,17 @@ def test_options_that_cannot_be_read_say_so(capsys, monkeypatch):
     text = shown(capsys, "sick", code=4)
     assert "encoder 'sick/x' (framework-sick 3) cannot be imported from no_such_module_here" in text
     assert "No module named" in json.loads(shown(capsys, "sick", "--json", code=4))["components"][0]["options"]
+
+
+def test_options_that_break_the_rules_say_so(capsys, monkeypatch):
+    """A config class whose fields the framework cannot read is the plugin's error, not a crash."""
+    plugin = ModuleType("odd")
+    plugin.register_encoders = hookimpl(lambda register: register("x", "m:X", config=f"{__name__}:Odd"))
+    found = Catalog(load([EntryPoint(GROUP, "odd", plugin, "framework-odd", "3")]))
+    monkeypatch.setattr("framework.commands.plugins.default_catalog", lambda: found)
+    text = shown(capsys, "odd", code=4)
+    assert "the options of encoder 'odd/x' (framework-odd 3) are broken: TypeError: " in text
+    assert "Traceback" in text
 
 
 def test_no_plugin_at_all(capsys, monkeypatch):
