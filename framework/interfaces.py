@@ -34,6 +34,7 @@ class Context:
     rollout_length: int  #: environment steps in a trajectory, T
     total_steps: int
     policy_lag: int | str = 0
+    precision: str = "float32"  #: what networks compute in: ``"float32"``, ``"bfloat16"`` or ``"float16"``
     make_encoder: Callable[[], Encoder] | None = None  #: builds the pipeline's encoder, anew at each call
 
 
@@ -87,6 +88,17 @@ class Encoder(Protocol):
         """``{name: [T, N, ...]}``, memory ``{name: [N, ...]}``, ``first`` [T, N] -> encoding and memory after T.
 
         Acting is ``T = 1``. Stateless encoders return the memory they got.
+        """
+
+
+@runtime_checkable
+class ExplicitEncoder(Protocol):
+    """An encoder without memory that can also give its gradient itself, where that is faster than autograd."""
+
+    def vjp(self, observation: Tensors) -> tuple[torch.Tensor, Callable[[torch.Tensor], None]]:
+        """``{name: [1, B, ...]}`` -> features [B, F], and what turns their gradient [B, F] into the parameters'.
+
+        The second overwrites the ``grad`` of each parameter that has one. Both run without gradient recording.
         """
 
 

@@ -1,0 +1,107 @@
+"""Running mean and variance, and inputs standardised by them.
+
+The learner owns `RunningMoments`: it alone sees every observation exactly once. What acts carries a `Standardize`,
+which only holds the mean and scale to apply, so that it is frozen wherever nobody updates it.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from framework.toolkit.returns import forward_scan
+
+
+class RunningMoments(nn.Module):
+    """Count, mean and variance of all rows seen so far, in float64, kept as buffers.
+
+    Parts are merged by the rule of Chan, Golub and LeVeque (1979), which stays exact when the mean is far larger
+    than the deviation.
+    """
+
+    count: Tensor  #: [] float64
+    mean: Tensor  #: ``shape`` float64
+    m2: Tensor  #: ``shape`` float64, the sum of squared deviations from the mean
+
+    def __init__(self, shape: tuple[int, ...] = (), device: str | torch.device | None = None):
+        super().__init__()
+        self.register_buffer("count", torch.zeros((), dtype=torch.float64, device=device))
+        self.register_buffer("mean", torch.zeros(shape, dtype=torch.float64, device=device))
+        self.register_buffer("m2", torch.zeros(shape, dtype=torch.float64, device=device))
+
+    @torch.no_grad()
+    def update(self, rows: Tensor) -> None:
+        """Take in ``rows`` [B, *shape]; no rows change nothing."""
+        if rows.shape[0]:
+            rows = rows.to(torch.float64)
+            mean = rows.mean(0)
+            self.merge(float(rows.shape[0]), mean, (rows - mean).square_().sum(0))
+
+    @torch.no_grad()
+    def merge(self, count: float | Tensor, mean: Tensor, m2: Tensor) -> None:
+        """Take in the moments of ``count`` other rows; a count of zero changes nothing."""
+        total = self.count + count
+        share = count / total.clamp(min=1.0)
+        delta = mean - self.mean
+        self.m2 += m2 + delta.square() * (self.count * share)
+        self.mean += delta * share
+        self.count.copy_(total)
+
+    @property
+    def variance(self) -> Tensor:
+        """Population variance, ``shape`` float64; ones before two rows were seen."""
+        return torch.where(self.count > 1, self.m2 / self.count.clamp(min=1.0), torch.ones_like(self.m2))
+
+
+class Standardize(nn.Module):
+    """``clamp((x - mean) * scale, -clip, clip)`` in float32: the identity within ``clip`` until it is `set`."""
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, shape: tuple[int, ...], clip: float = 10.0, epsilon: float = 1e-8):
+        super().__init__()
+        self.clip, self.epsilon = clip, epsilon
+        self.register_buffer("mean", torch.zeros(shape))
+        self.register_buffer("scale", torch.ones(shape))
+
+    def set(self, moments: RunningMoments) -> None:
+        """Standardise by these moments from now on."""
+        self.mean.copy_(moments.mean)
+        self.scale.copy_((moments.variance + self.epsilon).rsqrt())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``x`` [..., *shape] of any dtype -> float32 of the same shape."""
+        return ((x - self.mean) * self.scale).clamp(-self.clip, self.clip).to(torch.float32)
+
+
+class ReturnScale(nn.Module):
+    """Rewards divided by the standard deviation of their discounted sum so far, which runs on from batch to batch.
+
+    The sum of each environment is ``R[t] = r[t] + gamma * R[t - 1]`` and starts anew with each episode; the mean is not
+    subtracted, so that the sign of a reward stays what it is (Engstrom et al., 2020, arXiv:2005.12729, section 3).
+    """
+
+    returns: Tensor  #: [environments] float64: the sum after the last step of the last batch
+
+    def __init__(self, environments: int, gamma: float, epsilon: float = 1e-8):
+        super().__init__()
+        self.gamma, self.epsilon = gamma, epsilon
+        self.moments = RunningMoments()
+        self.register_buffer("returns", torch.zeros(environments, dtype=torch.float64))
+
+    @torch.no_grad()
+    def forward(self, rewards: Tensor, done: Tensor, valid: Tensor, *, continued: bool = True) -> Tensor:
+        """``rewards``, ``done``, ``valid`` [T, N] -> scaled rewards [T, N] float32.
+
+        Steps that are not ``valid`` do not count. With ``continued`` false the columns are not the environments of
+        the last batch, and all sums start from nothing.
+        """
+        going_on = done.logical_not().to(torch.float64)
+        x = rewards.to(torch.float64)
+        if continued:
+            x = torch.cat((x[:1] + self.gamma * self.returns, x[1:]))
+        returns = forward_scan(x, torch.cat((torch.zeros_like(x[:1]), self.gamma * going_on[:-1])))
+        self.moments.update(returns[valid])
+        self.returns.copy_(returns[-1] * going_on[-1])
+        return (rewards * (self.moments.variance + self.epsilon).rsqrt()).to(torch.float32)
