@@ -1,0 +1,44 @@
+"""Fully connected layers over everything that is not an image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from framework.interfaces import Context, Encoding
+from framework.toolkit import networks
+from framework_encoders.config import MLPConfig
+from framework_encoders.vectors import Vectors
+
+Tensors = dict[str, Tensor]
+
+
+class MLP(nn.Module):
+    """All leaves of the observation as one vector (see `Vectors`), through fully connected layers.
+
+    Weights are orthogonal with gain sqrt(2), as in "The 37 implementation details of PPO" (Huang et al., 2022).
+    """
+
+    def __init__(self, config: MLPConfig, context: Context):
+        super().__init__()
+        self.vectors = Vectors(context.observation_space)
+        self.layers = networks.MLP(self.vectors.width, config.hidden, config.activation)
+        self.features = self.layers.features
+
+    def initial_memory(self, count: int) -> Tensors:
+        """None: stateless."""
+        return {}
+
+    def forward(self, observation: Tensors, memory: Tensors, first: Tensor) -> tuple[Encoding, Tensors]:
+        """``{name: [T, N, ...]}`` -> features [T, N, F]."""
+        return Encoding(self.layers(self.vectors(observation))), memory
+
+    def vjp(self, observation: Tensors) -> tuple[Tensor, Callable[[Tensor], None]]:
+        """See `framework.interfaces.ExplicitEncoder`."""
+        features, pullback = self.layers.vjp(self.vectors(observation).flatten(0, 1))
+
+        def set_gradients(gradient: Tensor) -> None:
+            pullback(gradient)
+
+        return features, set_gradients

@@ -1,0 +1,259 @@
+"""Proximal policy optimization with a clipped objective."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from framework.interfaces import Batch, Context
+from framework.toolkit.normalize import ReturnScale, RunningMoments
+from framework.toolkit.optimizer import FlatAdamW, LossScale
+from framework.toolkit.returns import gae, vtrace
+from framework_ppo.config import PPOConfig
+from framework_ppo.loss import backpropagate, policy_gradient, standardized, summarize, value_gradient
+from framework_ppo.policy import ActorCritic, in_parts, normalized_leaves
+
+Tensors = dict[str, Tensor]
+
+
+class Rows(NamedTuple):
+    """What an update learns from: M environment steps in any order."""
+
+    observations: Tensors  #: {name: [M, ...]}
+    action_mask: Tensor | None  #: [M, actions]
+    actions: Tensor  #: [M, ...] as the distribution knows them
+    log_prob: Tensor  #: [M] of the actions, when they were taken
+    advantages: Tensor  #: [M]
+    values: Tensor  #: [M] before the update
+    returns: Tensor  #: [M] what the values should become
+
+
+class PPO:
+    """Proximal policy optimization (Schulman et al., 2017, arXiv:1707.06347), with generalised advantage estimation.
+
+    The learner owns every statistic: of observations, which travel inside the policy and are updated once with each
+    batch after it was learned from; and of rewards, which never leave it. Data of older policies is weighted by the
+    clipped objective alone, except with ``policy_lag = "free"``, where V-trace corrects returns and advantages.
+    """
+
+    supports = frozenset({"action_mask", "stale"})
+
+    def __init__(self, config: PPOConfig, context: Context):
+        self._config = config
+        self._continued = context.policy_lag != "free"
+        # Networks are initialised from torch's global generator, which is left as it was.
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(context.seed)
+            self.policy = ActorCritic(config, context).to(context.device)
+            self._generator = torch.Generator().manual_seed(int(torch.randint(2**62, ()).item()))
+        normalized = normalized_leaves(context) if config.normalize_observations else {}
+        self._moments = {name: RunningMoments(space.shape, context.device) for name, space in normalized.items()}
+        self._return_scale = (
+            ReturnScale(context.environments, config.gamma).to(context.device) if config.normalize_rewards else None
+        )
+        self._loss_scale = LossScale(context.device) if context.precision == "float16" else None
+
+    @cached_property
+    def _optimizer(self) -> FlatAdamW:
+        """Made when first needed: samplers only want the policy."""
+        config = self._config
+        return FlatAdamW(
+            self.policy,
+            epsilon=config.adam_epsilon,
+            weight_decay=config.weight_decay,
+            max_norm=config.max_gradient_norm or None,
+        )
+
+    @torch.no_grad()
+    def update(self, batch: Batch) -> dict[str, float]:
+        """Some epochs of minibatches over the batch.
+
+        Metrics are means over all rows of all minibatches; ``explained_variance`` tells how much of the returns'
+        variance the values knew before the update, ``gradient_norm`` is that before clipping.
+        """
+        config = self._config
+        learning_rate = _scheduled(config.learning_rate, config.learning_rate_schedule, batch.progress)
+        clip = _scheduled(config.clip_range, config.clip_range_schedule, batch.progress)
+        self._optimizer.check()
+        rows = self._rows(batch)
+        seen: list[tuple[Tensor, ...]] = []
+        norms: list[Tensor] = []
+        for minibatch in self._minibatches(rows):
+            norm, numbers = self._learn(minibatch, learning_rate, clip)
+            seen.append(numbers)
+            if norm is None:
+                break
+            norms.append(norm)
+        self._update_moments(batch)
+        summary = summarize(*(torch.cat(column) for column in zip(*seen, strict=True)), clip=clip)
+        summary["gradient_norm"] = torch.stack(norms).mean() if norms else torch.zeros(())
+        summary["explained_variance"] = _explained_variance(rows.values, rows.returns)
+        numbers = torch.stack([value.to(torch.float32) for value in summary.values()]).tolist()
+        return {
+            **dict(zip(summary, numbers, strict=True)),
+            "learning_rate": learning_rate,
+            "clip_range": clip,
+            "minibatches": float(len(norms)),
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """Weights, optimizer, generator and statistics."""
+        state = {
+            "policy": _copy(self.policy.state_dict()),
+            "optimizer": self._optimizer.state_dict(),
+            "generator": self._generator.get_state(),
+            "moments": {name: _copy(moments.state_dict()) for name, moments in self._moments.items()},
+        }
+        if self._return_scale is not None:
+            state["return_scale"] = _copy(self._return_scale.state_dict())
+        if self._loss_scale is not None:
+            state["loss_scale"] = self._loss_scale.state_dict()
+        return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` gave, bit for bit."""
+        self.policy.load_state_dict(state["policy"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._generator.set_state(state["generator"])
+        for name, moments in self._moments.items():
+            moments.load_state_dict(state["moments"][name])
+        if self._return_scale is not None:
+            self._return_scale.load_state_dict(state["return_scale"])
+        if self._loss_scale is not None:
+            self._loss_scale.load_state_dict(state["loss_scale"])
+
+    def _rows(self, batch: Batch) -> Rows:
+        config = self._config
+        steps = batch.rewards.shape[0]
+        observations = {name: x[:steps].flatten(0, 1) for name, x in batch.observations.items()}
+        action_mask = None if batch.action_mask is None else batch.action_mask[:steps].flatten(0, 1)
+        actions = self.policy.from_environment(batch.actions.flatten(0, 1))
+        log_prob = batch.extras["log_probability"]
+        values, final_values = batch.extras["value"], batch.extras["final_value"]
+        # The step that a vector environment spends on a reset follows a finished episode, where every sum is cut; what
+        # its own row would be is never used.
+        episode = (batch.terminated, batch.truncated, batch.final_index)
+        rewards = self._rewards(batch)
+        if batch.lag and not self._continued:
+            old_log_prob = log_prob
+            log_prob = self._log_prob(observations, action_mask, actions).view_as(old_log_prob)
+            everything = {name: x.flatten(0, 1) for name, x in batch.observations.items()}
+            values = self.policy.values(everything).view_as(values)
+            final_values = self.policy.values(batch.final_observations)
+            returns, advantages = vtrace(
+                rewards,
+                values,
+                *episode,
+                final_values,
+                log_prob - old_log_prob,
+                gamma=config.gamma,
+                lam=config.gae_lambda,
+            )
+        else:
+            advantages = gae(rewards, values, *episode, final_values, gamma=config.gamma, lam=config.gae_lambda)
+            returns = advantages + values[:steps]
+        columns = (log_prob, advantages, values[:steps], returns)
+        rows = Rows(observations, action_mask, actions, *(x.flatten() for x in columns))
+        return rows if batch.valid.all() else _take(rows, batch.valid.flatten().nonzero().squeeze(1))
+
+    def _rewards(self, batch: Batch) -> Tensor:
+        rewards, bound = batch.rewards, self._config.reward_clip
+        if self._return_scale is not None:
+            done = batch.terminated | batch.truncated
+            rewards = self._return_scale(rewards, done, batch.valid, continued=self._continued)
+        return rewards if bound is None else rewards.clamp(-bound, bound)
+
+    def _log_prob(self, observations: Tensors, action_mask: Tensor | None, actions: Tensor) -> Tensor:
+        beside = (actions,) if action_mask is None else (actions, action_mask)
+        return torch.cat(
+            [
+                self.policy.distribution.log_prob(self.policy.evaluate(part, *mask or (None,))[0], taken)
+                for part, taken, *mask in in_parts(observations, *beside)
+            ]
+        )
+
+    def _minibatches(self, rows: Rows) -> Iterator[Rows]:
+        """All epochs; each in an order of its own."""
+        size, count = self._config.minibatch_size, len(rows.returns)
+        columns = torch.stack((rows.log_prob, rows.advantages, rows.values, rows.returns))
+        for _ in range(self._config.epochs):
+            order = torch.randperm(count, generator=self._generator).to(columns.device)
+            log_prob, advantages, values, returns = columns.index_select(1, order).unbind()
+            if self._config.normalize_advantages:
+                advantages = standardized(advantages, size)
+            actions = rows.actions.index_select(0, order)
+            split = (x.split(size) for x in (order, actions, log_prob, advantages, values, returns))
+            for index, *others in zip(*split, strict=True):
+                observations = {name: x.index_select(0, index) for name, x in rows.observations.items()}
+                mask = None if rows.action_mask is None else rows.action_mask.index_select(0, index)
+                yield Rows(observations, mask, *others)
+
+    def _learn(self, rows: Rows, learning_rate: float, clip: float) -> tuple[Tensor | None, tuple[Tensor, ...]]:
+        """One step of the optimizer; returns the gradient's norm and numbers of each row, see `summarize`.
+
+        The norm is None where the policy has moved too far for another step.
+        """
+        policy, optimizer = self.policy, self._optimizer
+        if policy.explicit:
+            parameters, values, pullback = policy.vjp(rows.observations, rows.action_mask)
+        else:
+            with torch.enable_grad():
+                parameters, values = policy.evaluate(rows.observations, rows.action_mask)
+        d_parameters, d_values, numbers = self._objective(parameters, values, rows, clip)
+        if self._config.target_kl is not None and _approximate_kl(numbers[0]) > self._config.target_kl:
+            return None, numbers
+        if policy.explicit:
+            pullback(d_parameters, d_values)
+        else:
+            if self._loss_scale is not None:
+                d_parameters, d_values = d_parameters * self._loss_scale.value, d_values * self._loss_scale.value
+            optimizer.zero_grad()
+            backpropagate(parameters, values, d_parameters, d_values)
+        return optimizer.step(learning_rate, self._loss_scale), numbers
+
+    def _objective(
+        self, parameters: Tensor, values: Tensor, rows: Rows, clip: float
+    ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+        """Gradients of the loss by the distribution's parameters and by the values, and numbers of each row."""
+        config = self._config
+        log_prob, entropy, pullback = self.policy.distribution.vjp(parameters, rows.actions)
+        d_log_prob, log_ratio = policy_gradient(log_prob, rows.log_prob, rows.advantages, clip)
+        d_parameters = pullback(d_log_prob, -config.entropy_coefficient / len(values))
+        d_values, errors = value_gradient(
+            values, rows.returns, rows.values, config.value_coefficient, config.value_clip_range
+        )
+        return d_parameters, d_values, (log_ratio, rows.advantages, errors, entropy)
+
+    def _update_moments(self, batch: Batch) -> None:
+        """Take in this batch's observations, now that it was learned from as its policy saw it."""
+        steps = batch.rewards.shape[0]
+        for (name, moments), normalizer in zip(self._moments.items(), self.policy.normalizers, strict=True):
+            moments.update(batch.observations[name][:steps][batch.valid])
+            normalizer.set(moments)
+
+
+def _take(rows: Rows, index: Tensor) -> Rows:
+    observations = {name: x.index_select(0, index) for name, x in rows.observations.items()}
+    return Rows(observations, *(None if x is None else x.index_select(0, index) for x in rows[1:]))
+
+
+def _scheduled(value: float, schedule: str, progress: float) -> float:
+    return value * (1.0 - progress) if schedule == "linear" else value
+
+
+def _approximate_kl(log_ratio: Tensor) -> float:
+    return (log_ratio.exp() - 1.0 - log_ratio).mean().item()
+
+
+def _explained_variance(values: Tensor, returns: Tensor) -> Tensor:
+    """1 - Var(returns - values) / Var(returns), and 0 where all returns are equal."""
+    variance = returns.var(correction=0)
+    return torch.where(variance > 0, 1.0 - (returns - values).var(correction=0) / variance, torch.zeros_like(variance))
+
+
+def _copy(tensors: dict[str, Tensor]) -> Tensors:
+    return {name: tensor.clone() for name, tensor in tensors.items()}
