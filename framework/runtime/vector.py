@@ -174,7 +174,8 @@ class SteppedVector(VectorArrays):
                     self.truncated[index] = truncated
                     self.success[index] = success_code(info.get("success"))
                     self._ended = True
-                if masked:
+                    self.read_mask(index, info)
+                elif masked:
                     self.read_mask(index, info)
                 index += 1
         except RunError:

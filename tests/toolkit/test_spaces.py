@@ -1,0 +1,170 @@
+import numpy as np
+import pytest
+from environments import SPACES
+from gymnasium import Space, spaces
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from framework.errors import FrameworkError
+from framework.toolkit.spaces import (
+    action_spec,
+    array_spec,
+    check_action_space,
+    environment_actions,
+    flat_space,
+    flatten,
+    mask_groups,
+    mask_size,
+)
+
+VECTOR = spaces.Box(-1, 1, (3,), np.float32)
+ACTION_SPACES = [
+    spaces.Discrete(3),
+    spaces.Discrete(3, start=5),
+    spaces.MultiDiscrete([2, 4]),
+    spaces.MultiDiscrete([[2, 4], [3, 3]]),
+    spaces.MultiBinary(3),
+    spaces.Box(-1, 2, (2,), np.float32),
+    spaces.Box(-1, 2, (2, 3), np.float64),
+]
+
+_leaves = st.one_of(
+    st.builds(
+        lambda shape, dtype: spaces.Box(0, 1, shape, dtype),
+        st.lists(st.integers(1, 3), max_size=3).map(tuple),
+        st.sampled_from([np.float32, np.float64, np.uint8, np.int32]),
+    ),
+    st.builds(lambda n, start: spaces.Discrete(n, start=start), st.integers(1, 5), st.integers(-3, 3)),
+    st.builds(spaces.MultiDiscrete, st.lists(st.integers(1, 4), min_size=1, max_size=3)),
+    st.builds(spaces.MultiBinary, st.integers(1, 3)),
+)
+_trees = st.recursive(
+    _leaves,
+    lambda inner: st.one_of(
+        st.dictionaries(st.sampled_from("abcd"), inner, min_size=1, max_size=3).map(spaces.Dict),
+        st.lists(inner, min_size=1, max_size=3).map(spaces.Tuple),
+    ),
+    max_leaves=6,
+)
+
+
+@given(_trees, st.integers(0, 2**31 - 1))
+@settings(derandomize=True, deadline=None, max_examples=150)
+def test_samples_of_any_nested_space_have_the_declared_dtypes_and_shapes(space: Space, seed: int) -> None:
+    """What `flatten` gives is what `array_spec` says, and each leaf's value is in its space."""
+    space.seed(seed)
+    leaves = flat_space(space)
+    values = flatten(space, space.sample())
+    assert list(values) == list(leaves)
+    for name, leaf in leaves.items():
+        assert (values[name].dtype, values[name].shape) == array_spec(leaf)
+        assert leaf.contains(values[name].astype(leaf.dtype))
+
+
+def test_leaves_are_named_by_their_path() -> None:
+    """A plain space is "observation"; keys of Dict and positions of Tuple are joined by slashes."""
+    assert list(flat_space(VECTOR)) == ["observation"]
+    assert list(flat_space(spaces.Tuple((VECTOR, VECTOR)))) == ["0", "1"]
+    assert list(flat_space(SPACES["nested"])) == ["eyes/left", "eyes/right", "rest/0", "rest/1"]
+
+
+def test_a_discrete_keeps_its_start() -> None:
+    """Discrete values are int64 scalars, not shifted."""
+    space = spaces.Discrete(3, start=-1)
+    assert array_spec(space) == (np.int64, ())
+    assert flat_space(space)["observation"].start == -1
+    assert flatten(space, np.int64(-1))["observation"] == -1
+
+
+@pytest.mark.parametrize(
+    "leaf",
+    [
+        spaces.Text(5),
+        spaces.Sequence(VECTOR),
+        spaces.Graph(VECTOR, None),
+        spaces.OneOf((VECTOR, spaces.Discrete(2))),
+    ],
+    ids=lambda leaf: type(leaf).__name__,
+)
+def test_other_spaces_are_refused_by_name(leaf: Space) -> None:
+    """The error names the leaf and its space."""
+    with pytest.raises(FrameworkError, match=rf"'camera/mission' has the unsupported space {type(leaf).__name__}"):
+        flat_space(spaces.Dict({"camera": spaces.Dict({"mission": leaf, "image": VECTOR})}))
+
+
+def test_ambiguous_and_empty_spaces_are_refused() -> None:
+    """Two leaves never get the same name, and there is always one."""
+    inner = spaces.Dict({"b": VECTOR})
+    with pytest.raises(FrameworkError, match="both named 'a/b'"):
+        flat_space(spaces.Dict({"a": inner, "a/b": VECTOR}))
+    with pytest.raises(FrameworkError, match="empty"):
+        flat_space(spaces.Dict({}))
+
+
+@pytest.mark.parametrize(
+    ("space", "value", "message"),
+    [
+        (VECTOR, np.zeros(2, np.float32), r"'observation' is float32\[2\], but its space declares float32\[3\]"),
+        (VECTOR, np.float32(1), r"is float32\[\]"),
+        (spaces.Box(0, 255, (2,), np.uint8), np.zeros(2), "is float64"),
+        (spaces.Box(0, 255, (2,), np.uint8), np.zeros(2, np.int64), "is int64"),
+        (spaces.Discrete(3), 1.0, "is float64"),
+        (spaces.Dict({"a": VECTOR}), {"b": np.zeros(3)}, "no 'a'"),
+        (spaces.Tuple((VECTOR, VECTOR)), (np.zeros(3),), "no '1'"),
+        (spaces.Dict({"a": VECTOR}), None, "no 'a'"),
+    ],
+)
+def test_values_that_do_not_fit_are_refused(space: Space, value: object, message: str) -> None:
+    """A wrong shape, a lossy dtype or a missing part is named, never broadcast or truncated."""
+    with pytest.raises(FrameworkError, match=message):
+        flatten(space, value)
+
+
+def test_doubles_may_stand_for_floats() -> None:
+    """Environments that declare float32 and give float64 are common, and are cast."""
+    assert flatten(VECTOR, np.ones(3))["observation"].dtype == np.float32
+
+
+@pytest.mark.parametrize("space", ACTION_SPACES, ids=str)
+def test_action_spaces_that_are_understood(space: Space) -> None:
+    """Actions of the declared dtype and shape, given to the environment, are in its space."""
+    check_action_space(space)
+    dtype, shape = action_spec(space)
+    space.seed(0)
+    batch = np.array([space.sample() for _ in range(4)]).astype(dtype)
+    assert batch.shape == (4, *shape)
+    given_to = environment_actions(space, batch)
+    assert all(space.contains(action) for action in (given_to.tolist() if shape == () else given_to))
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        spaces.Dict({"a": spaces.Discrete(2)}),
+        spaces.Tuple((spaces.Discrete(2),)),
+        spaces.Box(0, 255, (2,), np.uint8),
+        spaces.Box(-1, 1, (), np.float32),
+        spaces.Text(3),
+    ],
+    ids=lambda space: type(space).__name__,
+)
+def test_other_action_spaces_are_refused(space: Space) -> None:
+    """The error shows the space."""
+    with pytest.raises(FrameworkError, match=type(space).__name__):
+        check_action_space(space)
+
+
+def test_box_actions_are_clipped_to_each_bound() -> None:
+    """Policies may act outside the bounds; the environment never sees it."""
+    space = spaces.Box(np.array([-1, 0], np.float32), np.array([1, np.inf], np.float32))
+    actions = np.array([[-3, -3], [3, 3], [0.5, 0.5]], np.float32)
+    np.testing.assert_array_equal(environment_actions(space, actions), [[-1, 0], [1, 3], [0.5, 0.5]])
+
+
+def test_masks_have_an_entry_for_each_choice() -> None:
+    """Discrete n, MultiDiscrete the sum over nvec, none for MultiBinary and Box."""
+    assert mask_size(spaces.Discrete(4, start=2)) == 4
+    assert mask_size(spaces.MultiDiscrete([[2, 3], [4, 1]])) == 10
+    assert mask_groups(spaces.MultiDiscrete([2, 3])) == (2, 3)
+    assert mask_size(spaces.MultiBinary(3)) is None
+    assert mask_size(VECTOR) is None
