@@ -68,9 +68,15 @@ class Component:
         """The attrs class of its options, ``None`` where it has none. Raises `PluginError` as `load` does."""
         if self.config is None:
             return None
+        from framework.schema import options
+
         cls = self._class(self.config)
         if not attrs.has(cls):
             raise PluginError(f"{self._title}: {self.config} is not an attrs class")
+        try:
+            options(cls)
+        except Exception as error:
+            raise PluginError(f"{self._title}: {self.config} is broken: {plugins.describe(error)}") from error
         return cls
 
     def _class(self, target: str) -> type:

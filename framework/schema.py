@@ -1,4 +1,4 @@
-"""Options of components: attrs classes, checked strictly, to and from plain values and JSON Schema.
+"""Options of components: attrs classes, checked strictly, to and from plain values.
 
 A config class is a frozen attrs class whose fields are made with `option`. Understood types: ``bool``, ``int``,
 ``float``, ``str``, ``Literal``, ``X | Y``, ``X | None`` (``None`` by default, as TOML has no null),
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import math
+import operator
 import re
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -33,11 +34,12 @@ _KINDS: dict[Any, str] = {
     Union: "union",
     types.UnionType: "union",
 }
-_BOUNDS: dict[str, tuple[str, str, Callable[[float, float], bool]]] = {
-    "ge": ("at least", "minimum", lambda value, bound: value >= bound),
-    "gt": ("greater than", "exclusiveMinimum", lambda value, bound: value > bound),
-    "le": ("at most", "maximum", lambda value, bound: value <= bound),
-    "lt": ("less than", "exclusiveMaximum", lambda value, bound: value < bound),
+_SCALARS = ("boolean", "integer", "number", "string")
+_BOUNDS: dict[str, tuple[str, Callable[[float, float], bool]]] = {
+    "ge": ("at least", operator.ge),
+    "gt": ("greater than", operator.gt),
+    "le": ("at most", operator.le),
+    "lt": ("less than", operator.lt),
 }
 
 
@@ -115,12 +117,17 @@ def suggest(name: str, known: Iterable[str]) -> str:
     return next(iter(difflib.get_close_matches(name, list(known), n=1)), "")
 
 
-def unknown_keys(table: Iterable[str], known: Iterable[str], path: str) -> tuple[list[Problem], set[str]]:
-    """A problem for each key of ``table`` that is not ``known``, and the known keys that these were meant to be."""
-    present, names = set(table), list(known)
+def unknown_keys(
+    table: Iterable[str], known: Iterable[str], path: str, reserved: Iterable[str] = ()
+) -> tuple[list[Problem], set[str]]:
+    """A problem for each key of ``table`` that is not ``known``, and the known keys that these were meant to be.
+
+    Keys that are ``reserved`` are somebody else's: no problem, and no option.
+    """
+    present, names, others = set(table), list(known), list(reserved)
     problems, meant = [], set()
-    for key in (key for key in table if key not in names):
-        guess = suggest(key, (name for name in names if name not in present))
+    for key in (key for key in table if key not in names and key not in others):
+        guess = suggest(key, (name for name in (*names, *others) if name not in present))
         meant.add(guess)
         advice = (
             f"did you mean {guess}?" if guess else f"known: {', '.join(names)}" if names else "there are no options"
@@ -133,7 +140,7 @@ def unknown_keys(table: Iterable[str], known: Iterable[str], path: str) -> tuple
 
 
 def options(cls: Any) -> dict[str, tuple[attrs.Attribute[Any], Any]]:
-    """``{key: (attribute, type)}`` of a config class."""
+    """``{key: (attribute, type)}`` of a config class. Raises TypeError where a type is none that is understood."""
     return _options(cls)
 
 
@@ -142,12 +149,23 @@ def _options(cls: Any) -> dict[str, tuple[attrs.Attribute[Any], Any]]:
     hints = get_type_hints(cls)
     fields = {field.alias or field.name: (field, hints[field.name]) for field in attrs.fields(cls) if field.init}
     for key, (field, hint) in fields.items():
+        _check_type(hint)
         if types.NoneType in get_args(hint) and field.default is not None:
             raise TypeError(f"{cls.__qualname__}.{key} may be None, so that must be its default: TOML has no null")
     return fields
 
 
-def _kind(hint: Any) -> str:
+def _check_type(hint: Any) -> None:
+    if kind_of(hint) == "class":
+        options(hint)
+    elif kind_of(hint) != "choice":
+        for inner in get_args(hint):
+            if inner not in (types.NoneType, ...):
+                _check_type(inner)
+
+
+def kind_of(hint: Any) -> str:
+    """Which of the understood types it is; raises TypeError where it is none."""
     kind = "class" if attrs.has(hint) else _KINDS.get(get_origin(hint) or hint)
     if kind is None:
         raise TypeError(f"an option cannot have the type {hint}")
@@ -165,7 +183,7 @@ def _convert(value: Any, instance: Any, field: attrs.Attribute[Any]) -> Any:
 
 def _read(hint: Any, value: Any, path: str, problems: list[Problem]) -> Any:
     """``value`` as the type ``hint``; what is wrong is added to ``problems``."""
-    return _READERS[_kind(hint)](hint, value, path, problems)
+    return _READERS[kind_of(hint)](hint, value, path, problems)
 
 
 def _read_class(cls: Any, value: Any, path: str, problems: list[Problem], reserved: Iterable[str] = ()) -> Any:
@@ -174,21 +192,23 @@ def _read_class(cls: Any, value: Any, path: str, problems: list[Problem], reserv
     if not isinstance(value, Mapping):
         return _mismatch("a table", value, path, problems)
     found = len(problems)
-    unknown, meant = unknown_keys(value, [*options(cls), *reserved], path)
+    unknown, meant = unknown_keys(value, options(cls), path, reserved)
     problems.extend(unknown)
-    arguments, bad, lacking = {}, set(), False
+    good, bad = {}, set()
     for key, (field, hint) in options(cls).items():
         if key in value:
             before = len(problems)
-            arguments[key] = _read_option(field, hint, value[key], join(path, key), problems)
-            bad |= {key} if len(problems) > before else set()
-        elif field.default is NOTHING:
-            lacking = True
-            if key not in meant:
-                problems.append(Problem(f"missing: {field.metadata.get('help', 'it has no default')}", join(path, key)))
-    if not lacking:
+            argument = _read_option(field, hint, value[key], join(path, key), problems)
+            if len(problems) > before:
+                bad.add(key)
+            else:
+                good[key] = argument
+        elif field.default is NOTHING and key not in meant:
+            problems.append(Problem(f"missing: {field.metadata.get('help', 'it has no default')}", join(path, key)))
+    result = None
+    if all(key in good or field.default is not NOTHING for key, (field, _) in options(cls).items()):
         try:
-            result = cls(**{key: argument for key, argument in arguments.items() if key not in bad})
+            result = cls(**good)
         except ValueError as error:
             names = getattr(error, "options", ())
             # A rule is only known to be broken where all that it is about could be read.
@@ -209,7 +229,7 @@ def _broken_rules(metadata: Mapping[Any, Any], value: Any, path: str) -> Iterato
             yield from _broken_rules(metadata, item, join(path, index))
         return
     for name, bound in metadata.get("bounds", {}).items() if _is_number(value) else ():
-        words, _, holds = _BOUNDS[name]
+        words, holds = _BOUNDS[name]
         if not holds(value, bound):
             yield Problem(f"must be {words} {bound}, is {value}", path)
     if metadata.get("choices") and value is not None:
@@ -232,7 +252,7 @@ def _read_union(hint: Any, value: Any, path: str, problems: list[Problem]) -> An
         result = _read(member, value, path, attempt)
         if not attempt:
             return result
-    words = [word for member in members if _kind(member) == "choice" for word in get_args(member)]
+    words = [word for member in members if kind_of(member) == "choice" for word in get_args(member)]
     return _mismatch(type_name(hint, article=True), value, path, problems, _meant(value, words))
 
 
@@ -275,8 +295,10 @@ def _read_array(hint: Any, value: Any, path: str, problems: list[Problem]) -> An
 
 
 def _read_table(hint: Any, value: Any, path: str, problems: list[Problem]) -> Any:
-    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+    if not isinstance(value, Mapping):
         return _mismatch("a table", value, path, problems)
+    if wrong := [key for key in value if not isinstance(key, str)]:
+        return problems.append(Problem(f"keys must be strings, not {_show(wrong[0])}", path))
     inner = (get_args(hint) or (str, Any))[1]
     return {key: _read(inner, item, join(path, key), problems) for key, item in value.items()}
 
@@ -332,20 +354,17 @@ def _show(value: Any) -> str:
     return "a table" if isinstance(value, Mapping) else "an array" if isinstance(value, (list, tuple)) else repr(value)
 
 
-# --- describing ------------------------------------------------------------------------------------------------
-
-
 def type_name(hint: Any, *, article: bool = False) -> str:
     """What a type is called in messages and documentation: ``integer``, ``array of strings``, ``"a" or "b"``."""
-    kind, arguments = _kind(hint), get_args(hint)
+    kind, arguments = kind_of(hint), get_args(hint)
     if kind == "union":
         return " or ".join(type_name(inner, article=article) for inner in arguments if inner is not types.NoneType)
     if kind == "choice":
         return " or ".join(map(_show, arguments))
     name = "table" if kind == "class" else kind
     if kind == "array":
-        inner = {type_name(inner) for inner in arguments if inner is not ...}
-        name = f"array of {inner.pop()}s" if len(inner) == 1 else "array"
+        inner = "".join({type_name(inner) for inner in arguments if inner is not ...})
+        name = f"array of {inner}s" if inner in _SCALARS else "array"
     return f"a{'n' if name[0] in 'aeiou' else ''} {name}" if article else name
 
 
@@ -355,43 +374,3 @@ def default_of(field: attrs.Attribute[Any]) -> Any:
     if not hasattr(default, "takes_self"):
         return default
     return NOTHING if default.takes_self else default.factory()
-
-
-def json_schema(cls: type) -> dict[str, Any]:
-    """The JSON Schema (draft 7, which editors of TOML read) of the table that a config class is made from."""
-    properties = {}
-    for key, (field, hint) in options(cls).items():
-        properties[key] = _json_type(hint, field.metadata) | {"description": field.metadata.get("help", "")}
-        default = default_of(field)
-        if default is not NOTHING and default is not None:
-            properties[key]["default"] = plain(default)
-    required = [key for key, (field, _) in options(cls).items() if field.default is NOTHING]
-    schema = {"type": "object", "properties": properties, "additionalProperties": False}
-    return schema | ({"required": required} if required else {})
-
-
-def _json_type(hint: Any, metadata: Mapping[Any, Any]) -> dict[str, Any]:
-    kind, arguments = _kind(hint), get_args(hint)
-    schema: dict[str, Any] = {}
-    if kind == "class":
-        schema = json_schema(hint)
-    elif kind == "union":
-        members = [_json_type(inner, metadata) for inner in arguments if inner is not types.NoneType]
-        schema = members[0] if len(members) == 1 else {"anyOf": members}
-    elif kind == "choice":
-        schema = {"enum": list(arguments)}
-    elif kind == "table":
-        schema = {"type": "object", "additionalProperties": _json_type((arguments or (str, Any))[1], {})}
-    elif kind == "array" and get_origin(hint) is tuple and arguments[-1] is not ...:
-        items = [_json_type(inner, metadata) for inner in arguments]
-        schema = {"type": "array", "items": items, "minItems": len(items), "maxItems": len(items)}
-    elif kind == "array":
-        schema = {"type": "array", "items": _json_type(arguments[0] if arguments else Any, metadata)}
-    elif kind != "value":
-        bounds = metadata.get("bounds", {}) if kind in ("integer", "number") else {}
-        schema = {"type": kind} | {_BOUNDS[name][1]: bound for name, bound in bounds.items()}
-        if metadata.get("choices"):
-            schema["enum"] = list(metadata["choices"])
-        if metadata.get("pattern") and kind == "string":
-            schema["pattern"] = f"^({metadata['pattern']})$"
-    return schema

@@ -238,6 +238,15 @@ def test_a_target_that_raises_brings_its_traceback(installed):
     assert "importlib" not in str(caught.value)
 
 
+def test_a_config_must_have_types_that_are_understood(installed):
+    """An option of a type that TOML cannot express is a mistake of the plugin."""
+    source = SOURCE.replace("width: int = option(4", "width: set[int] = option(factory=set")
+    (installed / "sets.py").write_text(source)
+    plugin = module(register_encoders=lambda register: register("tiny", "sets:Tiny", config="sets:TinyConfig"))
+    with pytest.raises(PluginError, match="sets:TinyConfig is broken: TypeError: an option cannot have the type set"):
+        catalog(offer(plugin)).find("encoder", "acme/tiny").config_class()
+
+
 def test_a_config_must_be_an_attrs_class(installed):
     """Any other class has no options that could be read."""
     plugin = module(register_encoders=lambda register: register("tiny", "beside:Tiny", config="beside:Plain"))

@@ -8,7 +8,7 @@ from typing import Any
 
 from framework.catalog import Catalog, default_catalog
 from framework.errors import PipelineError
-from framework.pipeline.document import Document, read
+from framework.pipeline.document import OVERRIDE, Document, read
 from framework.pipeline.sections import Pipeline, resolve
 from framework.pipeline.toml import to_toml
 
@@ -40,5 +40,7 @@ def load_document(
     pipeline, found = resolve(document.values, directory or Path(path).resolve().parent, catalog or default_catalog())
     problems = document.problems + [document.locate(problem, str(path)) for problem in found]
     if pipeline is None or problems:
-        raise PipelineError(sorted(problems, key=lambda problem: (problem.file != str(path), problem.line or 0)))
+        # This file's problems, those of what it extends, and the overrides'.
+        order = {str(path): 0, str(OVERRIDE): 2}
+        raise PipelineError(sorted(problems, key=lambda each: (order.get(each.file or "", 1), each.line or 0)))
     return pipeline, document

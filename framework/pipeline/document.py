@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -108,11 +108,12 @@ def _text(path: Path) -> str:
 
 def _merge(document: Document, path: str, table: dict[str, Any], new: Any, origins: Mapping[str, Origin]) -> None:
     """Lay the table ``new`` over ``table``, which stands at ``path`` of the document."""
-    if path in origins:
-        document.origins[path] = origins[path]
     if "use" in table and table["use"] != new.get("use", table["use"]):
         _forget(document, path)
+        document.origins.pop(path, None)
         table.clear()
+    if path in origins:
+        document.origins.setdefault(path, origins[path])
     for key, value in new.items():
         where = join(path, key)
         if isinstance(value, dict) and isinstance(table.get(key), dict):
@@ -166,10 +167,11 @@ def _override(document: Document, container: Any, path: str, keys: list[str], va
         elif rest:
             _override(document, container[index], where, rest, value)
         elif isinstance(value, dict) and isinstance(container[index], dict):
-            _merge(document, where, container[index], value, dict(_leaves(where, value)))
+            _merge(document, where, container[index], value, _overridden(where, value))
         else:
             _forget(document, where)
-            container[index], document.origins[where] = value, OVERRIDE
+            container[index] = value
+            document.origins |= _overridden(where, value)
     elif not isinstance(container, dict):
         document.problems.append(Problem(f"has no keys, so {where} cannot be set", path, str(OVERRIDE)))
     elif rest and keys[0] in container:
@@ -177,11 +179,12 @@ def _override(document: Document, container: Any, path: str, keys: list[str], va
     else:
         for key in reversed(rest):
             value = {key: value}
-        _merge(document, path, container, {keys[0]: value}, dict(_leaves(where, value)))
+        _merge(document, path, container, {keys[0]: value}, _overridden(where, value))
 
 
-def _leaves(path: str, value: Any) -> Iterator[tuple[str, Origin]]:
-    if not isinstance(value, dict) or not value:
-        yield path, OVERRIDE
-    for key, item in value.items() if isinstance(value, dict) else ():
-        yield from _leaves(join(path, key), item)
+def _overridden(path: str, value: Any) -> dict[str, Origin]:
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    origins = {path: OVERRIDE}
+    for key, item in items:
+        origins |= _overridden(join(path, key), item)
+    return origins

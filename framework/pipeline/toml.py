@@ -125,7 +125,7 @@ class _Lines:
 
 def to_toml(values: Mapping[str, Any]) -> str:
     """A TOML document of plain values, one line for each option; `tomllib` reads the same values back."""
-    return "".join(f"{text}\n" for text, _ in written_lines(values))
+    return "".join(f"{text}\n" for text, _ in written_lines(values)).lstrip("\n")
 
 
 def written_lines(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
