@@ -11,7 +11,7 @@ from attrs import NOTHING, Attribute, asdict
 from framework.catalog import Catalog, Component, UnknownComponent, default_catalog
 from framework.commands._table import table
 from framework.errors import EXIT_DONE, EXIT_PLUGIN, PluginError
-from framework.plugins import Plugin, describe, did_you_mean, traceback_of
+from framework.plugins import Plugin, did_you_mean
 from framework.schema import default_of, options, plain, type_name
 
 _SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
@@ -80,9 +80,6 @@ def _options(component: Component) -> list[dict[str, Any]] | str:
         return [_option(key, field, type_name(hint)) for key, (field, hint) in options(cls).items()] if cls else []
     except PluginError as error:
         return str(error)
-    except Exception as error:
-        reason = f"the options of {component.kind} {component.name!r} ({component.origin}) are broken"
-        return f"{reason}: {describe(error)}\n{traceback_of(error)}"
 
 
 def _option(key: str, field: Attribute[Any], type_name: str) -> dict[str, Any]:

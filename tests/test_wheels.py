@@ -1,0 +1,259 @@
+"""Real wheels, built and installed into an environment of their own: the framework's, and those of six strangers."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PROJECT = """
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+
+[project]
+name = "{distribution}"
+version = "1.0"
+
+[project.entry-points."{group}"]
+{plugin} = "{module}"
+"""
+DECLARATION = """
+from framework import hookimpl
+
+@hookimpl
+def {hook}(register):
+    register("wide", "{module}.wide:Wide", config="{module}.config:WideConfig", summary="One wide layer.")
+"""
+CONFIG = """
+from attrs import frozen
+from framework.schema import option
+
+@frozen
+class WideConfig:
+    width: int = option(32, help="Units of the layer.", ge=1)
+"""
+ENCODER = """
+from torch import nn
+from framework.interfaces import Encoding
+
+class Wide(nn.Module):
+    def __init__(self, config, context):
+        super().__init__()
+        self.layer = nn.Linear(context.observation_space["observation"].shape[0], config.width)
+        self.features = config.width
+
+    def initial_memory(self, count):
+        return {}
+
+    def forward(self, observation, memory, first):
+        return Encoding(self.layer(observation["observation"]).relu()), memory
+"""
+GOOD = DECLARATION.format(hook="register_encoders", module="framework_acme")
+MISSPELLED = DECLARATION.format(hook="register_encoderz", module="framework_misspelled")
+RAISING = "raise RuntimeError('{} was imported')\n"
+#: distribution -> (entry-point group, plugin, source of the package)
+STRANGERS = {
+    "framework-acme": ("framework.plugins", "acme", GOOD),
+    "framework-exploding": ("framework.plugins", "exploding", RAISING.format("exploding")),
+    "framework-misspelled": ("framework.plugins", "misspelled", MISSPELLED),
+    "framework-twin-one": ("framework.plugins", "twin", RAISING.format("twin")),
+    "framework-twin-two": ("framework.plugins", "twin", RAISING.format("twin")),
+    "framework-ancient": ("framework.plugins.v0", "ancient", RAISING.format("ancient")),
+}
+BUILD = """
+import os, sys
+from hatchling.build import build_wheel
+for project in sys.argv[2:]:
+    os.chdir(project)
+    build_wheel(sys.argv[1])
+"""
+PIPELINE = """
+[run]
+total_steps = 1024
+
+[environment]
+use = "gymnasium"
+id = "CartPole-v1"
+
+[encoder]
+use = "{encoder}"
+
+[algorithm]
+use = "ppo"
+
+[evaluation]
+episodes = 2
+"""
+
+
+def write_projects(folder):
+    for distribution, (group, plugin, source) in STRANGERS.items():
+        module = distribution.replace("-", "_")
+        package = folder / distribution / module
+        package.mkdir(parents=True)
+        (package / "__init__.py").write_text(source)
+        (package / "config.py").write_text(CONFIG)
+        (package / "wide.py").write_text(ENCODER)
+        project = PROJECT.format(distribution=distribution, group=group, plugin=plugin, module=module)
+        (package.parent / "pyproject.toml").write_text(project)
+    return [folder / distribution for distribution in STRANGERS]
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory):
+    """A folder with the wheel of the framework and of each stranger."""
+    folder = tmp_path_factory.mktemp("wheels")
+    projects = write_projects(tmp_path_factory.mktemp("projects"))
+    subprocess.run([sys.executable, "-c", BUILD, folder, ROOT, *projects], check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def environment(wheels, tmp_path_factory):
+    """A virtual environment with these wheels, that borrows all other packages from the environment of the tests."""
+    folder = tmp_path_factory.mktemp("scratch")
+    venv.EnvBuilder(symlinks=True).create(folder)
+    python = folder / "bin" / "python"
+    [site] = folder.glob("lib/python*/site-packages")
+    borrowed = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+    (site / "borrowed.pth").write_text("\n".join(borrowed))  # their own .pth files do not count, so no editable install
+    offline = ["--no-deps", "--no-index", "--ignore-installed", "--disable-pip-version-check", "--quiet"]
+    pip = [sys.executable, "-m", "pip", "--python", python, "install", *offline]
+    subprocess.run([*pip, *wheels.glob("*.whl")], check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture
+def framework(environment, tmp_path):
+    """Run the installed command in an empty directory."""
+
+    def run(*arguments, code=0, **variables):
+        done = subprocess.run(
+            [environment / "bin" / "framework", *arguments],
+            cwd=tmp_path,
+            env=os.environ | {"OMP_NUM_THREADS": "1"} | variables,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        return done
+
+    return run
+
+
+def write_pipeline(folder, encoder):
+    (folder / "pipeline.toml").write_text(PIPELINE.format(encoder=encoder))
+    return "pipeline.toml"
+
+
+def test_the_wheel_has_only_packages_of_its_own_name(wheels):
+    """No top-level package called plugins, tests or benchmarks is installed."""
+    [wheel] = wheels.glob("framework_rl-*.whl")
+    names = {name.partition("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
+    assert {name for name in names if not name.endswith(".dist-info")} == {
+        "framework",
+        "framework_encoders",
+        "framework_gymnasium",
+        "framework_ppo",
+        "framework_tensorboard",
+    }
+
+
+def test_each_plugin_has_its_row(framework, environment):
+    """The good ones are loaded; each bad one has its status and a reason that names what is wrong."""
+    rows = json.loads(framework("plugins", "--json").stdout)
+    status = {(row["name"], row["distribution"]): row["status"] for row in rows}
+    assert status == {
+        ("encoders", "framework-rl"): "loaded",
+        ("gymnasium", "framework-rl"): "loaded",
+        ("ppo", "framework-rl"): "loaded",
+        ("tensorboard", "framework-rl"): "loaded",
+        ("acme", "framework-acme"): "loaded",
+        ("exploding", "framework-exploding"): "broken",
+        ("misspelled", "framework-misspelled"): "broken",
+        ("twin", "framework-twin-one"): "duplicate",
+        ("twin", "framework-twin-two"): "duplicate",
+        ("ancient", "framework-ancient"): "too old",
+    }
+    reasons = {row["name"]: row["reason"] for row in rows}
+    [site] = environment.glob("lib/python*/site-packages")
+    assert reasons["exploding"] == "RuntimeError: exploding was imported"
+    assert reasons["misspelled"] == (
+        f"{site}/framework_misspelled/__init__.py:4: register_encoderz is no hook; did you mean register_encoders?"
+    )
+    assert reasons["twin"] == (
+        "the plugin 'twin' is offered by framework-twin-one 1.0 and framework-twin-two 1.0; uninstall one"
+    )
+    assert reasons["ancient"].startswith("it is made for the hook contract 'framework.plugins.v0'")
+
+
+def test_the_table_for_people(framework):
+    """The same as text, with the stranger's component under its qualified name."""
+    text = framework("plugins").stdout
+    assert re.search(r"^acme +framework-acme +1\.0 +loaded\n +encoder +acme/wide +One wide layer\.$", text, re.M)
+    assert re.search(r"^exploding +framework-exploding +1\.0 +broken\n +RuntimeError", text, re.M)
+
+
+def test_options_and_tracebacks(framework):
+    """A stranger's options are shown, and the whole traceback of one that raises."""
+    assert "  width: integer ≥ 1 = 32\n      Units of the layer.\n" in framework("plugins", "acme/wide").stdout
+    text = framework("plugins", "exploding").stdout
+    assert 'framework_exploding/__init__.py", line 1, in <module>' in text
+
+
+@pytest.mark.parametrize(
+    ("use", "words"),
+    [
+        ("exploding/x", ["plugin 'exploding' (framework-exploding 1.0) is broken", "Traceback", "line 1, in <module>"]),
+        ("misspelled/wide", ["plugin 'misspelled' (framework-misspelled 1.0) is broken", "did you mean"]),
+        ("twin/wide", ["framework-twin-one 1.0 and framework-twin-two 1.0"]),
+        ("ancient/wide", ["plugin 'ancient' (framework-ancient 1.0) is too old"]),
+        ("absent/wide", ["no plugin named 'absent' is installed"]),
+    ],
+)
+def test_a_pipeline_that_asks_for_a_bad_plugin_is_refused(framework, tmp_path, use, words):
+    """The line of the pipeline, the distribution, the reason and the traceback are told; the exit code is 4."""
+    error = framework("check", write_pipeline(tmp_path, use), code=4).stderr
+    assert error.startswith("pipeline.toml:10: encoder.use: ")
+    assert [word for word in words if word not in error] == []
+
+
+def test_training_with_a_strangers_encoder(framework, tmp_path):
+    """A third-party encoder is found by its entry point and trained with, and the run records whose it is."""
+    framework("run", write_pipeline(tmp_path, "acme/wide"), "encoder.width=16", "runtime.samplers=1")
+    [run] = (tmp_path / "runs").iterdir()
+    recorded = json.loads((run / "manifest.json").read_text())["components"]["encoder/acme/wide"]
+    assert recorded == {
+        "distribution": "framework-acme",
+        "version": "1.0",
+        "sha256": sha256(ENCODER.encode()).hexdigest(),
+    }
+    steps = [json.loads(line).get("steps", 0) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert max(steps) == 1024
+
+
+def test_everything_broken(framework, tmp_path):
+    """``plugins``, ``doctor`` and ``--help`` work where no plugin does, and say so."""
+    shadows = tmp_path / "shadows"
+    shadows.mkdir()
+    for module in ("acme", "encoders", "gymnasium", "ppo", "tensorboard"):
+        (shadows / f"framework_{module}.py").write_text("1 / 0\n")
+    broken = {"PYTHONPATH": str(shadows)}
+    rows = json.loads(framework("plugins", "--json", **broken).stdout)
+    assert {row["status"] for row in rows} == {"broken", "duplicate", "too old"}
+    assert "Commands:" in framework("--help", **broken).stdout
+    report = framework("doctor", code=1, **broken).stdout
+    assert "ppo (framework-rl" in report
+    assert "ZeroDivisionError" in report
+    error = framework("check", write_pipeline(tmp_path, "mlp"), code=4, **broken).stderr
+    assert "plugin 'encoders' (framework-rl" in error
