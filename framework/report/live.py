@@ -32,37 +32,34 @@ class Progress:
 
     def __init__(self, total_steps: int):
         self._total = total_steps
-        self._since = monotonic()
-        self._steps: int | None = None
+        self._since: float | None = None
+        self._steps = 0
         self._waiting = self._updating = 0.0
-        self._rate = 0.0
 
     def add(self, update: Update) -> None:
         """Count an update in."""
-        if self._steps is None:
-            self._steps = update.steps - round(
-                update.metrics["time/steps_per_second"]
-                * (update.metrics["time/waiting"] + update.metrics["time/updating"])
-            )
+        if self._since is None:  # the first update waited for the samplers to start, which is no rate
+            self._since, self._steps = monotonic(), update.steps
         self._waiting += update.metrics["time/waiting"]
         self._updating += update.metrics["time/updating"]
 
     def row(self, update: Update) -> dict[str, str]:
         """Name and value of everything that is shown; starts the next interval."""
         now = monotonic()
-        self._rate = (update.steps - (self._steps or 0)) / max(now - self._since, 1e-9)
+        elapsed = now - (self._since or now)
+        rate = (update.steps - self._steps) / elapsed if elapsed else 0.0
         waiting = self._waiting / max(self._waiting + self._updating, 1e-9)
         metrics = update.metrics
         row = {
             "steps": f"{update.steps:,} of {self._total:,}",
-            "steps/s": f"{self._rate:,.0f}",
+            "steps/s": f"{rate:,.0f}" if rate else "-",
             "return": _number(metrics.get("return")),
         }
         if "success" in metrics:
             row["success"] = f"{metrics['success']:.0%}"
         row["lag"] = str(metrics["lag"])
         row["bottleneck"] = f"sampling ({waiting:.0%} waiting)" if waiting > _WAITING_SHARE else "learning"
-        row["left"] = duration((self._total - update.steps) / self._rate) if self._rate > 0 else "?"
+        row["left"] = duration(max(0, self._total - update.steps) / rate) if rate else "-"
         self._since, self._steps = now, update.steps
         self._waiting = self._updating = 0.0
         return row

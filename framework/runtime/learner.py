@@ -328,7 +328,8 @@ class Learner:
         self._record.event("resumed", checkpoint=path.name, update=self.update)
 
     def _open_source(self, launcher: Launcher | None) -> Source:
-        leases = Leases(self._shards, self._lag, self._states, credit=2 * self._shards)
+        samplers = self._pipeline.runtime.samplers
+        leases = Leases(self._shards, self._lag, self._states, credit=2 * self._shards, expected=samplers)
         if launcher is None:
             return InProcess(leases, self._worker)
         admission = Admission(
@@ -338,7 +339,6 @@ class Learner:
             components=components_fingerprint(self._pipeline),
             specification=self._worker.specification,
         )
-        samplers = self._pipeline.runtime.samplers
         return Link(launcher.endpoint, leases, admission, launcher, samplers, self._kept_versions)
 
 

@@ -6,6 +6,7 @@ is accepted once, from whoever brings it first, and what a dead sampler owed is 
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Mapping
 
@@ -45,15 +46,25 @@ class Leases:
     """Grants trajectories and accepts each of them once.
 
     ``lag`` is an integer (trajectory ``f`` is collected with exactly version ``max(0, f - lag)``) or None for "as
-    fast as it goes", where ``credit`` bounds the trajectories that are granted or waiting to be trained on.
+    fast as it goes", where ``credit`` bounds the trajectories that are granted or waiting to be trained on. Shards are
+    kept for samplers that are ``expected`` and not here yet, as moving one means playing its episodes again.
     """
 
-    def __init__(self, shards: int, lag: int | None, states: Mapping[int, ShardState] | None = None, credit: int = 0):
+    def __init__(
+        self,
+        shards: int,
+        lag: int | None,
+        states: Mapping[int, ShardState] | None = None,
+        *,
+        credit: int = 0,
+        expected: int = 1,
+    ):
         self._shards = [_Shard() for _ in range(shards)]
         for number, state in (states or {}).items():
             self._shards[number].state = state
         self._lag = lag
         self._credit = credit
+        self._expected = expected
         self._waiting = 0
         self._samplers: list[bytes] = []
         self.version = 0  #: the newest published
@@ -111,32 +122,33 @@ class Leases:
             for trajectory, version in shard.granted
         ]
 
+    def _share(self) -> int:
+        """How many shards one sampler should have, once everybody who is expected is here."""
+        return math.ceil(len(self._shards) / max(self._expected, len(self._samplers)))
+
+    def _held(self, sampler: bytes) -> list[_Shard]:
+        return [shard for shard in self._shards if shard.sampler == sampler]
+
     def _assign(self) -> None:
-        """Give free shards to whoever has the fewest, then move idle ones until nobody has two more than another."""
-        held = {sampler: [s for s in self._shards if s.sampler == sampler] for sampler in self._samplers}
-
-        def fewest() -> bytes:
-            return min(self._samplers, key=lambda sampler: len(held[sampler]))
-
+        """Hand out free shards, and take idle ones from those who have more than their share."""
+        share = self._share()
+        for sampler in self._samplers:
+            for shard in self._held(sampler)[share:]:
+                if not shard.granted:
+                    shard.sampler, shard.held = None, False
         for shard in self._shards:
             if shard.sampler is None:
-                shard.sampler = fewest()
-                held[shard.sampler].append(shard)
-        for sampler in self._samplers:
-            for shard in list(held[sampler]):
-                poorest = fewest()
-                if len(held[sampler]) - len(held[poorest]) < 2:
-                    break
-                if not shard.granted:
-                    held[sampler].remove(shard)
-                    held[poorest].append(shard)
-                    shard.sampler, shard.held = poorest, False
+                poorest = min(self._samplers, key=lambda sampler: len(self._held(sampler)))
+                if len(self._held(poorest)) < share:
+                    shard.sampler = poorest
 
     def _next(self, number: int) -> Grant | None:
         shard = self._shards[number]
         if shard.sampler is None:
             return None
         ahead = len(shard.granted)
+        if ahead and len(self._held(shard.sampler)) > self._share():
+            return None  # so that one of its shards falls idle and can be handed on
         trajectory = shard.accepted + ahead
         if self._lag is not None:
             version = max(0, trajectory - self._lag)

@@ -54,6 +54,7 @@ class Record:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
+            self._lock.close()
             raise RunError(f"{directory}: another process is running this run") from None
         self._metrics = self._open("metrics.jsonl")
         self._episodes = self._open("episodes.jsonl")
