@@ -30,6 +30,7 @@ class AtariGame(gymnasium.Env[np.ndarray, int]):
         self._config = config
         ALEInterface.setLoggerMode(LoggerMode.Error)
         self._ale = ALEInterface()
+        self._ale.setInt("random_seed", 0)
         self._ale.setFloat("repeat_action_probability", 0.0)
         self._ale.setInt("max_num_frames_per_episode", config.max_frames)
         self._ale.loadROM(roms.get_rom_path(config.game))
@@ -43,6 +44,8 @@ class AtariGame(gymnasium.Env[np.ndarray, int]):
         height, width = self._ale.getScreenDims()
         self._screens = np.zeros((2, height, width, *colours), np.uint8)
         self._frames = np.zeros((config.stack, config.screen_size, config.screen_size, *colours), np.uint8)
+        self._grab(0)
+        self._first_screen = self._screens[0].copy()
         self.action_space = Discrete(len(self._actions))
         self.observation_space = Box(0, 255, self._frames.shape, np.uint8)
 
@@ -63,7 +66,11 @@ class AtariGame(gymnasium.Env[np.ndarray, int]):
             if self._ale.game_over():
                 self._new_game()
         self._lives = self._ale.lives()
-        self._grab(0)
+        if self._ale.getEpisodeFrameNumber():
+            self._grab(0)
+        else:
+            # ALE restores the game, but not its screen.
+            self._screens[0] = self._first_screen
         self._frames[:] = self._frame(0)
         return self._frames.copy(), self._info()
 

@@ -31,6 +31,8 @@ class GymnasiumEnvironment:
     """
 
     def __init__(self, config: GymnasiumConfig, context: EnvironmentContext):
+        if config.id.startswith(("MiniGrid-", "BabyAI-")) and not config.wrappers:
+            raise fault("use", f'{config.id} shows a text, which is no array: use = "minigrid" leaves it out')
         self.native = config.native
         self._config = config
         self._context = context
