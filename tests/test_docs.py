@@ -1,0 +1,229 @@
+import importlib.util
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+import framework
+from framework import catalog, hookspecs, pipeline, plugins
+from framework.commands import cli
+from framework.pipeline.sections import KEYS
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted(
+    page.relative_to(ROOT).as_posix()
+    for pattern in ("*.md", "docs/**/*.md", "plugins/*/README.md", "benchmarks/*.md", "examples/*.md")
+    for page in ROOT.glob(pattern)
+)
+EXAMPLES = sorted(path.name for path in (ROOT / "examples").glob("*.toml"))
+GENERATED = ["command-line.md", "components.md", "hooks.md", "pipeline.md", "python.md"]
+#: What a block that shows a part of a pipeline file is laid over.
+BASE = """
+[run]
+total_steps = 1000
+[environment]
+use = "gymnasium"
+id = "CartPole-v1"
+[algorithm]
+use = "ppo"
+"""
+
+
+@pytest.fixture(scope="module")
+def generate():
+    spec = importlib.util.spec_from_file_location("docs_generate", ROOT / "docs/generate.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def text(page: str) -> str:
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
+def blocks(page: str, language: str) -> Iterator[str]:
+    return (match[1] for match in re.finditer(rf"^```{language}\n(.*?)^```$", text(page), re.MULTILINE | re.DOTALL))
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+# --- generated pages ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def generated(generate):
+    return generate.pages()
+
+
+@pytest.mark.parametrize("name", GENERATED)
+def test_generated_pages_are_current(generated, name):
+    """The reference says what the code says: `make docs` would change nothing."""
+    assert text(f"docs/reference/{name}") == generated[name]
+
+
+def test_all_generated_pages_are_known(generated):
+    """The folder of the reference has the generated pages, and no other."""
+    assert sorted(generated) == GENERATED == sorted(page.name for page in (ROOT / "docs/reference").iterdir())
+
+
+def test_every_hook_is_documented(generate):
+    """Each hook of the contract has a docstring, and a heading in the reference."""
+    page = text("docs/reference/hooks.md")
+    hooks = generate.hook_names()
+    assert {"register_encoders", "update_finished"} < set(hooks)
+    assert [name for name in hooks if not getattr(hookspecs, name).__doc__] == []
+    assert [name for name in hooks if f"\n### {name}\n" not in page] == []
+
+
+# --- links -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_relative_links_lead_somewhere(page):
+    """Every relative link and picture in a Markdown file is a file here, and its anchor a heading there."""
+    prose = re.sub(r"^```.*?^```$", "", text(page), flags=re.MULTILINE | re.DOTALL)
+    broken = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose):
+        path, _, anchor = target.partition("#")
+        file = (ROOT / page).parent / path if path else ROOT / page
+        if "://" not in target and (not file.exists() or (anchor and anchor not in anchors(file))):
+            broken.append(target)
+    assert broken == []
+
+
+def test_every_page_is_reachable():
+    """From docs/index.md, every page of the documentation is one link away."""
+    linked = {(ROOT / "docs" / target).resolve() for target in re.findall(r"\]\(([^)#]+)\)", text("docs/index.md"))}
+    pages = {page.resolve() for page in (ROOT / "docs").glob("*/*.md")}
+    assert pages - linked == set()
+
+
+# --- code --------------------------------------------------------------------------------------------------------
+
+
+def shown_files(page: str) -> dict[str, str]:
+    """What a page shows of files: blocks whose first line is a comment with the file's name. The last one counts."""
+    code = [block for language in ("python", "toml") for block in blocks(page, language)]
+    named = ((re.match(r"# (\S+\.(?:py|toml))\n", block), block) for block in code)
+    return {match[1]: block for match, block in named if match}
+
+
+def write_files(page: str, folder: Path) -> None:
+    """The files of a page; those of a package are installed there, as far as metadata goes."""
+    files = shown_files(page)
+    packages = [Path(name).parent for name in files if name.endswith("/__init__.py")]
+    for package in packages:
+        files |= {f"{package}/{name}": files[name] for name in files if "/" not in name and name.endswith(".py")}
+    if "pyproject.toml" in files:
+        project = tomllib.loads(files["pyproject.toml"])["project"]
+        info = f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+        files[f"{info}/METADATA"] = f"Name: {project['name']}\nVersion: {project['version']}\n"
+        entries = project["entry-points"][hookspecs.GROUP].items()
+        lines = [f"[{hookspecs.GROUP}]", *(f"{name} = {value}" for name, value in entries)]
+        files[f"{info}/entry_points.txt"] = "\n".join(lines)
+    for name, content in files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(content, encoding="utf-8")
+
+
+def pipelines(page: str, folder: Path) -> list[Path]:
+    """The pipeline files that a page shows, whole or in part; parts are laid over a small one."""
+    (folder / "base.toml").write_text(BASE)
+    for name in EXAMPLES:
+        (folder / name).write_text(text(f"examples/{name}"))
+    files = []
+    for number, block in enumerate(blocks(page, "toml")):
+        keys = set(tomllib.loads(block))
+        if keys <= {*KEYS, "extends"}:
+            whole = "extends" in keys or {"run", "environment", "algorithm"} <= keys
+            files.append(folder / f"block-{number}.toml")
+            files[-1].write_text(block if whole else f'extends = "base.toml"\n{block}')
+    return files
+
+
+@pytest.fixture
+def written(tmp_path, monkeypatch):
+    """Writes a page's files, and returns its pipeline files and a catalogue with its plugins."""
+    before = set(sys.modules)
+
+    def write(page):
+        write_files(page, tmp_path)
+        monkeypatch.syspath_prepend(tmp_path)
+        return pipelines(page, tmp_path), catalog.Catalog(plugins.load(plugins.installed()))
+
+    yield write
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", None)).startswith(str(tmp_path)):
+            del sys.modules[name]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_python_blocks_compile(page):
+    """What is shown as Python is Python; signatures in generated pages are not statements."""
+    if "docs/reference/" not in page:
+        for number, block in enumerate(blocks(page, "python")):
+            compile(block, f"{page}, block {number}", "exec")
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if "```toml" in text(page)])
+def test_pipelines_load(page, written):
+    """What a page shows of pipeline files loads, with the files and the package that the page shows."""
+    files, found = written(page)
+    assert files
+    for file in files:
+        pipeline.load(file, catalog=found)
+
+
+@pytest.mark.parametrize(
+    ("page", "use"),
+    [
+        ("README.md", "encoder.use=waves:Waves"),
+        ("docs/tutorial/first-plugin.md", "encoder.use=waves:Waves"),
+        ("docs/how-to/add-an-environment.md", "environment.use=corridor:Corridors"),
+    ],
+)
+def test_shown_components_train(page, use, written, tmp_path):
+    """The component that a page shows in a file goes through two updates and an evaluation."""
+    written(page)
+    small = ["sampling.rollout_length=64", "evaluation.episodes=1", "runtime.samplers=0", "run.total_steps=1024"]
+    chosen = pipeline.load(tmp_path / "base.toml", [use, *small])
+    updates = list(framework.train(chosen, root=tmp_path))
+    assert [update.number for update in updates] == [1, 2]
+    assert updates[-1].evaluation["evaluation/episodes"] == 1
+
+
+def commands(page: str) -> Iterator[str]:
+    """Command lines of a page: in blocks of shell, and in a line of text."""
+    lines = [line for block in blocks(page, "sh") for line in block.splitlines()]
+    lines += re.findall(r"`((?:framework|make) [^`\n]+)`", text(page))
+    parts = (part.strip() for line in lines for part in re.split(r"[;|]|\bdo\b|  #", line))
+    return filter(None, parts)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_exist(page):
+    """Commands, their options, and targets of make that a page names are there."""
+    root = click.Context(cli)
+    targets = re.findall(r"^([a-z]+):", text("Makefile"), re.MULTILINE)
+    for line in commands(page):
+        program, *words = line.split()
+        if program == "make":
+            assert words[0] in targets, line
+        if program == "framework":
+            options = [option for parameter in cli.params for option in parameter.opts]
+            known = {*options, "--help"}
+            if words[0] in options:
+                words = words[2:] if words[0] == "--no-plugin" else words[1:]
+            if words and not words[0].startswith("-"):
+                command = cli.get_command(root, words[0])
+                assert command is not None, line
+                known |= {option for parameter in command.params for option in parameter.opts}
+            assert [word for word in words if word.startswith("-") and word not in known] == [], line
