@@ -48,9 +48,14 @@ def build_algorithm(
     action_space: gymnasium.Space[Any],
     *,
     device: str,
+    precision: str | None = None,
 ) -> Algorithm:
-    """The pipeline's algorithm for these spaces; it builds the encoder itself, through its context."""
-    algorithm: Algorithm = build(pipeline.algorithm, make_context(pipeline, observation_space, action_space, device))
+    """The pipeline's algorithm for these spaces; it builds the encoder itself, through its context.
+
+    ``precision`` is the pipeline's unless it is given.
+    """
+    context = make_context(pipeline, observation_space, action_space, device, precision)
+    algorithm: Algorithm = build(pipeline.algorithm, context)
     return algorithm
 
 
@@ -59,6 +64,7 @@ def make_context(
     observation_space: Mapping[str, gymnasium.Space[Any]],
     action_space: gymnasium.Space[Any],
     device: str,
+    precision: str | None = None,
 ) -> Context:
     """What components may know: flat observation space, action space, and the pipeline's sizes."""
     context = Context(
@@ -70,6 +76,7 @@ def make_context(
         rollout_length=pipeline.sampling.rollout_length,
         total_steps=pipeline.run.total_steps,
         policy_lag=pipeline.sampling.policy_lag,
+        precision=precision or pipeline.runtime.precision,
     )
 
     def make_encoder() -> Encoder:

@@ -31,7 +31,11 @@ class Worker:
         self._environment = build_environment(pipeline)
         vector = make_vector(self._environment, sampling.shard)
         self.observation_space, self.action_space = vector.observation_space, vector.action_space
-        algorithm = build_algorithm(pipeline, vector.observation_space, vector.action_space, device="cpu")
+        # Samplers act on CPUs, which have no arithmetic for float16.
+        precision = "float32" if pipeline.runtime.precision == "float16" else None
+        algorithm = build_algorithm(
+            pipeline, vector.observation_space, vector.action_space, device="cpu", precision=precision
+        )
         self._policy: Policy = algorithm.policy
         self._policy.eval()  # type: ignore[attr-defined]
         example = Collector(self._seed, 0, self._shards[0], vector, 1)
