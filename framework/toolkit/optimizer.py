@@ -58,8 +58,10 @@ class FlatAdamW:
         self._moments = torch.zeros_like(self.parameters), torch.zeros_like(self.parameters)
         self._steps = torch.zeros((), dtype=torch.float32, device=self.parameters.device)
         edge = sum(sizes[: len(decayed)]) if weight_decay else 0
+        # What Adam's step takes: parameters, gradients and moments of each part with a weight decay of its own.
+        whole = (self.parameters, self.gradients, *self._moments)
         self._segments = [
-            (slice(begin, end), decay)
+            ([[tensor[begin:end]] for tensor in whole], decay)
             for begin, end, decay in ((0, edge, weight_decay), (edge, start, 0.0))
             if end > begin
         ]
@@ -91,12 +93,12 @@ class FlatAdamW:
         if scale is not None:
             divisor = scale.value.clone() if divisor is None else divisor * scale.value
         self._steps += 1
-        for segment, decay in self._segments:
+        for (parameters, gradients, first_moment, second_moment), decay in self._segments:
             torch._fused_adamw_(
-                [self.parameters[segment]],
-                [self.gradients[segment]],
-                [self._moments[0][segment]],
-                [self._moments[1][segment]],
+                parameters,
+                gradients,
+                first_moment,
+                second_moment,
                 [],
                 [self._steps],
                 lr=learning_rate,

@@ -32,7 +32,7 @@ class MLP(nn.Module):
 
     def forward(self, observation: Tensors, memory: Tensors, first: Tensor) -> tuple[Encoding, Tensors]:
         """``{name: [T, N, ...]}`` -> features [T, N, F]."""
-        return Encoding(self.layers(self.vectors(observation))), memory
+        return Encoding(self.layers.forward(self.vectors(observation))), memory
 
     def vjp(self, observation: Tensors) -> tuple[Tensor, Callable[[Tensor], None]]:
         """See `framework.interfaces.ExplicitEncoder`."""

@@ -5,43 +5,43 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-import numpy as np
 import torch
 from gymnasium import spaces
-from torch import Tensor, nn
+from torch import Tensor
 
 
-class Vectors(nn.Module):
+class Vectors:
     """Leaves of an observation side by side, in the order of their names: ``{name: [T, N, ...]}`` -> ``[T, N, width]``.
 
     Box and MultiBinary leaves are flattened as they are; Discrete and MultiDiscrete leaves become one-hot vectors.
     """
 
     def __init__(self, leaves: Mapping[str, spaces.Space]):
-        super().__init__()
-        self._leaves = []
-        self.width = 0
-        for index, (name, space) in enumerate(sorted(leaves.items())):
-            if isinstance(space, spaces.Discrete | spaces.MultiDiscrete):
-                sizes = np.ravel(space.n if isinstance(space, spaces.Discrete) else space.nvec).astype(np.int64)
-                offsets = np.concatenate(([0], np.cumsum(sizes)[:-1])) - np.ravel(space.start)
-                # Where each choice's "one" stands, as a buffer so that it moves with the module.
-                self.register_buffer(f"_offsets_{index}", torch.from_numpy(offsets), persistent=False)
-                width, one_hot = int(sizes.sum()), True
-            else:
-                width, one_hot = math.prod(space.shape or ()), False
-            self._leaves.append((name, index, len(space.shape or ()), width, one_hot))
-            self.width += width
+        self._leaves = [(name, _Leaf(space)) for name, space in sorted(leaves.items())]
+        self.width = sum(leaf.width for _, leaf in self._leaves)
 
-    def forward(self, observation: Mapping[str, Tensor]) -> Tensor:
+    def __call__(self, observation: Mapping[str, Tensor]) -> Tensor:
         """Observations of any dtype -> float32."""
-        parts = []
-        for name, index, axes, width, one_hot in self._leaves:
-            x = observation[name]
-            if axes != 1:
-                x = x.reshape(*x.shape[: x.ndim - axes], -1)
-            if one_hot:
-                empty = torch.zeros(*x.shape[:-1], width, device=x.device)
-                x = empty.scatter_(-1, x + getattr(self, f"_offsets_{index}"), 1.0)
-            parts.append(x.to(torch.float32))
+        parts = [leaf(observation[name]) for name, leaf in self._leaves]
         return parts[0] if len(parts) == 1 else torch.cat(parts, -1)
+
+
+class _Leaf:
+    def __init__(self, space: spaces.Space):
+        self._axes = len(space.shape or ())
+        self._offset: int | list[int] | None = None
+        if isinstance(space, spaces.Discrete):
+            self.width, self._offset = int(space.n), -int(space.start)
+        elif isinstance(space, spaces.MultiDiscrete):
+            sizes = space.nvec.reshape(-1)
+            self.width, self._offset = int(sizes.sum()), (sizes.cumsum() - sizes - space.start.reshape(-1)).tolist()
+        else:
+            self.width = math.prod(space.shape or ())
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if self._axes != 1:
+            x = x.unsqueeze(-1) if self._axes == 0 else x.flatten(-self._axes)
+        if self._offset is None:
+            return x if x.dtype is torch.float32 else x.to(torch.float32)
+        index = x + torch.as_tensor(self._offset, device=x.device)
+        return torch.zeros(*x.shape[:-1], self.width, device=x.device).scatter_(-1, index, 1.0)

@@ -21,8 +21,8 @@ def policy_gradient(log_prob: Tensor, old_log_prob: Tensor, advantages: Tensor, 
     log_ratio = log_prob - old_log_prob
     ratio = log_ratio.exp()
     surrogate = ratio * advantages
-    within = surrogate <= ratio.clamp_(1.0 - clip, 1.0 + clip).mul_(advantages)
-    return surrogate.mul_(within).mul_(-1.0 / len(surrogate)), log_ratio
+    beyond = surrogate > ratio.clamp_(1.0 - clip, 1.0 + clip).mul_(advantages)
+    return surrogate.masked_fill_(beyond, 0.0).mul_(-1.0 / len(surrogate)), log_ratio
 
 
 def value_gradient(

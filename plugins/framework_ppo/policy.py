@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -39,8 +38,8 @@ class ActorCritic(nn.Module):
         space = context.action_space
         self.distribution = distribution_for(space)
         self._action_shape = tuple(space.shape or ())
-        start = torch.as_tensor(np.asarray(getattr(space, "start", 0)))
-        self.register_buffer("_start", start if start.any() else None, persistent=False)
+        start = np.asarray(getattr(space, "start", 0)).reshape(-1).tolist()
+        self._start = (start if len(start) > 1 else start[0]) if any(start) else None
         self.encoder = context.make_encoder()
         self.value_encoder = None if config.share_encoder else context.make_encoder()
         if self.encoder.initial_memory(1):
@@ -48,6 +47,8 @@ class ActorCritic(nn.Module):
         self._gaussian = isinstance(self.distribution, DiagonalGaussian)
         outputs = self.distribution.size // 2 if self._gaussian else self.distribution.size
         self.action_head = MLP(self.encoder.features, (outputs,), "identity", gain=0.01)
+        # Kept apart too, as finding a part of a module takes as long as a small layer does.
+        self._acting = (self.encoder, self.action_head.forward)
         self.value_head = MLP((self.value_encoder or self.encoder).features, (1,), "identity", gain=1.0)
         self.log_std = nn.Parameter(torch.full((outputs,), config.log_std_init)) if self._gaussian else None
         normalized = normalized_leaves(context) if config.normalize_observations else {}
@@ -80,11 +81,12 @@ class ActorCritic(nn.Module):
         deterministic: bool = False,
     ) -> tuple[Tensor, Tensors, Tensors]:
         """See `framework.interfaces.Policy.act`. Computes what choosing the action needs, and no more."""
-        with self._autocast():
-            encoding, memory = self.encoder(self._rows(observation), memory, first.unsqueeze(0))
-            features = encoding.features[0]
-            outputs = self.action_head(features)
-        parameters = self._distribution_parameters(outputs.to(torch.float32), action_mask)
+        encoder, head = self._acting
+        with self._autocast:
+            encoding, memory = encoder(self._rows(observation), memory, first.unsqueeze(0))
+            features = encoding.features.squeeze(0)
+            outputs = head(features)
+        parameters = self._distribution_parameters(outputs, action_mask)
         extras = {"parameters": parameters}
         if self.value_encoder is None:
             extras["value"] = self._values(features)
@@ -112,10 +114,10 @@ class ActorCritic(nn.Module):
         """``{name: [B, ...]}`` -> parameters of the action distribution [B, P] and values [B], with gradient."""
         rows = self._rows(observations)
         features = self._encode(self.encoder, rows)
-        with self._autocast():
+        with self._autocast:
             outputs = self.action_head(features)
         other = features if self.value_encoder is None else self._encode(self.value_encoder, rows)
-        return self._distribution_parameters(outputs.to(torch.float32), action_mask), self._values(other)
+        return self._distribution_parameters(outputs, action_mask), self._values(other)
 
     def vjp(
         self, observations: Tensors, action_mask: Tensor | None
@@ -152,36 +154,41 @@ class ActorCritic(nn.Module):
 
     def from_environment(self, actions: Tensor) -> Tensor:
         """Actions as the environment takes them [..., *shape] -> as the distribution knows them [..., k] or [...]."""
-        if self._start is not None:
-            actions = actions - self._start
-        return actions.flatten(-len(self._action_shape)) if len(self._action_shape) > 1 else actions
+        if len(self._action_shape) > 1:
+            actions = actions.flatten(-len(self._action_shape))
+        return actions if self._start is None else actions - torch.as_tensor(self._start, device=actions.device)
 
     def _to_environment(self, actions: Tensor) -> Tensor:
-        if len(self._action_shape) > 1:
-            actions = actions.view(-1, *self._action_shape)
-        return actions if self._start is None else actions + self._start
+        if self._start is not None:
+            actions = actions + torch.as_tensor(self._start, device=actions.device)
+        return actions.view(-1, *self._action_shape) if len(self._action_shape) > 1 else actions
 
     def _rows(self, observations: Tensors) -> Tensors:
         """What encoders see: ``{name: [1, B, ...]}``, normalized."""
         rows = {name: x.unsqueeze(0) for name, x in observations.items()}
-        for name, normalizer in zip(self._normalized, self.normalizers, strict=True):
-            rows[name] = normalizer(rows[name])
+        if self._normalized:
+            for name, normalizer in zip(self._normalized, self.normalizers, strict=True):
+                rows[name] = normalizer(rows[name])
         return rows
 
     def _encode(self, encoder: nn.Module, rows: Tensors) -> Tensor:
         """Features [B, F] of rows that have nothing to do with one another."""
+        if self.explicit and not torch.is_grad_enabled():
+            return encoder.vjp(rows)[0]
         some = next(iter(rows.values()))
-        with self._autocast():
+        with self._autocast:
             encoding, _ = encoder(rows, {}, torch.ones(some.shape[:2], dtype=torch.bool, device=some.device))
         return encoding.features[0]
 
     def _distribution_parameters(self, outputs: Tensor, action_mask: Tensor | None) -> Tensor:
+        if outputs.dtype is not torch.float32:
+            outputs = outputs.to(torch.float32)
         if self.log_std is not None:
             return torch.cat((outputs, self.log_std.expand_as(outputs)), -1)
         return outputs if action_mask is None else mask_logits(outputs, action_mask)
 
     def _values(self, features: Tensor) -> Tensor:
-        with self._autocast():
+        with self._autocast:
             values = self.value_head(features)
         return values.to(torch.float32).squeeze(-1)
 
@@ -205,10 +212,10 @@ def in_parts(observations: Tensors, *others: Tensor) -> Iterator[Any]:
         yield (rows, *part[len(rows) :]) if others else rows
 
 
-def _autocast(context: Context) -> Callable[[], AbstractContextManager[Any]]:
+def _autocast(context: Context) -> AbstractContextManager[Any]:
     if context.precision == "float32":
-        return nullcontext
+        return nullcontext()
     device = torch.device(context.device).type
     if context.precision == "float16" and device == "cpu":
         raise FrameworkError('precision = "float16" needs a GPU; use "bfloat16" or "float32" on a CPU')
-    return partial(torch.autocast, device, getattr(torch, context.precision))
+    return torch.autocast(device, getattr(torch, context.precision))
