@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -15,6 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line (``sys.argv`` by default) and return its exit code; see `framework.errors`."""
     from framework.commands import cli
 
+    atexit.register(gc.freeze)  # an interpreter that ends has nothing to collect, and takes long to look for it
     if "_FRAMEWORK_COMPLETE" in os.environ:
         cli.main(prog_name="framework")  # answers the shell and exits
     # Not click's own main: it takes every EOFError for Ctrl-D and every EPIPE for a closed terminal, and would hide

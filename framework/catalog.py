@@ -17,7 +17,6 @@ from attrs import frozen
 from framework import hookspecs, plugins
 from framework.entry_points import EntryPoint
 from framework.errors import EXIT_PLUGIN, EXIT_USAGE, FrameworkError, PluginError
-from framework.interfaces import KINDS
 from framework.plugins import Plugin, Plugins
 
 if TYPE_CHECKING:
@@ -141,7 +140,7 @@ class Catalog:
         ``module:Class`` is a class of the file ``module.py`` in ``directory``, or else of an importable module;
         it is imported here, as only the class itself tells what it supports. Raises `UnknownComponent`.
         """
-        if kind not in KINDS:
+        if kind not in plugins.REGISTER_HOOKS.values():
             raise ValueError(f"{kind!r} is no kind of component")
         if ":" in use:
             return _named_directly(kind, use, directory)

@@ -14,10 +14,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from importlib import import_module
 from time import perf_counter
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import pluggy
-from attrs import frozen
 
 from framework import hookspecs
 from framework.entry_points import EntryPoint, entry_points, normalize
@@ -38,6 +37,7 @@ Status = Literal["loaded", "broken", "blocked", "duplicate", "too old", "too new
 
 #: How a class is named: ``module:Class``, both may be dotted.
 TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+_BLOCKED = f"named in --no-plugin or {DISABLE}"
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -45,8 +45,7 @@ class DeclarationError(Exception):
     """A plugin declares something that the hook contract does not have."""
 
 
-@frozen
-class Registration:
+class Registration(NamedTuple):
     """One call of ``register``: a component, by the plugin's own name for it."""
 
     kind: str
@@ -57,8 +56,7 @@ class Registration:
     supports: frozenset[str]
 
 
-@frozen
-class Plugin:
+class Plugin(NamedTuple):
     """One plugin that was found, loaded or not."""
 
     name: str
@@ -86,8 +84,7 @@ class Plugin:
         return name if self.bundled else f"{self.name}/{name}"
 
 
-@frozen
-class Plugins:
+class Plugins(NamedTuple):
     """What was found: one row for each plugin, and pluggy's manager of those that are loaded."""
 
     rows: tuple[Plugin, ...]
@@ -118,7 +115,7 @@ def load(offered: Iterable[EntryPoint], blocked: Collection[str] = ()) -> Plugin
     rows = []
     for entry in current:
         if entry.name in blocked:
-            rows.append(_row(entry, "blocked", f"named in --no-plugin or {DISABLE}"))
+            rows.append(_row(entry, "blocked", _BLOCKED))
         elif counts[entry.name] > 1:
             offers = " and ".join(f"{e.distribution} {e.version}".strip() for e in current if e.name == entry.name)
             rows.append(_row(entry, "duplicate", f"the plugin {entry.name!r} is offered by {offers}; uninstall one"))
@@ -127,11 +124,7 @@ def load(offered: Iterable[EntryPoint], blocked: Collection[str] = ()) -> Plugin
     here = {(entry.distribution, entry.name) for entry in current}
     rows += [_foreign(e) for e in offered if e.group != hookspecs.GROUP and (e.distribution, e.name) not in here]
     for name in set(blocked).difference(row.name for row in rows):
-        rows.append(
-            Plugin(
-                name, "blocked", reason=f"named in --no-plugin or {DISABLE}, but no plugin of this name is installed"
-            )
-        )
+        rows.append(Plugin(name, "blocked", reason=f"{_BLOCKED}, but no plugin of this name is installed"))
     return Plugins(tuple(sorted(rows, key=lambda row: (not row.bundled, row.name, row.distribution or ""))), manager)
 
 
@@ -275,8 +268,7 @@ def _is_machinery(trace: TracebackType) -> bool:
 # --- the lifecycle of a run --------------------------------------------------------------------------------------
 
 
-@frozen
-class HookFailure:
+class HookFailure(NamedTuple):
     """A lifecycle hook that raised; its plugin hears no more of the run."""
 
     plugin: str

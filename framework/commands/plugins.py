@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import click
-from attrs import NOTHING, Attribute, asdict
+from attrs import NOTHING, Attribute
 
 from framework.catalog import Catalog, Component, UnknownComponent, default_catalog
 from framework.commands._table import table
@@ -66,7 +66,9 @@ def _component_values(component: Component) -> dict[str, Any]:
 
 def _plugin_values(row: Plugin, catalog: Catalog) -> dict[str, Any]:
     components = [_component_values(each) for each in catalog.components() if _offers(row, each)]
-    return asdict(row, filter=lambda field, _: field.name != "registrations") | {"components": components}
+    values = row._asdict()
+    del values["registrations"]
+    return values | {"components": components}
 
 
 def _offers(row: Plugin, component: Component) -> bool:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from framework import hookimpl
 from framework_tensorboard import events
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 #: What is the axis of the plots, and not a plot of its own.
 AXES = ("update", "steps")
