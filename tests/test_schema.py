@@ -207,7 +207,7 @@ PLAIN = st.recursive(
 )
 
 
-@settings(derandomize=True, deadline=None, max_examples=300)
+@settings(derandomize=True, deadline=None, max_examples=150)
 @given(st.dictionaries(st.sampled_from([*options(Config), "zzz"]), PLAIN, max_size=5))
 def test_any_value_is_read_or_refused(values):
     """Whatever the values, they are an instance whose plain values read back the same, or problems."""

@@ -11,7 +11,7 @@ from attrs import frozen
 from framework.catalog import Catalog, Component, UnknownComponent
 from framework.errors import EXIT_PLUGIN, PluginError, Problem
 from framework.plugins import describe, traceback_of
-from framework.schema import join, option, plain, structure
+from framework.schema import join, option, plain, structure, unknown_keys
 
 
 @frozen
@@ -31,20 +31,10 @@ class Chosen:
 
 
 @frozen
-class NoOptions:
-    """Options of a component that has none."""
-
-
-@frozen
 class Weight:
     """What the kernel itself reads from a ``[[bonus]]``."""
 
     weight: float = option(1.0, help="Factor of the bonus beside the reward of the environment.")
-
-
-def reserved_keys(kind: str) -> tuple[str, ...]:
-    """The keys in the table of a component that are not its own options."""
-    return ("use", "weight") if kind == "bonus" else ("use",)
 
 
 def choose(
@@ -55,8 +45,12 @@ def choose(
     if isinstance(found, Problem):
         return None, [found]
     component, config_class = found
+    reserved = ("use", "weight") if kind == "bonus" else ("use",)
     try:
-        config, problems = structure(config_class or NoOptions, table, path, reserved_keys(kind))
+        if config_class is None:
+            config, problems = None, unknown_keys(table, (), path, reserved)[0]
+        else:
+            config, problems = structure(config_class, table, path, reserved)
     except Exception as error:
         reason = f"the options of {kind} {component.name!r} ({component.origin}) are broken: {describe(error)}"
         return None, [Problem(f"{reason}\n{traceback_of(error)}", join(path, "use"), exit_code=EXIT_PLUGIN)]
@@ -65,7 +59,7 @@ def choose(
     problems += wrong_weight
     if problems:
         return None, problems
-    return Chosen(kind, component.name, config if config_class else None, component, weight.weight), []
+    return Chosen(kind, component.name, config, component, weight.weight), []
 
 
 def _find(

@@ -10,7 +10,7 @@ from attrs import NOTHING
 
 from framework.catalog import Catalog, Component
 from framework.errors import PluginError
-from framework.pipeline.components import NoOptions, Weight
+from framework.pipeline.components import Weight
 from framework.pipeline.sections import COMPONENTS, KEYS, SECTIONS, Top
 from framework.pipeline.toml import literal
 from framework.plugins import TARGET
@@ -101,7 +101,9 @@ def _variant(component: Component, unknown: list[str]) -> dict[str, Any]:
     except PluginError as error:
         unknown.append(str(error))
         return head | {"properties": properties}
-    own = json_schema(cls or NoOptions)
+    own: dict[str, Any] = (
+        json_schema(cls) if cls else {"type": "object", "properties": {}, "additionalProperties": False}
+    )
     return own | head | {"properties": own["properties"] | properties}
 
 

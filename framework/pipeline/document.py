@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from attrs import Factory, define
-
 from framework.errors import PipelineError, Problem
 from framework.pipeline.toml import KEY, parse, split
 from framework.schema import join, plain, quote
@@ -28,13 +26,12 @@ class Origin(NamedTuple):
 OVERRIDE = Origin("override")
 
 
-@define
-class Document:
+class Document(NamedTuple):
     """Plain values by section, the origin of each dotted key, and what was wrong with the overrides."""
 
-    values: dict[str, Any] = Factory(dict)
-    origins: dict[str, Origin] = Factory(dict)
-    problems: list[Problem] = Factory(list)
+    values: dict[str, Any]
+    origins: dict[str, Origin]
+    problems: list[Problem]
 
     def origin(self, path: str) -> Origin | None:
         """Where the value at a dotted key comes from: its own origin, or that of the table or array it is in."""
@@ -75,7 +72,7 @@ def read(path: str | Path, overrides: Sequence[str] | Mapping[str, Any] = ()) ->
 
 def _read_file(path: Path, children: tuple[Path, ...]) -> Document:
     values, lines = parse(_text(path), str(path))
-    document = Document(values, {key: Origin(str(path), line) for key, line in lines.items()})
+    document = Document(values, {key: Origin(str(path), line) for key, line in lines.items()}, [])
     if "extends" not in values:
         return document
     origin, base = document.origins.pop("extends"), values.pop("extends")
@@ -121,7 +118,7 @@ def _merge(document: Document, path: str, table: dict[str, Any], new: Any, origi
         else:
             _forget(document, where)
             table[key] = value
-            document.origins |= {at: origins[at] for at in origins if at == where or at.startswith(f"{where}.")}
+            document.origins.update({at: origins[at] for at in origins if at == where or at.startswith(f"{where}.")})
 
 
 def _forget(document: Document, path: str) -> None:
@@ -171,7 +168,7 @@ def _override(document: Document, container: Any, path: str, keys: list[str], va
         else:
             _forget(document, where)
             container[index] = value
-            document.origins |= _overridden(where, value)
+            document.origins.update(_overridden(where, value))
     elif not isinstance(container, dict):
         document.problems.append(Problem(f"has no keys, so {where} cannot be set", path, str(OVERRIDE)))
     elif rest and keys[0] in container:

@@ -125,21 +125,23 @@ class _Lines:
 
 def to_toml(values: Mapping[str, Any]) -> str:
     """A TOML document of plain values, one line for each option; `tomllib` reads the same values back."""
-    return "".join(f"{text}\n" for text, _ in written_lines(values)).lstrip("\n")
+    return "".join(f"{text}\n" for text, _ in written_lines(values))
 
 
 def written_lines(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """The lines of `to_toml`, each with the dotted key that it sets; ``""`` for headers and blank lines."""
     tables = {key: value for key, value in values.items() if isinstance(value, Mapping) or _is_array_of_tables(value)}
-    yield from _pairs({key: value for key, value in values.items() if key not in tables}, "")
+    above = {key: value for key, value in values.items() if key not in tables}
+    yield from _pairs(above, "")
+    blank = bool(above)
     for key, value in tables.items():
         name = join("", key)
-        if isinstance(value, Mapping):
-            yield from (("", ""), (f"[{name}]", ""))
-            yield from _pairs(value, name)
-        for index, table in enumerate(value if isinstance(value, list) else ()):
-            yield from (("", ""), (f"[[{name}]]", ""))
-            yield from _pairs(table, join(name, index))
+        single = isinstance(value, Mapping)
+        for index, table in enumerate([value] if single else value):
+            yield from [("", "")] * blank
+            yield f"[{name}]" if single else f"[[{name}]]", ""
+            yield from _pairs(table, name if single else join(name, index))
+            blank = True
 
 
 def _is_array_of_tables(value: Any) -> bool:

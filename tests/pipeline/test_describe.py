@@ -57,7 +57,7 @@ PLAIN = st.recursive(
 )
 
 
-@settings(derandomize=True, deadline=None, max_examples=300)
+@settings(derandomize=True, deadline=None, max_examples=150)
 @given(st.dictionaries(st.sampled_from([*options(Config), "zzz"]), PLAIN, max_size=3))
 def test_the_schema_takes_what_reading_takes(values):
     """JSON Schema and structure agree on any plain values: on types, rules, unknown and missing keys."""

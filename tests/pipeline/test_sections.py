@@ -299,7 +299,7 @@ PLAIN = st.recursive(
 )
 
 
-@settings(derandomize=True, deadline=None, max_examples=150)
+@settings(derandomize=True, deadline=None, max_examples=100)
 @given(values=st.dictionaries(st.sampled_from([*SECTIONS, *COMPONENTS, "requires", "extra"]), PLAIN, max_size=6))
 def test_any_values_are_a_pipeline_or_a_pipeline_error(catalog, tmp_path_factory, values):
     """Whatever the plain values, the only error is PipelineError."""

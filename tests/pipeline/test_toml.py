@@ -10,7 +10,7 @@ from framework.errors import PipelineError
 from framework.pipeline.toml import parse, split, to_toml, written_lines
 from framework.schema import join
 
-FUZZ = settings(derandomize=True, deadline=None, max_examples=200)
+FUZZ = settings(derandomize=True, deadline=None, max_examples=120)
 
 
 # --- lines -------------------------------------------------------------------------------------------------------

@@ -1,0 +1,110 @@
+"""Check a pipeline file, or show what it says once everything is filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import click
+
+from framework.errors import EXIT_DONE, EXIT_PLUGIN, EXIT_USAGE, FrameworkError, PipelineError, PluginError, Problem
+
+if TYPE_CHECKING:
+    from framework.pipeline import Pipeline
+    from framework.pipeline.document import Document
+
+
+@click.command()
+@click.argument("file", metavar="PIPELINE")
+@click.argument("overrides", nargs=-1)
+@click.option("--show", is_flag=True, help="Print the whole pipeline, and where each value comes from.")
+@click.option("--build", is_flag=True, help="Also make the environment and build every component.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+def command(file: str, overrides: tuple[str, ...], show: bool, build: bool, as_json: bool) -> int:
+    """Check the pipeline file PIPELINE: everything that is wrong is printed at once.
+
+    OVERRIDES are dotted keys with TOML values, such as algorithm.learning_rate=1e-4. Strings need their quotes
+    (run.name='"second"'), but for the value of "use", which is always a name (algorithm.use=ppo).
+    """
+    from framework.pipeline import load_document
+
+    try:
+        pipeline, document = load_document(file, overrides)
+        if build and (problems := [document.locate(problem, file) for problem in _build(pipeline)]):
+            raise PipelineError(problems)
+    except PipelineError as error:
+        if not as_json:
+            raise
+        import json
+
+        click.echo(json.dumps({"valid": False, "problems": [each._asdict() for each in error.problems]}, indent=2))
+        return error.exit_code
+    if as_json:
+        import json
+
+        origins = {path: origin for _, path, origin in _shown(pipeline, document) if path}
+        values = {"valid": True, "problems": [], "pipeline": pipeline.to_plain(), "origins": origins}
+        click.echo(json.dumps(values, indent=2))
+    elif show:
+        lines = list(_shown(pipeline, document))
+        width = min(60, max(len(text) for text, path, _ in lines if path))
+        for text, path, origin in lines:
+            click.echo(f"{text:{width}}  # {origin}" if path else text)
+    else:
+        parts = (pipeline.environment, pipeline.encoder, pipeline.algorithm, *pipeline.bonuses)
+        click.echo(f"{file} is valid: {', '.join(part.use for part in parts)}")
+    return EXIT_DONE
+
+
+def _shown(pipeline: Pipeline, document: Document) -> Iterator[tuple[str, str, str]]:
+    """The lines of the whole pipeline: text, dotted key (empty for headers), origin."""
+    from framework.pipeline.toml import written_lines
+
+    for text, path in written_lines(pipeline.to_plain()):
+        yield text, path, str(document.origins.get(path, "default"))
+
+
+def _build(pipeline: Pipeline) -> Iterator[Problem]:
+    """What turns out to be wrong when the environment is made and the components are built for it."""
+    import numpy as np
+
+    from framework.pipeline.build import build, build_environment, make_context
+    from framework.runtime.vector import make_vector
+
+    try:
+        vector = make_vector(build_environment(pipeline), 1)
+    except Exception as error:
+        yield from _problems(error, "environment")
+        return
+    with closing(vector):
+        try:
+            vector.reset(np.zeros(1, np.int64), [pipeline.run.seed], [None])
+        except Exception as error:
+            yield from _problems(error, "environment")
+            return
+        if vector.action_mask is not None and "action_mask" not in pipeline.algorithm.component.supports:
+            name = pipeline.algorithm.use
+            yield Problem(f"it gives info['action_mask'], which {name} does not support", "environment")
+        context = make_context(pipeline, vector.observation_space, vector.action_space, "cpu")
+        bonuses = {f"bonus.{index}": bonus for index, bonus in enumerate(pipeline.bonuses)}
+        single = {"algorithm": pipeline.algorithm, "curriculum": pipeline.curriculum, "replay": pipeline.replay}
+        for path, chosen in (single | bonuses).items():
+            try:
+                if chosen is not None:
+                    build(chosen, context)
+            except Exception as error:
+                yield from _problems(error, path)
+
+
+def _problems(error: Exception, path: str) -> Iterator[Problem]:
+    """An exception out of the component at ``path``, as problems of the pipeline."""
+    if isinstance(error, PipelineError):
+        kind = path.partition(".")[0]
+        yield from (each._replace(path=path if each.path in (None, kind) else each.path) for each in error.problems)
+    elif isinstance(error, FrameworkError):
+        yield Problem(str(error), path, exit_code=EXIT_PLUGIN if isinstance(error, PluginError) else EXIT_USAGE)
+    else:
+        from framework.plugins import describe, traceback_of
+
+        yield Problem(f"{describe(error)}\n{traceback_of(error)}", path, exit_code=EXIT_PLUGIN)
