@@ -227,3 +227,12 @@ def test_commands_exist(page):
                 assert command is not None, line
                 known |= {option for parameter in command.params for option in parameter.opts}
             assert [word for word in words if word.startswith("-") and word not in known] == [], line
+
+
+def test_every_event_is_documented():
+    """Each event that the runtime records stands in the page about run directories."""
+    source = "".join(path.read_text() for path in (ROOT / "framework/runtime").glob("*.py"))
+    events = set(re.findall(r"(?:Event|\.event)\(\s*\"(\w+)\"", source))
+    assert {"sampler_lost", "resumed", "finished"} < events
+    page = text("docs/how-to/read-a-run-directory.md")
+    assert [event for event in sorted(events) if f"`{event}`" not in page] == []
