@@ -44,7 +44,7 @@ def test_equals_gymnasiums_wrappers(game: str, grayscale: bool) -> None:
     chance = np.random.default_rng(0)
     for _ in range(2):
         np.testing.assert_array_equal(ours.reset(seed=1)[0], theirs.reset(seed=1)[0])
-        for _ in range(60):
+        for _ in range(40):
             action = int(chance.integers(ours.action_space.n))
             observation, *outcome, _ = ours.step(action)
             expected, *reference, _ = theirs.step(action)
@@ -60,7 +60,7 @@ def test_equals_gymnasiums_wrappers(game: str, grayscale: bool) -> None:
 @pytest.mark.parametrize("native", [False, True], ids=["single", "native"])
 def test_an_episode_is_a_function_of_its_seed(native: bool, options: dict[str, Any]) -> None:
     """Played again alone, or in another row of a used vector, it shows the same to the last pixel."""
-    actions = np.random.default_rng(0).integers(4, size=(25, 3))
+    actions = np.random.default_rng(0).integers(4, size=(15, 3))
     environment = build(native=native, **options)
     vector = make_vector(environment, 3)
     assert vector.replayable
