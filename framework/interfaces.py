@@ -26,8 +26,8 @@ KINDS = ("environment", "encoder", "algorithm", "bonus", "curriculum", "replay")
 class Context:
     """What a component may know while it is built."""
 
-    observation_space: Mapping[str, gymnasium.Space]  #: flat: name of the leaf -> its space
-    action_space: gymnasium.Space
+    observation_space: Mapping[str, gymnasium.Space[Any]]  #: flat: name of the leaf -> its space
+    action_space: gymnasium.Space[Any]
     seed: int
     device: str  #: such as ``"cpu"`` or ``"cuda:0"``
     environments: int  #: how many environments a batch has side by side, N
@@ -36,6 +36,8 @@ class Context:
     policy_lag: int | str = 0
     precision: str = "float32"  #: what networks compute in: ``"float32"``, ``"bfloat16"`` or ``"float16"``
     make_encoder: Callable[[], Encoder] | None = None  #: builds the pipeline's encoder, anew at each call
+    make_bonuses: Callable[[], list[tuple[Bonus, float]]] | None = None  #: its bonuses, each with its weight
+    make_replay: Callable[[], Replay | None] | None = None  #: its replay buffer, where it has one
 
 
 @define
@@ -183,9 +185,11 @@ class Bonus(Protocol):
     def update(self, batch: Batch) -> dict[str, float]:
         """Learn from the batch; returns metrics."""
 
-    def state_dict(self) -> dict[str, Any]: ...
+    def state_dict(self) -> dict[str, Any]:
+        """What the next call depends on: nested dicts of plain values and tensors."""
 
-    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` gave, bit for bit."""
 
 
 class Curriculum(Protocol):
@@ -197,9 +201,11 @@ class Curriculum(Protocol):
     def update(self, episodes: Iterable[Mapping[str, Any]]) -> dict[str, float]:
         """Learn from finished episodes; each carries the task it was played on. Returns metrics."""
 
-    def state_dict(self) -> dict[str, Any]: ...
+    def state_dict(self) -> dict[str, Any]:
+        """What the next call depends on: nested dicts of plain values and tensors."""
 
-    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` gave, bit for bit."""
 
 
 class Replay(Protocol):
@@ -214,6 +220,8 @@ class Replay(Protocol):
     def update_priorities(self, ids: Sequence[int], priorities: Sequence[float]) -> None:
         """Set priorities; an id that was evicted meanwhile is ignored."""
 
-    def state_dict(self) -> dict[str, Any]: ...
+    def state_dict(self) -> dict[str, Any]:
+        """What the next call depends on: nested dicts of plain values and tensors."""
 
-    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` gave, bit for bit."""

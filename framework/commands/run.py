@@ -6,8 +6,10 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import click
 
@@ -49,7 +51,7 @@ def command(pipeline: Path | None, overrides: tuple[str, ...], resume: Path | No
     else:
         raise click.UsageError("name a pipeline file, or a run with --resume")
     interrupt = _interrupt_on_signals()
-    session = Session(loaded, root=runs, resume=resume, interrupt=interrupt)
+    session = Session(loaded, root=runs, resume=resume, interrupt=interrupt, listener=_tell)
     print(f"run directory: {session.directory}", flush=True)
     try:
         last = watch(session.updates(), loaded.run.total_steps)
@@ -58,6 +60,24 @@ def command(pipeline: Path | None, overrides: tuple[str, ...], resume: Path | No
         raise SystemExit(EXIT_INTERRUPTED) from None
     if last is None:
         print("this run is done already: it has all of its steps")
+
+
+#: Events that a person should hear of at once, in words.
+_NOTABLE = {
+    "sampler_lost": "{sampler} died (status {status})",
+    "sampler_replaced": "{sampler} is started again",
+    "sampler_refused": "a sampler was refused: {reason}",
+    "not_replayable": "environments {environments} could not be brought back to where they were (they are not "
+    "deterministic, or cannot be seeded): they start new episodes, and the run is not exactly repeatable",
+    "plugin_dropped": "plugin {plugin} failed in {hook} and is left out from here on\n{reason}",
+    "checkpoint_failed": "checkpoint {checkpoint} could not be saved: {reason}",
+    "checkpoint_skipped": "{reason}",
+}
+
+
+def _tell(event: str, fields: Mapping[str, Any]) -> None:
+    if event in _NOTABLE:
+        print(_NOTABLE[event].format(**fields), file=sys.stderr)
 
 
 def _interrupt_on_signals() -> threading.Event:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve
 
 from framework.errors import FrameworkError, PipelineError, PluginError, Problem
-from framework.interfaces import Algorithm, Context, Encoder, Environment, EnvironmentContext
+from framework.interfaces import Algorithm, Bonus, Context, Encoder, Environment, EnvironmentContext, Replay
 from framework.pipeline.components import Chosen
 from framework.plugins import describe, traceback_of
 
@@ -83,4 +83,10 @@ def make_context(
         encoder: Encoder = build(pipeline.encoder, context)
         return encoder
 
-    return evolve(context, make_encoder=make_encoder)
+    def make_bonuses() -> list[tuple[Bonus, float]]:
+        return [(build(chosen, context), chosen.weight) for chosen in pipeline.bonuses]
+
+    def make_replay() -> Replay | None:
+        return None if pipeline.replay is None else build(pipeline.replay, context)
+
+    return evolve(context, make_encoder=make_encoder, make_bonuses=make_bonuses, make_replay=make_replay)

@@ -34,8 +34,9 @@ def save(folder: Path, name: str, state: dict[str, Any]) -> Path:
     tensors: dict[str, torch.Tensor] = {}
     described = _describe(state, "", tensors)
     folder.mkdir(parents=True, exist_ok=True)
+    for leftover in folder.glob(".*"):  # of a process that was killed while it saved
+        shutil.rmtree(leftover, ignore_errors=True)
     temporary = folder / f".{name}.{os.getpid()}"
-    shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     try:
         contents = {
@@ -101,10 +102,14 @@ def load_newest(folder: Path) -> tuple[Path, dict[str, Any], list[str]]:
 
 def _describe(value: Any, path: str, tensors: dict[str, torch.Tensor]) -> Any:
     if isinstance(value, torch.Tensor | np.ndarray):
+        path = f"{len(tensors)}{path}"  # paths alone may be equal: {"a/b": x} and {"a": {"b": x}}
         tensor = value.detach() if isinstance(value, torch.Tensor) else torch.from_numpy(np.array(value))
         tensors[path] = tensor.to("cpu", copy=True).contiguous()
         return {"$tensor" if isinstance(value, torch.Tensor) else "$array": path}
     if isinstance(value, dict):
+        for key in value:
+            if not (key is None or isinstance(key, bool | int | float | str)):
+                raise TypeError(f"a key of a state must be a plain value; in {path} one is a {type(key).__name__}")
         return {"$dict": [[key, _describe(item, f"{path}/{key}", tensors)] for key, item in value.items()]}
     if isinstance(value, list | tuple):
         items = [_describe(item, f"{path}/{index}", tensors) for index, item in enumerate(value)]

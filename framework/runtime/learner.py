@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -313,6 +314,10 @@ class Learner:
         self._lifecycle.call("checkpoint_saved", directory=self._record.directory, checkpoint=path)
 
     def _resume(self) -> None:
+        if not checkpoint.checkpoints(self._record.checkpoints):  # ended before the first: all of it happens again
+            self._record.rewind(0)
+            self._record.event("resumed", checkpoint=None, update=0)
+            return
         path, state, problems = checkpoint.load_newest(self._record.checkpoints)
         for problem in problems:
             self._record.event("checkpoint_skipped", reason=problem)
@@ -357,7 +362,7 @@ def _threads(setting: int | str, policy: Any) -> int:
     if isinstance(setting, int):
         return setting
     small = sum(parameter.numel() for parameter in policy.parameters()) < SMALL_POLICY
-    return 1 if small else torch.get_num_threads()
+    return 1 if small else len(os.sched_getaffinity(0))
 
 
 def _sampler_times(trajectories: list[Trajectory]) -> dict[str, float]:

@@ -41,6 +41,11 @@ class _Shard:
         """Number of the trajectory to be accepted next."""
         return self.state.number if self.state else 0
 
+    @property
+    def upcoming(self) -> int:
+        """Number of the trajectory to be granted next."""
+        return self.accepted + len(self.granted)
+
 
 class Leases:
     """Grants trajectories and accepts each of them once.
@@ -76,7 +81,8 @@ class Leases:
 
     def join(self, sampler: bytes) -> None:
         """A sampler is ready; it gets its share of the shards, some of them from others."""
-        self._samplers.append(sampler)
+        if sampler not in self._samplers:
+            self._samplers.append(sampler)
 
     def drop(self, sampler: bytes) -> None:
         """A sampler is gone; what it held and owed is free again."""
@@ -93,11 +99,14 @@ class Leases:
         if not self._samplers:
             return []
         self._assign()
-        grants = []
-        for number in range(len(self._shards)):
-            while (grant := self._next(number)) is not None:
-                grants.append(grant)
-        return grants
+        grants: list[Grant] = []
+        while True:
+            # Round by round, those that are furthest behind first: credit must not go to the same shards every time.
+            order = sorted(range(len(self._shards)), key=lambda number: self._shards[number].upcoming)
+            more = [grant for number in order if (grant := self._next(number)) is not None]
+            if not more:
+                return grants
+            grants += more
 
     def accept(self, sampler: bytes, trajectory: Trajectory) -> ShardState | None:
         """The state after a trajectory that was owed, or None for one that was not (a duplicate, say)."""
@@ -149,7 +158,7 @@ class Leases:
         ahead = len(shard.granted)
         if ahead and len(self._held(shard.sampler)) > self._share():
             return None  # so that one of its shards falls idle and can be handed on
-        trajectory = shard.accepted + ahead
+        trajectory = shard.upcoming
         if self._lag is not None:
             version = max(0, trajectory - self._lag)
             if ahead > self._lag or version > self.version:

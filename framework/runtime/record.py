@@ -13,6 +13,7 @@ import os
 import platform
 import re
 import sys
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -25,6 +26,10 @@ from framework.pipeline import to_toml
 
 if TYPE_CHECKING:
     from framework.pipeline.sections import Pipeline
+
+
+#: Hears of every event: its name and its fields.
+Listener = Callable[[str, Mapping[str, Any]], None]
 
 
 def components(pipeline: Pipeline) -> dict[str, dict[str, Any]]:
@@ -48,8 +53,9 @@ def is_time(column: str) -> bool:
 class Record:
     """A run directory that is being written by this process, and by no other."""
 
-    def __init__(self, directory: Path):
+    def __init__(self, directory: Path, listener: Listener | None = None):
         self.directory = directory
+        self._listener = listener
         self._lock = (directory / "lock").open("w")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -61,7 +67,7 @@ class Record:
         self._events = self._open("events.jsonl")
 
     @classmethod
-    def create(cls, pipeline: Pipeline, root: Path) -> Record:
+    def create(cls, pipeline: Pipeline, root: Path, listener: Listener | None = None) -> Record:
         """A new directory ``root/NAME-DATE``, with the pipeline and the manifest in it."""
         name = re.sub(r"[^A-Za-z0-9_.-]+", "-", pipeline.run.name)
         directory = _new_directory(root, f"{name}-{datetime.now():%Y%m%d-%H%M%S}")
@@ -78,7 +84,7 @@ class Record:
             "command": sys.argv,
         }
         (directory / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
-        return cls(directory)
+        return cls(directory, listener)
 
     @property
     def checkpoints(self) -> Path:
@@ -110,6 +116,8 @@ class Record:
         """Add an event, with the time of day."""
         time = datetime.now().astimezone().isoformat(timespec="milliseconds")
         _append(self._events, [{"time": time, "event": name, **fields}])
+        if self._listener is not None:
+            self._listener(name, fields)
 
     def close(self) -> None:
         """Let go of the directory."""

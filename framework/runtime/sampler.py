@@ -52,7 +52,9 @@ def run_sampler(endpoint: str, run: str, name: str, incarnation: int = 0) -> int
     except _Ending as ending:
         return ending.code
     except Exception as error:
-        sampler.send("failed", message=f"{type(error).__name__}: {error}"[:5_000], traceback=traceback.format_exc()[-10_000:])
+        sampler.send(
+            "failed", message=f"{type(error).__name__}: {error}"[:5_000], traceback=traceback.format_exc()[-10_000:]
+        )
         socket.close(linger=2000)
         return ENVIRONMENT_FAILED
     finally:

@@ -120,11 +120,11 @@ def bad_value(trajectory: Trajectory, environments: Sequence[int]) -> str | None
     Infinity counts as bad in observations too: no network can learn from it.
     """
     for name, array in trajectory.arrays.items():
-        if array.dtype.kind != "f" or name.startswith(("extras/final_", "episodes/")) or np.isfinite(array).all():
+        if array.dtype.kind != "f" or name.startswith("episodes/") or np.isfinite(array).all():
             continue
         place = np.argwhere(~np.isfinite(array))[0]
         value = array[tuple(place)]
-        if name.startswith("final_observations"):
+        if name.startswith(_VARIABLE):
             step, column = divmod(int(trajectory.arrays["final_index"][place[0]]), len(environments))
             where = f"the last observation of the episode that ended at step {step}"
         elif name.startswith(("memory/", "memory_after/")):
@@ -168,16 +168,18 @@ class Specification:
         """Raise `ProtocolError` unless these are the arrays of such a trajectory, with indices in range."""
         if arrays.keys() != self.arrays.keys():
             raise ProtocolError(f"a trajectory with other arrays: {sorted(arrays.keys() ^ self.arrays.keys())[:5]}")
-        counts: dict[bool, set[int]] = {True: set(), False: set()}
+        counts = set()
         for name, (dtype, shape) in self.arrays.items():
             array = arrays[name]
             variable = name.startswith(_VARIABLE)
             if array.dtype.name != dtype or array.shape[variable:] != shape or array.ndim != len(shape) + variable:
                 raise ProtocolError(f"array {name} is {array.dtype.name}{array.shape}, agreed was {dtype}{shape}")
             if variable:
-                counts[name.startswith("episodes/")].add(len(array))
-        if any(len(lengths) != 1 or max(lengths) > self.steps for lengths in counts.values()):
+                counts.add(len(array))
+        if len(counts) != 1 or max(counts) > self.steps:
             raise ProtocolError("arrays of finished episodes differ in length")
         index = arrays["final_index"]
         if index.size and not (index.min() >= 0 and index.max() < self.steps):
             raise ProtocolError("final_index out of range")
+        if arrays["episode"].min() < 0:
+            raise ProtocolError("episode numbers are counted from 0")

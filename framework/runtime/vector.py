@@ -155,7 +155,7 @@ class SteppedVector(VectorArrays):
 
     def step(self, actions: np.ndarray) -> None:
         """See `Vector`."""
-        batch = actions.tolist() if self._discrete else spaces.environment_actions(self.action_space, actions)
+        batch = actions if self._discrete else spaces.environment_actions(self.action_space, actions)
         observations: list[Any] = []
         rewards: list[Any] = []
         if self._ended:

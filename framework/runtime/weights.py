@@ -20,11 +20,14 @@ def _tensors(policy: Policy) -> list[torch.Tensor]:
 def pack(policy: Policy) -> np.ndarray:
     """A copy of the policy's parameters and buffers: [bytes] uint8."""
     parts = [tensor.detach().reshape(-1).contiguous().view(torch.uint8) for tensor in _tensors(policy)]
-    return torch.cat(parts).cpu().numpy()
+    return torch.cat(parts).cpu().numpy() if parts else np.empty(0, np.uint8)
 
 
 def unpack(policy: Policy, buffer: np.ndarray) -> None:
-    """Set the policy's parameters and buffers to what `pack` gave of an equal policy."""
+    """Set the policy's parameters and buffers to what `pack` gave of an equal policy; ValueError for another size."""
+    total = sum(tensor.numel() * tensor.element_size() for tensor in _tensors(policy))
+    if total != len(buffer):
+        raise ValueError(f"a policy of {total} bytes cannot take {len(buffer)} bytes of weights")
     flat = torch.from_numpy(np.array(buffer))
     offset = 0
     with torch.no_grad():
@@ -32,5 +35,3 @@ def unpack(policy: Policy, buffer: np.ndarray) -> None:
             size = tensor.numel() * tensor.element_size()
             tensor.copy_(flat[offset : offset + size].view(tensor.dtype).view(tensor.shape))
             offset += size
-    if offset != len(flat):
-        raise ValueError(f"a policy of {offset} bytes cannot take {len(flat)} bytes of weights")

@@ -20,6 +20,7 @@ from framework.errors import FrameworkError
 PROTOCOL = 1
 HEADER_LIMIT = 64 * 1024
 ARRAY_LIMIT = 256  #: arrays in one message
+ITEM_LIMIT = 4096  #: entries of one list or map of a header: bounds what nested claims of large ones can allocate
 DIMENSION_LIMIT = 8
 DTYPES = {"bool", "float16", "float32", "float64"} | {f"{kind}{2**n}" for kind in ("int", "uint") for n in range(3, 7)}
 
@@ -41,6 +42,8 @@ SCHEMAS: dict[str, dict[str, type | tuple[type, ...]]] = {
     "acknowledge": {"shard": int, "number": int},
     "stop": {},
 }
+#: What the lists among the fields hold.
+_ITEMS = {"timing": float, "environments": int}
 
 
 class ProtocolError(FrameworkError):
@@ -63,12 +66,18 @@ _packer = msgpack.Packer(autoreset=True)
 
 
 def encode(type: str, arrays: Mapping[str, np.ndarray] | None = None, **fields: Any) -> list[Any]:
-    """The frames of one message. Arrays must be C-contiguous and stay unchanged until they have been sent."""
+    """The frames of one message. Arrays must stay unchanged until they have been sent.
+
+    Raises `ProtocolError` where no receiver would take the message.
+    """
     header: dict[str, Any] = {"type": type, **fields}
     frames: list[Any] = [b""]
     if arrays:
+        for name, array in arrays.items():
+            if array.dtype.name not in DTYPES or not array.dtype.isnative:
+                raise ProtocolError(f"array {name!r} has dtype {array.dtype.str}, which cannot be sent")
         header["arrays"] = [[name, array.dtype.name, list(array.shape)] for name, array in arrays.items()]
-        frames += [array if array.size else b"" for array in arrays.values()]
+        frames += [np.ascontiguousarray(array) if array.size else b"" for array in arrays.values()]
     packed = _packer.pack(header)
     if len(packed) > HEADER_LIMIT:
         raise ProtocolError(
@@ -86,7 +95,9 @@ def decode(frames: Sequence[Any], *, limit: int) -> Message:
     kind = header.pop("type", None)
     schema = SCHEMAS.get(kind) if isinstance(kind, str) else None
     if schema is None:
-        raise ProtocolError(f"unknown message type {str(kind)[:40]!r}")
+        raise ProtocolError(
+            f"unknown message type {kind[:40]!r}" if isinstance(kind, str) else "a message without a type"
+        )
     described = header.pop("arrays", [])
     if header.keys() != schema.keys():
         raise ProtocolError(f"a {kind} message must have the fields {sorted(schema)}")
@@ -94,6 +105,8 @@ def decode(frames: Sequence[Any], *, limit: int) -> Message:
         value = header[name]
         if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
             raise ProtocolError(f"field {name!r} of a {kind} message has the wrong type")
+        if isinstance(value, list) and not all(type(item) is _ITEMS[name] for item in value):
+            raise ProtocolError(f"field {name!r} of a {kind} message holds something else")
     return Message(kind, header, _arrays(described, frames[1:], limit))
 
 
@@ -102,7 +115,15 @@ def _unpack(frame: Any) -> dict[str, Any]:
     if size > HEADER_LIMIT:
         raise ProtocolError(f"a header of {size} bytes; at most {HEADER_LIMIT} are allowed")
     try:
-        header = msgpack.unpackb(frame, max_ext_len=0, strict_map_key=True, raw=False, object_pairs_hook=_unique)
+        header = msgpack.unpackb(
+            frame,
+            max_ext_len=0,
+            max_array_len=ITEM_LIMIT,
+            max_map_len=ITEM_LIMIT,
+            strict_map_key=True,
+            raw=False,
+            object_pairs_hook=_unique,
+        )
     except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
         raise ProtocolError(f"a header that is not msgpack: {str(error)[:100]}") from None
     if not isinstance(header, dict):
@@ -132,7 +153,8 @@ def _arrays(described: Any, frames: Sequence[Any], limit: int) -> dict[str, np.n
         if (
             not isinstance(shape, list)
             or len(shape) > DIMENSION_LIMIT
-            or not all(type(size) is int and 0 <= size < 2**40 for size in shape)
+            or not all(type(size) is int and size >= 0 for size in shape)
+            or math.prod(size or 1 for size in shape) >= 2**48  # numpy's own limit, which counts so too
         ):
             raise ProtocolError(f"array {name[:40]!r} has an impossible shape")
         expected = math.prod(shape) * np.dtype(dtype).itemsize
@@ -142,5 +164,7 @@ def _arrays(described: Any, frames: Sequence[Any], limit: int) -> dict[str, np.n
         size = memoryview(frame).nbytes
         if size != expected:
             raise ProtocolError(f"array {name[:40]!r} needs {expected} bytes and has {size}")
+        if dtype == "bool" and expected and np.frombuffer(frame, np.uint8).max() > 1:
+            raise ProtocolError(f"array {name[:40]!r} has truth values that are neither 0 nor 1")
         arrays[name] = np.frombuffer(frame, dtype).reshape(shape) if expected else np.empty(shape, dtype)
     return arrays

@@ -94,7 +94,7 @@ class ImageEncoder(nn.Module):
         if self.layers is not None and self.vectors is not None:
             parts.append(self.layers(self.vectors(observation).flatten(0, 1)))
         features = parts[0] if len(parts) == 1 else torch.cat(parts, -1)
-        return Encoding(features.view(*first.shape, -1)), memory
+        return Encoding(features.view(*first.shape, self.features)), memory
 
 
 def scaled_convolution(x: Tensor, layer: nn.Conv2d, factor: float) -> Tensor:

@@ -7,8 +7,6 @@ from pathlib import Path
 import pytest
 import runs
 
-FRAMEWORK = [sys.executable, "-m", "framework"]
-
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -69,18 +67,5 @@ def test_killed_run_resumes_exactly(reference: Path, tmp_path: Path, lag: int) -
     """A run killed with -9 between checkpoints and resumed ends bit-equal to one that was never disturbed."""
     path = runs.write(tmp_path, runs.CARTPOLE.replace("policy_lag = 1", f"policy_lag = {lag}"))
     undisturbed = reference if lag == 1 else runs.run(path, tmp_path / "undisturbed", runtime__samplers=0)
-    directory = kill_and_resume(path, tmp_path / "killed", moments=[3, 9])
+    directory = runs.kill_and_resume(path, tmp_path / "killed", moments=[3, 9])
     runs.assert_equal_runs(undisturbed, directory)
-
-
-def kill_and_resume(path: Path, root: Path, moments: list[int], overrides: tuple[str, ...] = ()) -> Path:
-    """Start ``framework run``, kill it with -9 when so many updates are done, resume it, and so on."""
-    directory: Path | None = None
-    for moment in moments:
-        what = ["--resume", str(directory)] if directory else [str(path), *overrides, "--runs", str(root)]
-        with subprocess.Popen([*FRAMEWORK, "run", *what], stdout=subprocess.DEVNULL) as process:
-            directory = runs.wait_for_updates(root, moment, process)
-            process.kill()
-    subprocess.run([*FRAMEWORK, "run", "--resume", str(directory)], check=True, stdout=subprocess.DEVNULL)
-    assert directory is not None
-    return directory

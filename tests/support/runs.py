@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -15,6 +16,9 @@ from framework.runtime.checkpoint import checkpoints, load
 from framework.runtime.learner import Update
 from framework.runtime.record import is_time
 from framework.runtime.session import Session
+
+#: The command line, as a process of its own.
+FRAMEWORK = [sys.executable, "-m", "framework"]
 
 CARTPOLE = """
 [run]
@@ -121,3 +125,16 @@ def wait_for_updates(root: Path, count: int, process: subprocess.Popen[bytes]) -
                 return directory
         assert process.poll() is None, "the run ended too early"
         time.sleep(0.002)
+
+
+def kill_and_resume(path: Path, root: Path, moments: list[int], overrides: tuple[str, ...] = ()) -> Path:
+    """Start ``framework run``, kill it with -9 when so many updates are done, resume it, and so on."""
+    directory: Path | None = None
+    for moment in moments:
+        what = ["--resume", str(directory)] if directory else [str(path), *overrides, "--runs", str(root)]
+        with subprocess.Popen([*FRAMEWORK, "run", *what], stdout=subprocess.DEVNULL) as process:
+            directory = wait_for_updates(root, moment, process)
+            process.kill()
+    subprocess.run([*FRAMEWORK, "run", "--resume", str(directory)], check=True, stdout=subprocess.DEVNULL)
+    assert directory is not None
+    return directory
