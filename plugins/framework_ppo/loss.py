@@ -35,8 +35,9 @@ def value_gradient(
     errors = values - returns
     gradient = errors * (coefficient / len(errors))
     if clip is not None:
-        clipped = old_values + (values - old_values).clamp_(-clip, clip)
-        gradient.mul_((clipped == values) | (errors.abs() > (clipped - returns).abs_()))
+        moved = values - old_values
+        clipped_errors = moved.clamp(-clip, clip).add_(old_values).sub_(returns)
+        gradient.mul_((moved.abs_() <= clip) | (errors.abs() > clipped_errors.abs_()))
     return gradient, errors
 
 

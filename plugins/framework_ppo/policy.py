@@ -106,7 +106,10 @@ class ActorCritic(nn.Module):
         else:
             rows = {name: x.flatten(0, 1) for name, x in batch.observations.items()}
             value = self.values(rows).view(steps + 1, count)
-        return {"log_probability": log_prob, "value": value, "final_value": self.values(batch.final_observations)}
+        # Encoders need not know what to do with nothing.
+        ended = batch.final_index.numel() > 0
+        final_value = self.values(batch.final_observations) if ended else value.new_empty(0)
+        return {"log_probability": log_prob, "value": value, "final_value": final_value}
 
     # What the learner calls; B rows of any environments and times.
 

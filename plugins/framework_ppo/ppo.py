@@ -90,14 +90,17 @@ class PPO:
             norms.append(norm)
         self._update_moments(batch)
         summary = summarize(*(torch.cat(column) for column in zip(*seen, strict=True)), clip=clip)
-        summary["gradient_norm"] = torch.stack(norms).mean() if norms else torch.zeros(())
+        taken = torch.stack(norms) if norms else rows.values.new_zeros(0)
+        if self._loss_scale is not None:  # steps that overflowed were not taken
+            taken = taken[taken.isfinite()]
+        summary["gradient_norm"] = taken.sum() / max(len(taken), 1)
         summary["explained_variance"] = _explained_variance(rows.values, rows.returns)
         numbers = torch.stack([value.to(torch.float32) for value in summary.values()]).tolist()
         return {
             **dict(zip(summary, numbers, strict=True)),
             "learning_rate": learning_rate,
             "clip_range": clip,
-            "minibatches": float(len(norms)),
+            "minibatches": float(len(taken)),
         }
 
     def state_dict(self) -> dict[str, Any]:

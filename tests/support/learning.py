@@ -1,0 +1,135 @@
+"""Algorithms on made-up spaces, and batches that their own policy collected from random observations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium.spaces import Box, Discrete, Space
+
+from framework.interfaces import Batch, Context
+from framework_encoders.config import MLPConfig
+from framework_encoders.mlp import MLP
+from framework_ppo.config import PPOConfig
+from framework_ppo.ppo import PPO
+
+# Threads that wait for one another make tests slow where others run beside them.
+torch.set_num_threads(1)
+
+VECTOR = Box(-1, 1, (3,), np.float32)
+
+
+def context(
+    observation: Space[Any] | Mapping[str, Space[Any]] = VECTOR,
+    action: Space[Any] | None = None,
+    *,
+    encoder: Callable[[Context], Any] | None = None,
+    steps: int = 16,
+    environments: int = 4,
+    **fields: Any,
+) -> Context:
+    """What a component may know; ``encoder`` makes one from it, by default a small `mlp`."""
+    made = Context(
+        observation_space=observation if isinstance(observation, Mapping) else {"observation": observation},
+        action_space=Discrete(3) if action is None else action,
+        seed=fields.pop("seed", 0),
+        device="cpu",
+        environments=environments,
+        rollout_length=steps,
+        total_steps=1000,
+        make_encoder=lambda: encoder(made) if encoder else MLP(MLPConfig(hidden=(16, 16)), made),
+        **fields,
+    )
+    return made
+
+
+def observations(spaces: Mapping[str, Space[Any]], *shape: int, seed: int = 0) -> dict[str, torch.Tensor]:
+    """Random observations [*shape, ...], each of its space's dtype."""
+    drawn = {}
+    for name, space in spaces.items():
+        space.seed(seed)
+        rows = np.stack([np.asarray(space.sample()) for _ in range(int(np.prod(shape)))])
+        drawn[name] = torch.from_numpy(rows.reshape(*shape, *rows.shape[1:]))
+    return drawn
+
+
+def collect(
+    algorithm: PPO,
+    made: Context,
+    *,
+    seed: int = 0,
+    ends: float = 0.2,
+    action_mask: torch.Tensor | None = None,
+    rewards: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    **fields: Any,
+) -> Batch:
+    """A trajectory of random observations and rewards, in which steps end an episode with probability ``ends``.
+
+    ``rewards`` makes them from the actions; ``fields`` replace those of the batch before it is completed.
+    """
+    rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
+    shape = steps, count = made.rollout_length, made.environments
+    seen = observations(made.observation_space, steps + 1, count, seed=seed)
+    done = torch.from_numpy(rng.random(shape) < ends)
+    terminated = done & torch.from_numpy(rng.random(shape) < 0.5)
+    index = done.flatten().nonzero().squeeze(1)
+    finals = {name: x[0, :0] for name, x in seen.items()}
+    if len(index):
+        finals = observations(made.observation_space, len(index), seed=seed + 1)
+    taken, recorded = [], []
+    with torch.inference_mode():
+        for t in range(steps):
+            actions, extras, _ = algorithm.policy.act(
+                {name: x[t] for name, x in seen.items()},
+                {},
+                torch.zeros(count, dtype=torch.bool),
+                generator,
+                action_mask=None if action_mask is None else action_mask[t],
+            )
+            taken.append(actions)
+            recorded.append(extras)
+    # Outside of inference mode, as a learner gets them: tensors that autograd may see.
+    actions = torch.stack(taken)
+    batch = Batch(
+        observations=seen,
+        actions=actions,
+        rewards=rewards(actions) if rewards else torch.from_numpy(rng.normal(size=shape).astype(np.float32)),
+        terminated=terminated,
+        truncated=done & ~terminated,
+        first=torch.cat((torch.ones(1, count, dtype=torch.bool), done)),
+        valid=torch.ones(shape, dtype=torch.bool),
+        final_index=index,
+        final_observations=finals,
+        action_mask=action_mask,
+        extras={name: torch.stack([extras[name] for extras in recorded]) for name in recorded[0]},
+    )
+    for name, value in fields.items():
+        setattr(batch, name, value)
+    with torch.inference_mode():
+        extras = algorithm.policy.complete(batch)
+    batch.extras = {name: x.clone() for name, x in extras.items()}
+    return batch
+
+
+def ppo(made: Context, **options: Any) -> PPO:
+    """PPO with these options."""
+    return PPO(PPOConfig(**options), made)
+
+
+def tensors(value: Any, path: str = "") -> dict[str, torch.Tensor]:
+    """Every tensor and number in a nested state, by its path."""
+    if isinstance(value, Mapping):
+        items = list(value.items())
+    elif isinstance(value, list | tuple):
+        items = list(enumerate(value))
+    else:
+        return {path: torch.as_tensor(value)}
+    return {k: v for key, item in items for k, v in tensors(item, f"{path}/{key}").items()}
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two nested states are equal bit for bit."""
+    first, second = tensors(one), tensors(other)
+    return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)

@@ -1,0 +1,75 @@
+"""Fully connected layers: their closed-form gradient against autograd's."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from framework.toolkit.networks import ACTIVATIONS, MLP, orthogonal
+
+
+def network(activation="tanh", sizes=(8, 5), inputs=3):
+    torch.manual_seed(0)
+    return MLP(inputs, sizes, activation)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize(("inputs", "sizes"), [(3, (8, 5)), (9, (4,)), (2, (6, 6, 6))])
+@torch.random.fork_rng()
+def test_vjp_is_what_autograd_gives(activation, inputs, sizes):
+    """Features, and gradients of every parameter and of the input, agree with `forward` under autograd."""
+    mlp = network(activation, sizes, inputs)
+    x = torch.randn(12, inputs, requires_grad=True)
+    weights = torch.randn(12, sizes[-1])
+    expected = mlp(x)
+    (expected * weights).sum().backward()
+    gradients = [parameter.grad.clone() for parameter in mlp.parameters()]
+    with torch.no_grad():
+        for parameter in mlp.parameters():
+            parameter.grad.fill_(9.0)  # overwritten, not added to
+        features, pullback = mlp.vjp(x.detach(), input_gradient=True)
+        found = pullback(weights)
+    torch.testing.assert_close(features, expected.detach(), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(found, x.grad, rtol=1e-4, atol=1e-5)
+    for parameter, gradient in zip(mlp.parameters(), gradients, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-5)
+
+
+@torch.random.fork_rng()
+def test_vjp_skips_parameters_without_a_gradient():
+    """A frozen parameter stays without ``grad`` and the others get theirs; no input gradient is made unasked."""
+    mlp = network()
+    mlp.layers[1].weight.grad = torch.zeros_like(mlp.layers[1].weight)
+    with torch.no_grad():
+        features, pullback = mlp.vjp(torch.randn(4, 3))
+        assert pullback(torch.ones_like(features)) is None
+    assert mlp.layers[1].weight.grad.abs().sum() > 0
+    assert mlp.layers[0].weight.grad is None
+
+
+@torch.random.fork_rng()
+def test_leading_dimensions_do_not_matter():
+    """[T, N, F] gives what its rows give one by one."""
+    mlp, x = network(), torch.randn(2, 3, 3)
+    torch.testing.assert_close(mlp(x), torch.stack([torch.stack([mlp(row) for row in rows]) for rows in x]))
+
+
+@torch.random.fork_rng()
+def test_orthogonal_weights():
+    """Rows of the weight are orthogonal, of length ``gain``; the bias is zero."""
+    layer = orthogonal(torch.nn.Linear(9, 4), gain=math.sqrt(2))
+    torch.testing.assert_close(layer.weight @ layer.weight.t(), 2 * torch.eye(4), rtol=0, atol=1e-5)
+    assert not layer.bias.any()
+
+
+@torch.random.fork_rng()
+def test_layers_follow_loaded_weights():
+    """After loading another network's state, both compute the same."""
+    one, other = network(), MLP(3, (8, 5))
+    other.load_state_dict(one.state_dict())
+    x = torch.randn(4, 3)
+    assert torch.equal(one(x), other(x))
+    with torch.no_grad():
+        assert torch.equal(one.vjp(x)[0], other.vjp(x)[0])

@@ -1,0 +1,117 @@
+"""Running moments against those of all rows at once."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from framework.toolkit.normalize import ReturnScale, RunningMoments, Standardize
+
+
+@settings(derandomize=True, deadline=None, max_examples=30)
+@given(st.lists(st.integers(0, 20), min_size=1, max_size=6), st.integers(0, 2**32 - 1), st.randoms())
+def test_merged_parts_are_the_whole(sizes, seed, random):
+    """Moments of shuffled parts, merged, are those of all rows pooled; empty parts change nothing."""
+    rows = torch.randn(sum(sizes), 3, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    parts = list(rows.split(sizes))
+    random.shuffle(parts)
+    total = RunningMoments((3,))
+    for part in parts:
+        own = RunningMoments((3,))
+        own.update(part)
+        total.merge(own.count, own.mean, own.m2)
+    assert total.count == len(rows)
+    if len(rows):
+        torch.testing.assert_close(total.mean, rows.mean(0), rtol=0, atol=1e-10)
+    if len(rows) > 1:
+        torch.testing.assert_close(total.variance, rows.var(0, correction=0), rtol=0, atol=1e-10)
+
+
+def test_a_large_offset_does_no_harm():
+    """The variance of numbers around 1e8 is exact to ten digits."""
+    rows = torch.randn(1000, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    moments = RunningMoments((1,))
+    for part in (rows + 1e8).split(37):
+        moments.update(part)
+    torch.testing.assert_close(moments.variance, rows.var(0, correction=0), rtol=1e-6, atol=0)
+
+
+def test_nothing_changes_without_rows():
+    """An update with no rows leaves everything bit for bit as it was."""
+    moments = RunningMoments((2,))
+    moments.update(torch.tensor([[1.0, 2.0], [3.0, 5.0]]))
+    before = {name: value.clone() for name, value in moments.state_dict().items()}
+    moments.update(torch.zeros(0, 2))
+    assert all(torch.equal(value, before[name]) for name, value in moments.state_dict().items())
+
+
+def test_standardize_brings_to_mean_zero_and_deviation_one():
+    """Rows standardised by their own moments have them, and stay within the bound."""
+    rows = torch.randn(500, 2, generator=torch.Generator().manual_seed(0)) * torch.tensor([3.0, 100.0]) + 7
+    moments, standardize = RunningMoments((2,)), Standardize((2,), clip=2.5)
+    assert torch.equal(standardize(torch.tensor([[1.5, -40.0]])), torch.tensor([[1.5, -2.5]]))
+    moments.update(rows)
+    unclipped = Standardize((2,), clip=100.0)
+    for module in (standardize, unclipped):
+        module.set(moments)
+    result = unclipped(rows)
+    torch.testing.assert_close(result.mean(0), torch.zeros(2), rtol=0, atol=1e-5)
+    torch.testing.assert_close(result.std(0, correction=0), torch.ones(2), rtol=1e-5, atol=0)
+    assert standardize(rows).abs().max() == 2.5
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, torch.float64])
+def test_standardize_gives_float32(dtype):
+    """Whatever the numbers are, networks get float32."""
+    assert Standardize((2,))(torch.ones(3, 2, dtype=dtype)).dtype == torch.float32
+
+
+def test_a_constant_is_standardized_to_zero():
+    """Zero variance gives zeros, not infinities."""
+    moments, standardize = RunningMoments((1,)), Standardize((1,))
+    moments.update(torch.full((9, 1), 5.0))
+    standardize.set(moments)
+    assert torch.equal(standardize(torch.full((2, 1), 5.0)), torch.zeros(2, 1))
+
+
+def slow_scale(rewards, done, valid, gamma, sums):
+    """The scale of each batch by a loop over steps and environments; ``sums`` runs on."""
+    seen = []
+    for r, d, v in zip(rewards, done, valid, strict=True):
+        for n in range(len(r)):
+            sums[n] = gamma * sums[n] + r[n].item()
+            if v[n]:
+                seen.append(sums[n])
+            if d[n]:
+                sums[n] = 0.0
+    return seen
+
+
+def test_return_scale_runs_on_across_batches():
+    """Rewards are divided by the deviation of all discounted sums so far, of valid steps, cut at episode ends."""
+    g = torch.Generator().manual_seed(0)
+    scale, sums, seen = ReturnScale(3, 0.9), [0.0] * 3, []
+    for _ in range(4):
+        rewards = torch.randn(7, 3, generator=g)
+        done, valid = torch.rand(7, 3, generator=g) < 0.2, torch.rand(7, 3, generator=g) < 0.9
+        seen += slow_scale(rewards, done, valid, 0.9, sums)
+        expected = rewards / torch.tensor(seen, dtype=torch.float64).std(correction=0)
+        torch.testing.assert_close(scale(rewards, done, valid), expected.float(), rtol=1e-5, atol=1e-6)
+
+
+def test_return_scale_starts_anew_where_batches_do_not_continue():
+    """With ``continued`` false, a batch counts the same whatever came before it."""
+    rewards, never = torch.ones(5, 2), torch.zeros(5, 2, dtype=torch.bool)
+    scale = ReturnScale(2, 0.9)
+    scale(rewards, never, ~never, continued=False)
+    first = scale.moments.mean.clone()
+    scale(rewards, never, ~never, continued=False)
+    torch.testing.assert_close(scale.moments.mean, first)
+
+
+def test_rewards_that_never_vary_stay_finite():
+    """Zero variance gives a finite reward."""
+    never = torch.zeros(4, 2, dtype=torch.bool)
+    assert torch.equal(ReturnScale(2, 0.9)(torch.zeros(4, 2), never, ~never), torch.zeros(4, 2))
