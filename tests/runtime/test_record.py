@@ -1,0 +1,151 @@
+import fcntl
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import runs
+
+import framework
+from framework.errors import RunError
+from framework.pipeline.sections import Pipeline
+from framework.runtime import record
+from framework.runtime.record import Record
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path) -> Pipeline:
+    return framework.load(runs.write(tmp_path / "made"))
+
+
+def written(directory: Path, name: str) -> list[dict[str, Any]]:
+    """The lines of one of the files of a run directory."""
+    return [json.loads(line) for line in (directory / name).read_text().splitlines()]
+
+
+def test_directory_tells_what_the_run_is(pipeline: Pipeline, tmp_path: Path) -> None:
+    """The resolved pipeline reads back as the same one; the manifest names seed, versions, components and machine."""
+    made = Record.create(pipeline, tmp_path / "runs")
+    made.close()
+    loaded = framework.load(made.directory / "pipeline.toml")
+    assert loaded.to_plain() == pipeline.to_plain()
+    manifest = json.loads((made.directory / "manifest.json").read_text())
+    assert manifest["seed"] == 3
+    assert manifest["framework"] == framework.__version__
+    assert {"python", "torch", "numpy", "gymnasium", "pyzmq", "msgpack"} <= manifest["versions"].keys()
+    assert {"environment/gymnasium", "encoder/mlp", "algorithm/ppo"} <= manifest["components"].keys()
+    assert record.base_directory(made.directory) == pipeline.directory.resolve()
+
+
+def test_directories_of_one_second_differ(pipeline: Pipeline, tmp_path: Path) -> None:
+    """Runs of one name that start at the same time have a directory each."""
+    made = [Record.create(pipeline, tmp_path / "runs") for _ in range(3)]
+    for one in made:
+        one.close()
+    assert len({one.directory for one in made}) == 3
+
+
+def test_fingerprint_tells_components_apart(pipeline: Pipeline, tmp_path: Path) -> None:
+    """Equal for the same components whatever their options; other when one of them is another, or another version."""
+    mine = record.components_fingerprint(pipeline)
+    assert record.components_fingerprint(framework.load(tmp_path / "made" / "pipeline.toml", ["run.seed=9"])) == mine
+    (tmp_path / "made" / "own.py").write_text("class Encoder: pass\n")
+    text = runs.CARTPOLE.replace('use = "mlp"\nhidden = [16, 16]', 'use = "own:Encoder"')
+    own = framework.load(runs.write(tmp_path / "made", text))
+    theirs = record.components_fingerprint(own)
+    assert theirs != mine
+    (tmp_path / "made" / "own.py").write_text("class Encoder: changed = True\n")
+    assert record.components_fingerprint(own) != theirs
+
+
+def test_lines_are_there_at_once(tmp_path: Path) -> None:
+    """Every line is whole as soon as it was added: another process may read it, and this one may be killed."""
+    open_record = Record(tmp_path)
+    open_record.metrics({"update": 1, "loss": 0.5})
+    open_record.episodes([{"update": 1, "return": 2.0}, {"update": 1, "return": 3.0}])
+    open_record.episodes([])
+    open_record.event("resumed", checkpoint="x")
+    assert written(tmp_path, "metrics.jsonl") == [{"update": 1, "loss": 0.5}]
+    assert [line["return"] for line in written(tmp_path, "episodes.jsonl")] == [2.0, 3.0]
+    (event,) = written(tmp_path, "events.jsonl")
+    assert (event["event"], event["checkpoint"]) == ("resumed", "x")
+    open_record.close()
+
+
+def test_rewind_forgets_what_comes_again(tmp_path: Path) -> None:
+    """Lines after the update go, also half ones; what is written next follows the last line that stayed."""
+    first = Record(tmp_path)
+    for update in range(1, 6):
+        first.metrics({"update": update})
+        first.episodes([{"update": update, "number": number} for number in range(2)])
+        first.event("anything", update=update)
+    first.close()
+    for name in ("metrics.jsonl", "episodes.jsonl", "events.jsonl"):
+        with (tmp_path / name).open("a") as file:
+            file.write('{"update": 2, "half')
+    again = Record(tmp_path)
+    again.rewind(3)
+    again.metrics({"update": 4, "again": True})
+    again.event("resumed")
+    again.close()
+    updates = [line["update"] for line in written(tmp_path, "metrics.jsonl")]
+    assert updates == [1, 2, 3, 4]
+    assert written(tmp_path, "metrics.jsonl")[-1] == {"update": 4, "again": True}
+    assert [line["update"] for line in written(tmp_path, "episodes.jsonl")] == [1, 1, 2, 2, 3, 3]
+    assert [line["event"] for line in written(tmp_path, "events.jsonl")] == ["anything"] * 5 + ["resumed"]
+
+
+@pytest.mark.parametrize("update", [0, 5, 9])
+def test_rewind_at_either_end(tmp_path: Path, update: int) -> None:
+    """Back to the start nothing is left; to the last update or later, everything."""
+    one = Record(tmp_path)
+    for number in range(1, 6):
+        one.metrics({"update": number})
+    one.rewind(update)
+    one.close()
+    assert len(written(tmp_path, "metrics.jsonl")) == min(update, 5)
+
+
+OTHER = """
+import sys
+from pathlib import Path
+from framework.errors import RunError
+from framework.runtime.record import Record
+try:
+    Record(Path(sys.argv[1]))
+except RunError as error:
+    print(error, end="")
+"""
+
+
+def test_one_process_at_a_time(tmp_path: Path) -> None:
+    """While a run is written, no other process may write it; afterwards, or when that one was killed, it may."""
+    one = Record(tmp_path)
+    command = [sys.executable, "-c", OTHER, str(tmp_path)]
+    refused = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert refused.stdout == f"{tmp_path}: another process is running this run"
+    with pytest.raises(RunError, match="another process"):
+        Record(tmp_path)
+    one.close()
+    Record(tmp_path).close()
+
+
+def test_lock_holds_for_those_who_came_early(tmp_path: Path) -> None:
+    """A process that opened the lock while another held it, and got it then, keeps a third one out."""
+    one = Record(tmp_path)
+    early = os.open(tmp_path / "lock", os.O_RDWR)
+    try:
+        one.close()
+        fcntl.flock(early, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with pytest.raises(RunError, match="another process"):
+            Record(tmp_path)
+    finally:
+        os.close(early)
+
+
+def test_columns_of_time() -> None:
+    """Columns that differ between equal runs are told by their name."""
+    assert [record.is_time(name) for name in ("time/seconds", "timeouts", "steps")] == [True, False, False]
