@@ -58,7 +58,7 @@ def parts(pipeline: Pipeline, seconds: float) -> dict[str, Any]:
     sampling = pipeline.sampling
     vector = make_vector(build_environment(pipeline), sampling.shard)
     algorithm = build_algorithm(pipeline, vector.observation_space, vector.action_space, device=pipeline.runtime.device)
-    learner_threads = torch.get_num_threads()
+    all_threads = torch.get_num_threads()
     policy: Any = algorithm.policy
     policy.eval()
     torch.set_num_threads(1)  # as in a sampler
@@ -83,8 +83,10 @@ def parts(pipeline: Pipeline, seconds: float) -> dict[str, Any]:
 
     lag = sampling.policy_lag if isinstance(sampling.policy_lag, int) else 1
     batch = collate(trajectories, pipeline.runtime.device, progress=0.0, lag=lag)
-    small = sum(parameter.numel() for parameter in policy.parameters()) < SMALL_POLICY
-    torch.set_num_threads(1 if small else learner_threads)
+    if isinstance(pipeline.runtime.threads, int):
+        torch.set_num_threads(pipeline.runtime.threads)
+    elif sum(parameter.numel() for parameter in policy.parameters()) >= SMALL_POLICY:
+        torch.set_num_threads(all_threads)
     policy.train()
     updating, processor = repeated(lambda: algorithm.update(batch), seconds)
     return {
