@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from typing import Any
 
 from attrs import frozen
@@ -84,13 +85,17 @@ class Launcher:
 
     def close(self) -> None:
         """End all samplers, at once if they do not end by themselves, and wait for it."""
-        if self._process.poll() is None:
+        if self._reports.closed:
+            return
+        with suppress(BrokenPipeError):
             self._commands.close()
-            try:
-                self._process.wait(timeout=5)
-            except subprocess.TimeoutExpired:
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=5)
+        if self._process.returncode != 0:
+            # It hangs, or was killed and left its samplers behind: they are in its process group.
+            with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
-                self._process.wait()
+            self._process.wait()
         self._reports.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 

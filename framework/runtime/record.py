@@ -123,10 +123,13 @@ class Record:
         """Let go of the directory."""
         for file in (self._metrics, self._episodes, self._events, self._lock):
             file.close()
-        (self.directory / "lock").unlink(missing_ok=True)
+        # The lock file stays: if it were removed, two processes could each hold a lock on a file of that name.
 
     def _open(self, name: str) -> TextIO:
-        return (self.directory / name).open("a")
+        path = self.directory / name
+        if path.exists():  # a process that was killed may have left half a line
+            os.truncate(path, path.read_bytes().rfind(b"\n") + 1)
+        return path.open("a")
 
 
 def base_directory(run: Path) -> Path:

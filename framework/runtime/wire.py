@@ -43,7 +43,7 @@ SCHEMAS: dict[str, dict[str, type | tuple[type, ...]]] = {
     "stop": {},
 }
 #: What the lists among the fields hold.
-_ITEMS = {"timing": float, "environments": int}
+_ITEMS: dict[str, type[float] | type[int]] = {"timing": float, "environments": int}
 
 
 class ProtocolError(FrameworkError):
@@ -105,8 +105,10 @@ def decode(frames: Sequence[Any], *, limit: int) -> Message:
         value = header[name]
         if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
             raise ProtocolError(f"field {name!r} of a {kind} message has the wrong type")
-        if isinstance(value, list) and not all(type(item) is _ITEMS[name] for item in value):
-            raise ProtocolError(f"field {name!r} of a {kind} message holds something else")
+        if isinstance(value, list) and not all(
+            isinstance(item, _ITEMS[name]) and not isinstance(item, bool) and math.isfinite(item) for item in value
+        ):
+            raise ProtocolError(f"field {name!r} of a {kind} message holds something else than finite numbers")
     return Message(kind, header, _arrays(described, frames[1:], limit))
 
 
