@@ -70,7 +70,7 @@ def _command_line() -> Iterator[str]:
         "Exit codes: 0 done, 1 the run failed, 2 usage or pipeline error, 3 internal error, 4 plugin missing or "
         "broken, 130 interrupted."
     )
-    root = click.Context(cli, info_name="framework", terminal_width=_WIDTH)
+    root = click.Context(cli, info_name="framework", terminal_width=_WIDTH, **cli.context_settings)
     yield _block(cli.get_help(root))
     for name in cli.list_commands(root):
         command = cli.get_command(root, name)
