@@ -170,8 +170,8 @@ class Learner:
         self._versions[self.update] = weights
         for old in [version for version in self._versions if version < self.update - self._kept_versions]:
             del self._versions[old]
-        self._source.publish(self.update, weights)
         self._source.trained(len(accepted))
+        self._source.publish(self.update, weights)
         for item in (*dropped, *accepted):
             self._states[item.trajectory.shard] = item.state
         self._at_boundary = True

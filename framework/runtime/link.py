@@ -123,7 +123,7 @@ class Link:
 
     def trained(self, trajectories: int) -> None:
         """So many accepted trajectories have been used up."""
-        self._command(lambda: self._leases.trained(trajectories))
+        self._command(lambda: self._trained(trajectories))
 
     def receive(self, timeout: float) -> Accepted | Event | None:
         """The next news, or None after ``timeout`` seconds. Raises `RunError` when the run cannot go on."""
@@ -288,6 +288,10 @@ class Link:
         for old in [known for known in self._weights if known < version - self._keep]:
             del self._weights[old]
         self._leases.version = version
+        self._grant()
+
+    def _trained(self, trajectories: int) -> None:
+        self._leases.trained(trajectories)
         self._grant()
 
     def _grant(self) -> None:
