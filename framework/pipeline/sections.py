@@ -147,7 +147,7 @@ class Pipeline:
 
 def resolve(values: Mapping[str, Any], directory: Path, catalog: Catalog) -> tuple[Pipeline | None, list[Problem]]:
     """The pipeline that plain values describe, or ``None`` and everything that is wrong with them."""
-    problems, meant = unknown_keys(values, KEYS, "")
+    problems, meant = unknown_keys(values, ("extends", *KEYS), "")
     top, wrong = structure(Top, {key: values[key] for key in ("requires",) if key in values})
     problems += wrong or unmet_requirements(top.requires)
     sections: dict[str, Any] = {}
