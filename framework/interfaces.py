@@ -122,7 +122,8 @@ class Policy(Protocol):
     ) -> tuple[torch.Tensor, Tensors, Tensors]:
         """One step for N environments: ``{name: [N, ...]}`` -> (actions [N, ...], extras {name: [N, ...]}, memory).
 
-        Actions are as the environment takes them. All randomness comes from ``generator``.
+        Actions are as the environment takes them. All randomness comes from ``generator``. Called, like `complete`,
+        without gradient recording.
         """
 
     def complete(self, batch: Batch) -> Tensors:
