@@ -141,7 +141,11 @@ def _vector(signal: int, _: np.random.Generator) -> Any:
 
 
 def _image(signal: int, _: np.random.Generator) -> Any:
-    return np.full(_IMAGE, (0, 127, 255)[signal + 1], np.uint8)
+    # A bright band on the left, in the middle or on the right: a plain surface leaves most units of a network dead.
+    image = np.zeros(_IMAGE, np.uint8)
+    third = _IMAGE[1] // 3
+    image[:, third * (signal + 1) : third * (signal + 2)] = 255
+    return image
 
 
 def _dict(signal: int, chance: np.random.Generator) -> Any:

@@ -43,7 +43,7 @@ def play(probe: Probe, kind: str, seed: int, act: Callable[[int, int], int]) -> 
 def signal_of(observation: Any) -> int:
     """The signal, whatever shows it."""
     if not isinstance(observation, dict):
-        return int(observation[0]) if observation.shape == (1,) else (int(observation.min()) + 1) // 128 - 1
+        return int(observation[0]) if observation.shape == (1,) else int(observation[0].argmax()) // 12 - 1
     if "number" in observation:
         return int(observation["number"][0] + observation["symbol"])
     body, (symbol, symbols) = observation["body"], observation["pair"]
