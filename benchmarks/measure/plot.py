@@ -1,9 +1,10 @@
-"""Rates and learning curves of a throughput benchmark, side by side in one picture."""
+"""Rates and learning curves in pictures."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,10 +12,56 @@ from measure.results import Measurement, values
 
 
 def draw(path: Path, measurements: Sequence[Measurement], title: str) -> None:
-    """Bars of the rates (median, and each repeat as a point) beside the returns (median, minimum to maximum).
+    """Bars of the rates (median, and each repeat as a point) beside the learning curves.
 
     Raises `SystemExit` where matplotlib is missing.
     """
+    pyplot = _pyplot()
+    figure, (rates, curves) = pyplot.subplots(1, 2, figsize=(12, 4.5), layout="constrained")
+    rows = _rows(measurements)
+    for n, row in enumerate(rows):
+        found = values(measurements, row, "rate")
+        rates.barh(n, np.median(found), color=f"C{n}")
+        rates.plot(found, [n] * len(found), "k.", markersize=4)
+    rates.set_yticks(range(len(rows)), rows)
+    rates.invert_yaxis()
+    rates.set_xlabel("environment steps / s")
+    _curves(curves, measurements)
+    figure.suptitle(title)
+    figure.savefig(path, dpi=120)
+
+
+def draw_curves(path: Path, measurements: Sequence[Measurement], title: str) -> None:
+    """Learning curves alone. Raises `SystemExit` where matplotlib is missing."""
+    figure, axes = _pyplot().subplots(figsize=(7, 3.6), layout="constrained")
+    _curves(axes, measurements)
+    axes.set_title(title, fontsize="medium")
+    figure.savefig(path, dpi=100, metadata={"Software": None})
+
+
+def _curves(axes: Any, measurements: Sequence[Measurement]) -> None:
+    """Returns of each row: the median, and the range from minimum to maximum."""
+    for n, row in enumerate(_rows(measurements)):
+        drawn = [np.array(curve) for curve in values(measurements, row, "curve") if curve]
+        if not drawn:
+            continue
+        steps = min(drawn, key=len)[:, 0]
+        returns = np.stack([np.interp(steps, curve[:, 0], curve[:, 1]) for curve in drawn])
+        axes.plot(steps, np.median(returns, 0), color=f"C{n}", label=row)
+        axes.fill_between(steps, returns.min(0), returns.max(0), color=f"C{n}", alpha=0.15, linewidth=0)
+    axes.set_xlabel("environment steps")
+    axes.set_ylabel("return, mean of the last 100 episodes")
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small", frameon=False)
+
+
+def _rows(measurements: Sequence[Measurement]) -> list[str]:
+    return list(dict.fromkeys(measurement["row"] for measurement in measurements))
+
+
+def _pyplot() -> Any:
     try:
         import matplotlib
     except ImportError:
@@ -22,24 +69,4 @@ def draw(path: Path, measurements: Sequence[Measurement], title: str) -> None:
     matplotlib.use("agg")
     from matplotlib import pyplot
 
-    rows = list(dict.fromkeys(measurement["row"] for measurement in measurements))
-    figure, (rates, curves) = pyplot.subplots(1, 2, figsize=(12, 4.5), layout="constrained")
-    for n, row in enumerate(rows):
-        found = values(measurements, row, "rate")
-        rates.barh(n, np.median(found), color=f"C{n}")
-        rates.plot(found, [n] * len(found), "k.", markersize=4)
-        drawn = [np.array(curve) for curve in values(measurements, row, "curve") if curve]
-        if not drawn:
-            continue
-        steps = min(drawn, key=len)[:, 0]
-        returns = np.stack([np.interp(steps, curve[:, 0], curve[:, 1]) for curve in drawn])
-        curves.plot(steps, np.median(returns, 0), color=f"C{n}", label=row)
-        curves.fill_between(steps, returns.min(0), returns.max(0), color=f"C{n}", alpha=0.15, linewidth=0)
-    rates.set_yticks(range(len(rows)), rows)
-    rates.invert_yaxis()
-    rates.set_xlabel("environment steps / s")
-    curves.set_xlabel("environment steps")
-    curves.set_ylabel("return, mean of the last 100 episodes")
-    curves.legend(fontsize="small")
-    figure.suptitle(title)
-    figure.savefig(path, dpi=120)
+    return pyplot

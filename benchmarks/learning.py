@@ -1,0 +1,83 @@
+"""Trains an example on some seeds and says whether it reaches its aim: ``python benchmarks/learning.py cartpole``.
+
+With ``--lags`` it is trained at several policy lags. ``--report`` trains nothing: it writes
+``docs/reference/results.md`` from the result files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from measure.aims import EXAMPLES, Aim, aims
+from measure.plot import draw_curves
+from measure.processes import module, run
+from measure.report import PAGE, page
+from measure.results import Measurement, machine, publish, table
+
+#: A curve is thinned to about so many points.
+POINTS = 200
+
+
+def main() -> None:
+    """Do what the options ask for."""
+    known = aims()
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("example", nargs="?", choices=known, help=f"one of {', '.join(known)}")
+    arguments.add_argument("overrides", nargs="*", help="as framework run takes them")
+    arguments.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3], help="default 1 2 3")
+    arguments.add_argument("--lags", nargs="+", metavar="LAG", help="policy lags: numbers or free")
+    arguments.add_argument("--plot", type=Path, metavar="FILE", help="draw the learning curves; needs matplotlib")
+    arguments.add_argument("--output", type=Path, help="JSON file (default benchmarks/results/learning-NAME.json)")
+    arguments.add_argument("--report", action="store_true", help="write the page of results instead")
+    options = arguments.parse_args()
+    if options.report:
+        PAGE.write_text(page(), encoding="utf-8")
+    elif options.example:
+        measure(options, known[options.example])
+    else:
+        arguments.error("name an example, or --report")
+
+
+def measure(options: argparse.Namespace, aim: Aim) -> None:
+    """Train, print the table, write all results, and draw them."""
+    before = machine()
+    rows: dict[str, list[str]] = {options.example: []}
+    if options.lags:
+        rows = {f"lag {lag}": ["sampling.policy_lag=" + (lag if lag.isdigit() else f'"{lag}"')] for lag in options.lags}
+    measurements = [
+        {"row": row, "seed": seed, **train(options.example, [*overrides, *options.overrides, f"run.seed={seed}"])}
+        for seed in options.seeds
+        for row, overrides in rows.items()
+    ]
+    lines = [[row, *aim.verdict(measurements, row)] for row in rows]
+    name = f"learning-{options.example}" + ("-lags" if options.lags else "")
+    publish(
+        name,
+        table(["", "seeds", "steps", "seconds each", "returns", "aim", "reached"], lines),
+        output=options.output,
+        settings={"example": options.example, "seeds": options.seeds, "overrides": options.overrides, "rows": rows},
+        measurements=measurements,
+        machine=before,
+    )
+    if options.plot:
+        seeds = f"{len(options.seeds)} seeds" if len(options.seeds) > 1 else "one seed"
+        draw_curves(options.plot, measurements, f"{aim.environment}: median and range of {seeds}")
+
+
+def train(example: str, overrides: list[str]) -> Measurement:
+    """One run in a process of its own: the return of its last evaluation, and its curve."""
+    print(f"{example} {' '.join(overrides)}", file=sys.stderr, flush=True)
+    found = run(module("train", EXAMPLES / f"{example}.toml", *overrides), limit=7200.0)
+    curve = [[steps, round(value, 3)] for steps, value in found["curve"]]
+    return {
+        "steps": found["steps"],
+        "seconds": found["process_seconds"],
+        "return": found["evaluations"][-1][1],
+        "curve": [*curve[:: max(1, len(curve) // POINTS)], curve[-1]],
+    }
+
+
+if __name__ == "__main__":
+    main()
