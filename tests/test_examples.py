@@ -4,20 +4,54 @@ from pathlib import Path
 import pytest
 
 import framework
+from measure.aims import aims
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.toml"))
-SMALL = {"sampling.rollout_length": 8, "evaluation.episodes": 0, "runtime.samplers": 0, "run.total_steps": 1}
+AIMS = aims()
+SMALL = {"sampling.rollout_length": 8, "evaluation.episodes": 0, "runtime.samplers": 0}
+#: What has to be importable where an example names an extra.
+EXTRAS = {"atari": "ale_py", "box2d": "Box2D", "minigrid": "minigrid"}
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
-def test_example_says_what_it_is_for(example):
+def test_example_says_what_it_is_for(example: Path) -> None:
     """Each example starts with a comment, and is named as its run."""
     assert re.match(r"# \S+", example.read_text())
     assert framework.load(example).run.name in example.stem
 
 
+def test_aims_are_those_of_the_pipelines() -> None:
+    """Every example but the long one says which evaluation it aims at, after the steps that it trains for."""
+    assert set(AIMS) == {path.stem for path in EXAMPLES} - {"pong"}
+    for path in EXAMPLES:
+        if path.stem in AIMS:
+            pipeline = framework.load(path)
+            assert pipeline.run.total_steps == AIMS[path.stem].steps
+            assert pipeline.environment.config.id.startswith(AIMS[path.stem].environment)
+            assert pipeline.evaluation.episodes == 20
+            assert pipeline.evaluation.deterministic
+
+
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
-def test_example_trains(example, tmp_path):
-    """Each example makes its environments and goes through an update."""
-    (update,) = framework.train(framework.load(example, SMALL), root=tmp_path)
-    assert update.steps == update.metrics["steps"] > 0
+def test_example_trains(example: Path, tmp_path: Path) -> None:
+    """Each example makes its environments and goes through two updates."""
+    if extra := re.search(r"\(extra: (\w+)\)", example.read_text()):
+        pytest.importorskip(EXTRAS[extra[1]])
+    environments = framework.load(example).sampling.environments
+    pipeline = framework.load(example, {**SMALL, "run.total_steps": environments * 8 + 1})
+    first, second = framework.train(pipeline, root=tmp_path)
+    assert second.steps == second.metrics["steps"] == 2 * first.steps == 16 * environments
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("example", AIMS)
+def test_example_reaches_its_aim(example: str, seed: int, tmp_path: Path) -> None:
+    """The last policy's greedy evaluation is what the example says, with each of three seeds."""
+    overrides = {"run.seed": seed, "runtime.samplers": 0}
+    pipeline = framework.load(Path(__file__).parents[1] / "examples" / f"{example}.toml", overrides)
+    *_, last = framework.train(pipeline, root=tmp_path)
+    assert last.steps >= AIMS[example].steps
+    assert last.evaluation is not None
+    assert last.evaluation["evaluation/return"] >= AIMS[example].score
