@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -44,6 +45,8 @@ class Session:
         self.pipeline = pipeline
         self._interrupt = interrupt
         self._resumed = resume is not None
+        # Idle threads of the learner would otherwise spin on the cores that samplers need. Read when torch is imported.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         # The helper that samplers come from imports torch at the same time as we do.
         self._launcher = Launcher() if pipeline.runtime.samplers else None
         try:
