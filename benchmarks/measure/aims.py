@@ -30,7 +30,7 @@ class Aim:
             ", ".join(map(str, values(measurements, row, "seed"))),
             max(values(measurements, row, "steps")),
             f"{show(min(seconds))} to {show(max(seconds))}",
-            ", ".join(map(show, returns)),
+            ", ".join(f"{value:.4g}" for value in returns),
             self.score,
             f"{reached} of {len(returns)}",
         ]
