@@ -70,8 +70,9 @@ def test_generated_pages_are_current(generated, name):
 
 
 def test_all_generated_pages_are_known(generated):
-    """The folder of the reference has the generated pages, and no other."""
-    assert sorted(generated) == GENERATED == sorted(page.name for page in (ROOT / "docs/reference").iterdir())
+    """The folder of the reference has the generated pages, and no other; results.md is made from measurements."""
+    pages = {page.name for page in (ROOT / "docs/reference").iterdir()} - {"results.md"}
+    assert sorted(generated) == GENERATED == sorted(pages)
 
 
 def test_every_hook_is_documented(generate):

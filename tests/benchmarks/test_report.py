@@ -1,0 +1,55 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from measure import report
+from measure.aims import Aim, aims
+
+
+def result(rows: list[dict[str, Any]]) -> str:
+    """A result file as `measure.results.publish` writes it, as far as the report reads it."""
+    machine = {"processor": "Abacus 9000", "usable_cores": 3, "busy_before": 0.25}
+    versions = {"torch": "9.9", "gymnasium": "8.8", "commit": "abc"}
+    return json.dumps(
+        {"finished": "2030-01-02T03:04:05", "machine": machine, "versions": versions, "measurements": rows}
+    )
+
+
+def run(row: str, seed: int, score: float) -> dict[str, Any]:
+    curve = [[1000, 0.0], [3000, score]]
+    return {"row": row, "seed": seed, "steps": 4096, "seconds": 10.0 + seed, "return": score, "curve": curve}
+
+
+def test_aims_are_read_from_examples() -> None:
+    """The first line of an example says environment, score and steps."""
+    assert aims()["acrobot"] == Aim("Acrobot-v1", -110.0, 300_000)
+    assert aims()["minigrid-doorkey"].score == 0.9
+
+
+def test_verdict_counts_the_seeds_that_reach_the_aim() -> None:
+    """A run that reaches the aim exactly counts, one just below does not; other rows are left alone."""
+    runs = [run("a", 1, 475.0), run("b", 1, 500.0), run("a", 2, 474.9), run("a", 3, 500.0)]
+    verdict = Aim("CartPole-v1", 475.0, 100_000).verdict(runs, "a")
+    assert verdict == ["1, 2, 3", 4096, "11 to 13", "475, 474.9, 500", 475.0, "2 of 3"]
+
+
+def test_area_is_the_mean_over_the_steps() -> None:
+    """The trapezoidal rule, over steps that are not evenly spaced."""
+    assert report.area([[0, 1.0], [10, 1.0], [30, 4.0]]) == pytest.approx((10 * 1 + 20 * 2.5) / 30)
+
+
+def test_page_says_what_the_files_say(tmp_path: Path) -> None:
+    """Only examples with a result file are on the page, with their figures, the machine, and the lags beside them."""
+    (tmp_path / "learning-cartpole.json").write_text(result([run("cartpole", 1, 480.0), run("cartpole", 2, 400.0)]))
+    (tmp_path / "learning-cartpole-lags.json").write_text(result([run("lag 0", 1, 490.0), run("lag free", 1, 300.0)]))
+    page = report.page(tmp_path)
+    (line,) = [line for line in page.splitlines() if "examples/cartpole.toml" in line]
+    assert [cell.strip() for cell in line.strip("|").split("|")][1:] == [
+        "CartPole-v1", "1, 2", "4,096", "11 to 12", "480, 400", "475", "1 of 2",
+    ]  # fmt: skip
+    assert "2030-01-02, Abacus 9000, 3 cores (25% busy with other things before), torch 9.9" in page
+    assert "--lags 0 free" in page
+    assert [line.split("|")[-2].strip() for line in page.splitlines() if line.startswith("| lag")] == ["245", "150"]
+    assert "acrobot" not in page
