@@ -82,7 +82,10 @@ ALL = [
 
 
 def solve(folder: Path, number: int, observation: str, action: str, encoder: str, patience: int = 1) -> None:
-    """Train, ``patience`` times as long as the settings say, and compare the greedy return and the values of first observations with what they must be."""
+    """Train, ``patience`` times as long as the settings say, and compare with what must come out.
+
+    That is the greedy return, and the values of first observations.
+    """
     overrides: dict[str, Any] = {
         "environment.id": f"framework.testing.probes:Probe{number}-v0",
         "environment.kwargs": {"observation": observation, "action": action},
