@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium.spaces import Box, Dict, Discrete
-from learning import VECTOR, collect, context, observations, ppo
+from small_ppo import VECTOR, collect, context, observations, ppo
 from torch.nn import functional
 
 from framework.errors import FrameworkError

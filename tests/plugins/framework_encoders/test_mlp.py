@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete
-from learning import context, observations
+from small_ppo import context, observations
 
 from framework.interfaces import ExplicitEncoder
 from framework.schema import OptionError

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete
-from learning import VECTOR, collect, context, observations, ppo
+from small_ppo import VECTOR, collect, context, observations, ppo
 from torch import nn
 
 from framework.errors import FrameworkError

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete
-from learning import collect, context, ppo, same, tensors
+from small_ppo import collect, context, ppo, same, tensors
 
 from framework.toolkit.optimizer import LossScale
 from framework.toolkit.returns import gae
