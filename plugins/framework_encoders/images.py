@@ -50,11 +50,12 @@ class ImageLayout:
         """
         x = x.reshape(-1, *x.shape[2:])
         if self.axes == 2:
-            x = x.unsqueeze(1)
-        elif self.channels_last:
-            x = x.permute(0, 3, 1, 2)
+            x = x.unsqueeze(-1)
+        elif not self.channels_last:
+            # Transposed before it is converted: bytes are a quarter of what floats are.
+            x = torch.stack(x.unbind(1), -1)
         dtype = torch.get_autocast_dtype(x.device.type) if torch.is_autocast_enabled(x.device.type) else torch.float32
-        return x.to(dtype, memory_format=torch.channels_last)
+        return x.to(dtype).permute(0, 3, 1, 2)
 
 
 class ImageEncoder(nn.Module):
@@ -87,10 +88,13 @@ class ImageEncoder(nn.Module):
         """None: stateless."""
         return {}
 
+    def images(self, observation: Tensors) -> list[Tensor]:
+        """What each tower takes, see `ImageLayout`."""
+        return [layout(observation[name]) for name, layout in self._layouts.items()]
+
     def forward(self, observation: Tensors, memory: Tensors, first: Tensor) -> tuple[Encoding, Tensors]:
         """``{name: [T, N, ...]}`` -> features [T, N, F]."""
-        rows = zip(self._layouts.items(), self.towers, strict=True)
-        parts = [tower(layout(observation[name])) for (name, layout), tower in rows]
+        parts = [tower(image) for tower, image in zip(self.towers, self.images(observation), strict=True)]
         if self.layers is not None and self.vectors is not None:
             parts.append(self.layers(self.vectors(observation).flatten(0, 1)))
         features = parts[0] if len(parts) == 1 else torch.cat(parts, -1)

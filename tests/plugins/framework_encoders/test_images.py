@@ -10,6 +10,7 @@ from small_ppo import VECTOR, collect, context, observations, ppo
 from torch.nn import functional
 
 from framework.errors import FrameworkError
+from framework.interfaces import ExplicitEncoder
 from framework.schema import OptionError
 from framework_encoders.cnn import CNN
 from framework_encoders.config import CNNConfig, ImpalaCNNConfig
@@ -88,9 +89,35 @@ def test_the_nature_network():
     for layer, stride in zip(tower.convolutions, (4, 2, 1), strict=True):
         x = functional.conv2d(x, layer.weight, layer.bias, stride).relu()
     assert x.shape == (2, 64, 7, 7)
-    x = tower.linear(x.movedim(1, 3).flatten(1)).relu()
+    x = tower.head(x.movedim(1, 3).flatten(1))
     torch.testing.assert_close(encode(encoder, seen)[0], x, rtol=1e-4, atol=1e-5)
     assert sum(parameter.numel() for parameter in encoder.parameters()) == 1_684_128
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+@torch.random.fork_rng()
+def test_closed_form_gradient_is_autograds(frozen):
+    """`vjp` of the convolutions gives the features of `forward` and autograd's gradients, but none where frozen."""
+    leaves = {"front": image(3, 9, 9), "side": image(8, 7, 1, dtype=np.float32), "speed": Box(-1, 1, (2,))}
+    encoder = CNN(CNNConfig(features=5, channels=(4, 6), kernels=(3, 2), strides=(2, 1), hidden=(4,)), context(leaves))
+    assert isinstance(encoder, ExplicitEncoder)
+    for layer in encoder.towers[0].convolutions if frozen else ():
+        layer.requires_grad_(False)
+    seen = observations(leaves, 1, 20)
+    features = encoder(seen, {}, torch.zeros(1, 20, dtype=torch.bool))[0].features[0]
+    weights = torch.randn_like(features)
+    (features * weights).sum().backward()
+    expected = [None if p.grad is None else p.grad.clone() for p in encoder.parameters()]
+    assert (expected[0] is None) == frozen
+    with torch.no_grad():
+        found, pullback = encoder.vjp(seen)
+        pullback(weights.clone())
+    torch.testing.assert_close(found, features.detach(), rtol=1e-5, atol=1e-5)
+    for parameter, gradient in zip(encoder.parameters(), expected, strict=True):
+        if gradient is None:
+            assert parameter.grad is None
+        else:
+            torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-4)
 
 
 @every
