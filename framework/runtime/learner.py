@@ -25,6 +25,7 @@ from framework.runtime.inprocess import InProcess
 from framework.runtime.launch import Launcher
 from framework.runtime.leases import Leases
 from framework.runtime.link import Accepted, Admission, Event, Link
+from framework.runtime.memory import keep_freed_memory
 from framework.runtime.record import Record, components_fingerprint
 from framework.runtime.rounds import FixedLag, Free
 from framework.runtime.seeds import evaluation_seed
@@ -104,6 +105,7 @@ class Learner:
         self._algorithm = build_algorithm(
             pipeline, self._worker.observation_space, self._worker.action_space, device=self._device
         )
+        keep_freed_memory()
         torch.set_num_threads(_threads(pipeline.runtime.threads, self._algorithm.policy))
 
         self.update = 0
