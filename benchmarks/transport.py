@@ -64,7 +64,7 @@ def through_link(size: str, seconds: float) -> Measurement:
         shards = AHEAD // 2
         link = Link(f"ipc://{folder}/link", Leases(shards, 1), admission, Sender(size), samplers=1, keep_versions=1)
         weights = np.zeros(40_000, np.uint8)
-        link.publish(0, weights)
+        link.publish(0, {"weights": weights})
         taken = itertools.count(1)
 
         def receive() -> Arrays:
@@ -75,7 +75,7 @@ def through_link(size: str, seconds: float) -> Measurement:
                 if isinstance(news, Accepted):
                     rounds, rest = divmod(next(taken), shards)
                     if not rest:
-                        link.publish(rounds, weights)
+                        link.publish(rounds, {"weights": weights})
                         link.trained(shards)
                     return news.trajectory.arrays
                 if news.name == "sampler_refused":

@@ -47,6 +47,7 @@ class Component:
     config: str | None = None  #: ``module:Class`` of its options
     summary: str = ""
     supports: frozenset[str] = frozenset()  #: declared capabilities
+    needs: frozenset[str] = frozenset()  #: kinds that a pipeline with it must have
     plugin: str = ""  #: empty for a class that a pipeline names directly
     distribution: str | None = None
     version: str | None = None
@@ -111,7 +112,10 @@ class Catalog:
                 plugin=plugin.name,
                 distribution=plugin.distribution,
                 version=plugin.version,
-                **{field: getattr(entry, field) for field in ("kind", "target", "config", "summary", "supports")},
+                **{
+                    field: getattr(entry, field)
+                    for field in ("kind", "target", "config", "summary", "supports", "needs")
+                },
             )
             for plugin in found.rows
             for entry in plugin.registrations
@@ -222,7 +226,8 @@ def _named_directly(kind: str, use: str, directory: Path | None) -> Component:
         # Code that raised is broken; code that merely lacks the class was asked for a wrong name.
         raise UnknownComponent(str(error), EXIT_PLUGIN if error.__cause__ else EXIT_USAGE) from error
     config = f"{use}.Config" if hasattr(cls, "Config") else None
-    return attrs.evolve(component, config=config, supports=frozenset(getattr(cls, "supports", ())))
+    supports, needs = (frozenset(getattr(cls, words, ())) for words in ("supports", "needs"))
+    return attrs.evolve(component, config=config, supports=supports, needs=needs)
 
 
 def _importable(module: str) -> bool:

@@ -17,8 +17,9 @@ OLDER_GROUPS = ("framework.plugins.v0",)
 
 hookspec = pluggy.HookspecMarker("framework")
 
-#: ``register(name, target, *, config=None, summary="", supports=())`` with ``"module:Class"`` strings, imported at
-#: first use. No ``config`` means no options; ``supports`` are the capabilities that the component declares.
+#: ``register(name, target, *, config=None, summary="", supports=(), needs=())`` with ``"module:Class"`` strings,
+#: imported at first use. No ``config`` means no options; ``supports`` are the capabilities that the component declares,
+#: ``needs`` the other kinds that a pipeline with it must have, such as ``"replay"``.
 Register = Callable[..., None]
 
 

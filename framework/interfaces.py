@@ -35,9 +35,13 @@ class Context:
     total_steps: int
     policy_lag: int | str = 0
     precision: str = "float32"  #: what networks compute in: ``"float32"``, ``"bfloat16"`` or ``"float16"``
+    compile: bool = False  #: whether networks are to be compiled for the learner
     make_encoder: Callable[[], Encoder] | None = None  #: builds the pipeline's encoder, anew at each call
-    make_bonuses: Callable[[], list[tuple[Bonus, float]]] | None = None  #: its bonuses, each with its weight
-    make_replay: Callable[[], Replay | None] | None = None  #: its replay buffer, where it has one
+    #: Builds the encoder that an option made with ``option(part="encoder")`` names, for the context given.
+    make_part: Callable[[str | Mapping[str, Any], Context], Encoder] | None = None
+    bonuses: tuple[str, ...] = ()  #: a name for each reward stream that a bonus adds, such as ``("rnd", "icm")``
+    make_streams: Callable[[], list[Stream]] | None = None  #: builds the bonuses, one stream each; for learners only
+    make_replay: Callable[[], Replay] | None = None  #: builds the replay buffer; None where the pipeline has none
 
 
 @define
@@ -76,6 +80,9 @@ class Encoding:
 
     features: torch.Tensor  #: [T, N, F]
     tokens: torch.Tensor | None = None  #: [T, N, K, F], where the encoder works on tokens
+    #: Auxiliary losses by name: scalars, weighted already, which algorithms add to their own. Only in training mode
+    #: and with gradient recording.
+    losses: Mapping[str, torch.Tensor] = field(factory=dict)
 
 
 class Encoder(Protocol):
@@ -152,6 +159,17 @@ class Algorithm(Protocol):
         """Restore what `state_dict` gave, bit for bit."""
 
 
+@runtime_checkable
+class EpisodeScores(Protocol):
+    """An algorithm that can say how much there was to learn from an episode; curricula may ask for it."""
+
+    def episode_scores(self) -> np.ndarray:
+        """[K] float64: the mean absolute advantage of each episode that ended in the last batch.
+
+        In the order of `Batch.final_index`; over those steps of the episode that were in the batch.
+        """
+
+
 class Environment(Protocol):
     """Makes environments. Built as ``Environment(config, context)``, context being an `EnvironmentContext`."""
 
@@ -193,14 +211,29 @@ class Bonus(Protocol):
         """Restore what `state_dict` gave, bit for bit."""
 
 
+@frozen
+class Stream:
+    """One reward stream beside the environment's: a bonus, and what its return is."""
+
+    name: str
+    bonus: Bonus
+    weight: float  #: factor of its advantages beside those of the environment's reward
+    discount: float
+
+
 class Curriculum(Protocol):
     """Chooses the tasks that episodes are played on. Built as ``Curriculum(config, context)``."""
 
     def sample(self, count: int, rng: np.random.Generator) -> list[Any]:
-        """Tasks for the next ``count`` episodes, as plain values."""
+        """``count`` tasks for episodes to come, as plain values (numbers, strings, lists, dicts)."""
 
     def update(self, episodes: Iterable[Mapping[str, Any]]) -> dict[str, float]:
-        """Learn from finished episodes; each carries the task it was played on. Returns metrics."""
+        """Learn from finished episodes, in any order; returns metrics.
+
+        Each is a dict with ``task``, ``return``, ``length``, ``environment``, ``number`` (of the episode in its
+        environment), ``success`` (bool) where the environment tells, and ``score`` where the algorithm does
+        (`EpisodeScores`).
+        """
 
     def state_dict(self) -> dict[str, Any]:
         """What the next call depends on: nested dicts of plain values and tensors."""
@@ -209,14 +242,40 @@ class Curriculum(Protocol):
         """Restore what `state_dict` gave, bit for bit."""
 
 
+@define
+class Transitions:
+    """``B`` transitions from a replay buffer, as tensors on the learner's device; of ``n`` steps each where asked for.
+
+    A transition starts at some step and goes on for ``steps`` of at most ``n`` steps: fewer where its episode, or what
+    has been stored of it, ends earlier.
+    """
+
+    observations: Tensors  #: {name: [B, ...]}
+    actions: torch.Tensor  #: [B, ...] the first action
+    rewards: torch.Tensor  #: [B, n] float32; 0 from ``steps`` on
+    steps: torch.Tensor  #: [B] int64, from 1 to n
+    terminated: torch.Tensor  #: [B] bool: the last of the steps ended the episode for good: nothing to bootstrap from
+    next_observations: Tensors  #: {name: [B, ...]} after the last step: the true last one where the episode ended
+    action_mask: torch.Tensor | None = None  #: [B, actions] bool: the legal actions of ``observations``
+    next_action_mask: torch.Tensor | None = None  #: [B, actions]: of ``next_observations``; all where terminated
+    extras: Tensors = field(factory=dict)  #: {name: [B, ...]} what `Batch.extras` held for the first step
+
+
 class Replay(Protocol):
     """A store of past transitions. Built as ``Replay(config, context)``."""
 
-    def add(self, batch: Batch) -> None:
-        """Store every transition of the batch."""
+    def __len__(self) -> int:
+        """How many transitions can be sampled."""
 
-    def sample(self, count: int, rng: np.random.Generator) -> tuple[Tensors, np.ndarray, np.ndarray]:
-        """``count`` transitions, their ids, and their importance weights."""
+    def add(self, batch: Batch) -> np.ndarray:
+        """Store every valid step of the batch; returns ids [T, N] int64, -1 where ``valid`` is false.
+
+        Extras of leading shape [T, N] are stored beside. Batches follow one another: step 0 of a batch comes after the
+        last step of the one before, so that transitions of several steps may cross from one to the next.
+        """
+
+    def sample(self, count: int, rng: np.random.Generator) -> tuple[Transitions, np.ndarray, np.ndarray]:
+        """``count`` transitions, their ids [B] int64, and their importance weights [B] float32."""
 
     def update_priorities(self, ids: Sequence[int], priorities: Sequence[float]) -> None:
         """Set priorities; an id that was evicted meanwhile is ignored."""

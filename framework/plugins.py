@@ -54,6 +54,7 @@ class Registration(NamedTuple):
     config: str | None
     summary: str
     supports: frozenset[str]
+    needs: frozenset[str]
 
 
 class Plugin(NamedTuple):
@@ -214,18 +215,27 @@ def _broken_rules(name: str, implementation: pluggy.HookImpl, hooks: Mapping[str
 
 def _registrar(kind: str, registrations: dict[tuple[str, str], Registration]) -> hookspecs.Register:
     def register(
-        name: str, target: str, *, config: str | None = None, summary: str = "", supports: Collection[str] = ()
+        name: str,
+        target: str,
+        *,
+        config: str | None = None,
+        summary: str = "",
+        supports: Collection[str] = (),
+        needs: Collection[str] = (),
     ) -> None:
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise ValueError(f"{name!r} cannot be the name of a component: it must match {_NAME.pattern}")
         for role, value in (("target", target), ("config", config)):
             if not (isinstance(value, str) and TARGET.fullmatch(value)) and (role, value) != ("config", None):
                 raise ValueError(f"the {role} of {kind} {name!r} must be written 'module:Class', not {value!r}")
-        if isinstance(supports, str) or not all(isinstance(capability, str) for capability in supports):
-            raise TypeError(f"supports of {kind} {name!r} must be a collection of strings, not {supports!r}")
+        for words, given in (("supports", supports), ("needs", needs)):
+            if isinstance(given, str) or not all(isinstance(word, str) for word in given):
+                raise TypeError(f"{words} of {kind} {name!r} must be a collection of strings, not {given!r}")
         if (kind, name) in registrations:
             raise ValueError(f"{kind} {name!r} is registered twice")
-        registrations[kind, name] = Registration(kind, name, target, config, summary, frozenset(supports))
+        registrations[kind, name] = Registration(
+            kind, name, target, config, summary, frozenset(supports), frozenset(needs)
+        )
 
     return register
 

@@ -52,7 +52,7 @@ def write(folder, **files):
 def test_a_plugin_offers_components():
     """A loaded plugin's row has what it registered, with distribution and version."""
     row = only(bare(register_encoders=register_encoders))
-    expected = Registration("encoder", "tiny", "acme.tiny:Tiny", "acme.config:TinyConfig", "Small.", {"memory"})
+    expected = Registration("encoder", "tiny", "acme.tiny:Tiny", "acme.config:TinyConfig", "Small.", {"memory"}, set())
     assert row.registrations == (expected,)
     assert (row.status, row.distribution, row.version, row.reason) == ("loaded", "framework-acme", "1.2", "")
 

@@ -25,7 +25,7 @@ def pieces(pipeline: Pipeline, seconds: float) -> dict[str, float]:
     worker = Worker(pipeline)
     algorithm = build_algorithm(pipeline, worker.observation_space, worker.action_space, device="cpu")
     weights = pack(algorithm.policy)
-    worker.set_weights(0, weights)
+    worker.keep(0, {"weights": weights})
     worker.restore(0, None)
     trajectory = worker.collect(0, 0, 0)
     state, later = first_state(trajectory), worker.collect(0, 1, 0)

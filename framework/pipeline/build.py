@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
+from framework.catalog import default_catalog
 from framework.errors import FrameworkError, PipelineError, PluginError, Problem
-from framework.interfaces import Algorithm, Bonus, Context, Encoder, Environment, EnvironmentContext, Replay
-from framework.pipeline.components import Chosen
+from framework.interfaces import (
+    Algorithm,
+    Context,
+    Curriculum,
+    Encoder,
+    Environment,
+    EnvironmentContext,
+    Replay,
+    Stream,
+)
+from framework.pipeline.components import Chosen, as_table, choose
 from framework.plugins import describe, traceback_of
 
 if TYPE_CHECKING:
@@ -59,6 +70,16 @@ def build_algorithm(
     return algorithm
 
 
+def build_curriculum(
+    pipeline: Pipeline, observation_space: Mapping[str, gymnasium.Space[Any]], action_space: gymnasium.Space[Any]
+) -> Curriculum | None:
+    """The pipeline's curriculum; None where it has none."""
+    if pipeline.curriculum is None:
+        return None
+    curriculum: Curriculum = build(pipeline.curriculum, make_context(pipeline, observation_space, action_space, "cpu"))
+    return curriculum
+
+
 def make_context(
     pipeline: Pipeline,
     observation_space: Mapping[str, gymnasium.Space[Any]],
@@ -77,16 +98,47 @@ def make_context(
         total_steps=pipeline.run.total_steps,
         policy_lag=pipeline.sampling.policy_lag,
         precision=precision or pipeline.runtime.precision,
+        compile=pipeline.runtime.compile,
+        bonuses=_distinct(chosen.use for chosen in pipeline.bonuses),
     )
 
     def make_encoder() -> Encoder:
         encoder: Encoder = build(pipeline.encoder, context)
         return encoder
 
-    def make_bonuses() -> list[tuple[Bonus, float]]:
-        return [(build(chosen, context), chosen.weight) for chosen in pipeline.bonuses]
+    def make_part(part: str | Mapping[str, Any], own: Context) -> Encoder:
+        chosen, problems = choose(
+            "encoder", as_table(part), "encoder", directory=pipeline.directory, catalog=default_catalog()
+        )
+        if chosen is None:
+            raise PipelineError(problems)
+        encoder: Encoder = build(chosen, own)
+        return encoder
 
-    def make_replay() -> Replay | None:
-        return None if pipeline.replay is None else build(pipeline.replay, context)
+    def make_streams() -> list[Stream]:
+        return [
+            Stream(name, build(chosen, context), chosen.weight, chosen.discount)
+            for name, chosen in zip(context.bonuses, pipeline.bonuses, strict=True)
+        ]
 
-    return evolve(context, make_encoder=make_encoder, make_bonuses=make_bonuses, make_replay=make_replay)
+    def make_replay() -> Replay:
+        replay: Replay = build(pipeline.replay, context)  # type: ignore[arg-type]
+        return replay
+
+    return evolve(
+        context,
+        make_encoder=make_encoder,
+        make_part=make_part,
+        make_streams=make_streams,
+        make_replay=None if pipeline.replay is None else make_replay,
+    )
+
+
+def _distinct(names: Iterable[str]) -> tuple[str, ...]:
+    """The last part of each name, with a number where that has come before: ``rnd``, ``rnd_2``."""
+    found: list[str] = []
+    for name in names:
+        short = re.split("[/:.]", name)[-1]
+        same = sum(re.fullmatch(rf"{short}(_\d+)?", other) is not None for other in found)
+        found.append(f"{short}_{same + 1}" if same else short)
+    return tuple(found)

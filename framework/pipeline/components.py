@@ -11,7 +11,7 @@ from attrs import frozen
 from framework.catalog import Catalog, Component, UnknownComponent
 from framework.errors import EXIT_PLUGIN, PluginError, Problem
 from framework.plugins import describe, traceback_of
-from framework.schema import join, option, plain, structure, unknown_keys
+from framework.schema import join, option, options, plain, structure, unknown_keys
 
 
 @frozen
@@ -23,18 +23,20 @@ class Chosen:
     config: Any  #: instance of its config class; ``None`` where it has no options
     component: Component
     weight: float = 1.0  #: of a bonus
+    discount: float = 0.99  #: of a bonus
 
     def to_plain(self) -> dict[str, Any]:
         """Its table in a pipeline file, with every option."""
-        weight = {"weight": self.weight} if self.kind == "bonus" else {}
-        return {"use": self.use, **weight, **(plain(self.config) if self.config is not None else {})}
+        stream = {"weight": self.weight, "discount": self.discount} if self.kind == "bonus" else {}
+        return {"use": self.use, **stream, **(plain(self.config) if self.config is not None else {})}
 
 
 @frozen
-class Weight:
-    """What the kernel itself reads from a ``[[bonus]]``."""
+class StreamOptions:
+    """What the kernel itself reads from a ``[[bonus]]``: its reward stream."""
 
-    weight: float = option(1.0, help="Factor of the bonus beside the reward of the environment.")
+    weight: float = option(1.0, help="Factor of the bonus's advantages beside those of the environment's reward.")
+    discount: float = option(0.99, help="Discount of future rewards of the bonus.", ge=0, le=1)
 
 
 def choose(
@@ -45,7 +47,8 @@ def choose(
     if isinstance(found, Problem):
         return None, [found]
     component, config_class = found
-    reserved = ("use", "weight") if kind == "bonus" else ("use",)
+    stream = [key for key in options(StreamOptions) if kind == "bonus"]
+    reserved = ("use", *stream)
     try:
         if config_class is None:
             config, problems = None, unknown_keys(table, (), path, reserved)[0]
@@ -54,12 +57,33 @@ def choose(
     except Exception as error:
         reason = f"the options of {kind} {component.name!r} ({component.origin}) are broken: {describe(error)}"
         return None, [Problem(f"{reason}\n{traceback_of(error)}", join(path, "use"), exit_code=EXIT_PLUGIN)]
-    own = {"weight": table["weight"]} if kind == "bonus" and "weight" in table else {}
-    weight, wrong_weight = structure(Weight, own, path)
-    problems += wrong_weight
+    rewards, wrong = structure(StreamOptions, {key: table[key] for key in stream if key in table}, path)
+    problems += wrong
+    for where, part_kind, part in parts(config):
+        problems += choose(part_kind, as_table(part), f"{path}.{where}", directory=directory, catalog=catalog)[1]
     if problems:
         return None, problems
-    return Chosen(kind, component.name, config, component, weight.weight), []
+    return Chosen(kind, component.name, config, component, rewards.weight, rewards.discount), []
+
+
+def parts(config: Any) -> Iterator[tuple[str, str, Any]]:
+    """The components that a component's options name: dotted key, kind, and what stands there (see `as_table`).
+
+    Such an option is made with ``option(part="encoder")``; its value is a component, or a table of them by name.
+    """
+    for key, (field, _) in options(type(config)).items() if config is not None else ():
+        kind, value = field.metadata.get("part"), getattr(config, field.name)
+        if kind is None or value is None:
+            continue
+        if isinstance(value, Mapping) and "use" not in value:
+            yield from ((join(key, name), kind, part) for name, part in value.items())
+        else:
+            yield key, kind, value
+
+
+def as_table(part: Any) -> Any:
+    """A component's table: ``"cnn"`` is short for ``{ use = "cnn" }``."""
+    return {"use": part} if isinstance(part, str) else part
 
 
 def _find(
@@ -92,6 +116,10 @@ def refusals(chosen: Mapping[str, Chosen], policy_lag: int | str) -> Iterator[Pr
             yield from _refusal(path, part, environment, "tasks")
         elif part.kind == "encoder" and "memory" in part.component.supports:
             yield from _refusal(path, part, algorithm, "memory")
+    for part in chosen.values():
+        for kind in sorted(part.component.needs):
+            if not any(other.kind == kind for other in chosen.values()):
+                yield Problem(f"missing: {part.use} needs a {kind}", kind)
     if policy_lag == "free" and algorithm and "stale" not in algorithm.component.supports:
         yield Problem(f'"free" needs an algorithm that supports "stale", unlike {algorithm.use}', "sampling.policy_lag")
 

@@ -10,7 +10,7 @@ from attrs import NOTHING
 
 from framework.catalog import Catalog, Component
 from framework.errors import PluginError
-from framework.pipeline.components import Weight
+from framework.pipeline.components import StreamOptions
 from framework.pipeline.sections import COMPONENTS, KEYS, SECTIONS, Top
 from framework.pipeline.toml import literal
 from framework.plugins import TARGET
@@ -94,7 +94,7 @@ def _variant(component: Component, unknown: list[str]) -> dict[str, Any]:
     """The table of one component."""
     properties: dict[str, Any] = {"use": {"const": component.name}}
     if component.kind == "bonus":
-        properties |= json_schema(Weight)["properties"]
+        properties |= json_schema(StreamOptions)["properties"]
     head = {"title": component.name, "description": component.summary}
     try:
         cls = component.config_class()

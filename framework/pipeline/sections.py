@@ -71,7 +71,7 @@ class Checkpoint:
 
 @frozen
 class Runtime:
-    """Where the run happens: changes its speed and, but for ``precision``, nothing else."""
+    """Where the run happens: changes its speed and, but for ``precision`` and ``compile``, nothing else."""
 
     samplers: int = option(1, help="Sampler processes; 0 acts inside the learner, for a debugger.", ge=0)
     device: str = option(
@@ -80,8 +80,9 @@ class Runtime:
         pattern=r"auto|(cpu|cuda|mps|xpu)(:\d+)?",
     )
     precision: Literal["float32", "bfloat16", "float16"] = option(
-        "float32", help="Arithmetic of the learner; the one key here that changes rounding."
+        "float32", help="Arithmetic of the networks; changes rounding."
     )
+    compile: bool = option(False, help="Whether the learner compiles its networks; changes rounding.")
     threads: int | Literal["auto"] = option("auto", help="Threads of the learner's arithmetic on the CPU.", ge=1)
 
 

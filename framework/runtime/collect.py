@@ -10,8 +10,9 @@ import numpy as np
 import torch
 
 from framework.interfaces import Batch
-from framework.runtime.seeds import episode_seed, trajectory_seed
+from framework.runtime.seeds import episode_seed, task_order_seed, trajectory_seed
 from framework.runtime.shard import ShardState, digests
+from framework.runtime.tasks import encode_tasks, in_order
 from framework.runtime.trajectory import EPISODE_COLUMNS, Timing, Trajectory
 from framework.toolkit.spaces import array_spec
 
@@ -40,6 +41,8 @@ class Collector:
         self._lengths = np.zeros(self._count, np.int64)
         self._since = np.zeros(self._count, np.int64)  # the step from which rewards are not in ``_returns`` yet
         self._memory: dict[str, torch.Tensor] = {}
+        self._tasks: list[Any] = [None] * self._count  # of the episodes in progress
+        self._due = np.arange(0)  # environments whose next episode starts with the next trajectory
 
     @property
     def number(self) -> int:
@@ -52,28 +55,27 @@ class Collector:
         Returns the environments (as numbered in the run) that did not arrive at the recorded observation or cannot be
         replayed at all: they start new episodes.
         """
-        everyone = np.arange(self._count)
         self._memory = policy.initial_memory(self._count)
         self._number = 0 if state is None else state.number
         self._episode = np.zeros(self._count, np.int64) if state is None else state.episode.copy()
+        self._due = np.arange(self._count)
         if state is None:
-            self._reset(everyone)
             return []
         if not self._vector.replayable:
             self._episode += 1
-            self._reset(everyone)
             return list(self._environments)
+        self._tasks = list(state.tasks) if state.tasks else [None] * self._count
         self._replay([np.concatenate(pieces) for pieces in state.actions])
         self._memory = {name: torch.from_numpy(value.copy()) for name, value in state.memory.items()}
         lost = np.flatnonzero((digests(self._vector.observations) != state.digest).any(axis=1))
-        if lost.size:
-            self._episode[lost] += 1
-            self._reset(lost)
+        self._episode[lost] += 1
+        self._due = lost
         return [self._environments[n] for n in lost.tolist()]
 
-    def collect(self, policy: Policy, version: int) -> Trajectory:
-        """The next ``T`` steps of the shard, with a policy of this version."""
+    def collect(self, policy: Policy, version: int, tasks: Sequence[Any] | None = None) -> Trajectory:
+        """The next ``T`` steps of the shard, with a policy of this version; new episodes are played on ``tasks``."""
         started = perf_counter()
+        self._take_up(tasks or ())
         vector, length = self._vector, self._length
         store = {
             name: np.empty((length + 1, self._count, *shape), dtype)
@@ -151,6 +153,7 @@ class Collector:
                 **_arrays(batch),
                 **ends.columns(),
                 "episode": self._episode.copy(),
+                **({} if tasks is None else {"tasks": encode_tasks([*ends.tasks, *self._tasks])}),
                 **{f"memory_after/{name}": value.numpy() for name, value in memory.items()},
             },
             timing=Timing(acting=acting, stepping=stepping, total=perf_counter() - started),
@@ -165,9 +168,10 @@ class Collector:
         for n in done.tolist():
             self._count_steps(n, rewards, t + 1)
         ends.add(t, done, vector, self._episode, self._returns, self._lengths)
+        ends.tasks += [self._tasks[n] for n in done.tolist()]
         if not vector.self_resetting:
             self._episode[done] += 1
-            self._reset(done)
+            self._begin(done)
             self._since[done] = t + 1
             first[t + 1, done] = True
 
@@ -192,9 +196,22 @@ class Collector:
         self._lengths[n] += len(steps) - 1
         self._since[n] = until
 
+    def _take_up(self, tasks: Sequence[Any]) -> None:
+        """From here on, new episodes are played on these tasks; start those that are due."""
+        self._upcoming = in_order(tasks, task_order_seed(self._run_seed, self._shard, self._number))
+        self._begin(self._due)
+        self._due = self._due[:0]
+
+    def _begin(self, index: np.ndarray) -> None:
+        """Start new episodes, on the tasks that come next."""
+        for n in index.tolist():
+            self._tasks[n] = next(self._upcoming)
+        if index.size:
+            self._reset(index)
+
     def _reset(self, index: np.ndarray) -> None:
         seeds = [episode_seed(self._run_seed, self._environments[n], int(self._episode[n])) for n in index]
-        self._vector.reset(index, seeds, [None] * len(seeds))
+        self._vector.reset(index, seeds, [self._tasks[n] for n in index.tolist()])
         self._first[index] = True
         self._returns[index] = 0.0
         self._lengths[index] = 0
@@ -235,6 +252,7 @@ class _Ends:
         self._index: list[int] = []
         self._observations: dict[str, list[np.ndarray]] = {}
         self._rows: list[tuple[Any, ...]] = []
+        self.tasks: list[Any] = []
 
     def add(
         self, t: int, done: np.ndarray, vector: Vector, episode: np.ndarray, returns: np.ndarray, lengths: np.ndarray

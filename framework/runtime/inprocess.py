@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 
-import numpy as np
 import torch
 
 from framework.errors import RunError
 from framework.runtime.leases import Grant, Leases
 from framework.runtime.link import Accepted, Event
+from framework.runtime.weights import Version
 from framework.runtime.worker import Worker
 
 _LEARNER = b"learner"
@@ -25,10 +25,10 @@ class InProcess:
         self._news: deque[Event] = deque()
         leases.join(_LEARNER)
 
-    def publish(self, version: int, weights: np.ndarray) -> None:
+    def publish(self, number: int, version: Version) -> None:
         """Make a version known."""
-        self._worker.set_weights(version, weights)
-        self._leases.version = version
+        self._worker.keep(number, version)
+        self._leases.version = number
 
     def trained(self, trajectories: int) -> None:
         """So many accepted trajectories have been used up."""

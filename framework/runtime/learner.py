@@ -16,7 +16,8 @@ import torch
 from attrs import frozen
 
 from framework.errors import RunError
-from framework.pipeline.build import build_algorithm, build_environment
+from framework.interfaces import EpisodeScores
+from framework.pipeline.build import build_algorithm, build_curriculum, build_environment
 from framework.plugins import Lifecycle
 from framework.runtime import checkpoint
 from framework.runtime.agent import Acting
@@ -30,8 +31,9 @@ from framework.runtime.record import Record, components_fingerprint
 from framework.runtime.rounds import FixedLag, Free
 from framework.runtime.seeds import evaluation_seed
 from framework.runtime.shard import ShardState
+from framework.runtime.tasks import Tasks
 from framework.runtime.trajectory import Trajectory, bad_value, collate
-from framework.runtime.weights import pack
+from framework.runtime.weights import Version, pack
 from framework.runtime.worker import Worker
 
 if TYPE_CHECKING:
@@ -57,7 +59,7 @@ class Update:
 class Source(Protocol):
     """Where trajectories come from: a `Link`, or an `InProcess`."""
 
-    def publish(self, version: int, weights: np.ndarray) -> None:
+    def publish(self, number: int, version: Version) -> None:
         """Make a version known."""
 
     def trained(self, trajectories: int) -> None:
@@ -114,7 +116,11 @@ class Learner:
         self._window: deque[dict[str, Any]] = deque(maxlen=EPISODE_WINDOW)
         self._best = -math.inf
         self._states: dict[int, ShardState] = {}
-        self._versions = {0: pack(self._algorithm.policy)}
+        curriculum = build_curriculum(pipeline, self._worker.observation_space, self._worker.action_space)
+        # One for every eighth step: where episodes are shorter, tasks are played more than once.
+        count = sampling.environments * math.ceil(sampling.rollout_length / 8)
+        self._tasks = Tasks(curriculum, pipeline.run.seed, count)
+        self._versions = {0: self._version()}
         self._at_boundary = True
         self._saved_at = monotonic()
         if resume:
@@ -124,8 +130,8 @@ class Learner:
         rounds = FixedLag(self._shards) if self._lag is not None else Free(self._shards, sampling.max_lag)
         self._rounds: FixedLag | Free = rounds
         self._source = self._open_source(launcher)
-        for version, weights in sorted(self._versions.items()):
-            self._source.publish(version, weights)
+        for number, version in sorted(self._versions.items()):
+            self._source.publish(number, version)
 
     @property
     def steps(self) -> int:
@@ -166,20 +172,20 @@ class Learner:
         progress = self.steps / self._pipeline.run.total_steps
         batch = collate(trajectories, self._device, progress=progress, lag=lag)
         learned = self._algorithm.update(batch)
+        episodes = self._book_episodes([item.trajectory for item in dropped], trajectories)
+        learned |= self._tasks.update(episodes)
         self._check_metrics(learned, trajectories)
         self.update += 1
-        weights = pack(self._algorithm.policy)
-        self._versions[self.update] = weights
+        self._versions[self.update] = self._version()
         for old in [version for version in self._versions if version < self.update - self._kept_versions]:
             del self._versions[old]
         self._source.trained(len(accepted))
-        self._source.publish(self.update, weights)
+        self._source.publish(self.update, self._versions[self.update])
         for item in (*dropped, *accepted):
             self._states[item.trajectory.shard] = item.state
         self._at_boundary = True
         finished = monotonic()
 
-        episodes = self._book_episodes([item.trajectory for item in (*dropped, *accepted)])
         metrics: dict[str, Any] = {
             "update": self.update,
             "steps": self.steps,
@@ -236,8 +242,13 @@ class Learner:
         state = {f"shard {item.shard}": {**item.arrays, "version": item.version} for item in trajectories}
         return checkpoint.save(self._record.checkpoints, f"bad-{self.update:08d}", state)
 
-    def _book_episodes(self, trajectories: list[Trajectory]) -> list[dict[str, Any]]:
-        ended = [episode for trajectory in trajectories for episode in trajectory.episodes()]
+    def _book_episodes(self, dropped: list[Trajectory], learned: list[Trajectory]) -> list[dict[str, Any]]:
+        """The episodes that ended; those ``learned`` from with their scores, where there is a curriculum."""
+        ended = [episode for trajectory in (*dropped, *learned) for episode in trajectory.episodes()]
+        if self._pipeline.curriculum is not None and isinstance(self._algorithm, EpisodeScores):
+            scores = self._algorithm.episode_scores().tolist()
+            for episode, score in zip(ended[len(ended) - len(scores) :], scores, strict=True):
+                episode["score"] = score
         ended.sort(key=lambda episode: episode["step"])
         for episode in ended:
             del episode["step"]
@@ -246,7 +257,12 @@ class Learner:
                 episode["success"] = bool(success)
         self._episodes += len(ended)
         self._window.extend(ended)
-        return [{"update": self.update, "steps": self.steps, **episode} for episode in ended]
+        return [
+            {"update": self.update + 1, "steps": self.steps + self._steps_per_update, **episode} for episode in ended
+        ]
+
+    def _version(self) -> Version:
+        return {"weights": pack(self._algorithm.policy), **self._tasks.draw(self.update)}
 
     def _means(self) -> dict[str, float]:
         means = {}
@@ -269,7 +285,7 @@ class Learner:
     def _evaluate(self) -> dict[str, Any]:
         settings = self._pipeline.evaluation
         seed = evaluation_seed(self._pipeline.run.seed)
-        policy = self._worker.lend_policy(self._versions[self.update])
+        policy = self._worker.lend_policy(self._versions[self.update]["weights"])
         acting = Acting(policy, seed, settings.deterministic)
         started = monotonic()
         result = evaluate(acting, build_environment(self._pipeline), settings.episodes, seed)
@@ -301,7 +317,8 @@ class Learner:
             "window": list(self._window),
             "best": self._best,
             "algorithm": self._algorithm.state_dict(),
-            "versions": {str(version): weights for version, weights in self._versions.items()},
+            "curriculum": self._tasks.state_dict(),
+            "versions": {str(number): version for number, version in self._versions.items()},
             "shards": {str(shard): state.to_arrays() for shard, state in self._states.items()},
         }
         try:
@@ -329,7 +346,8 @@ class Learner:
         self._window.extend(state["window"])
         self._best = state["best"]
         self._algorithm.load_state_dict(state["algorithm"])
-        self._versions = {int(version): weights for version, weights in state["versions"].items()}
+        self._tasks.load_state_dict(state["curriculum"])
+        self._versions = {int(number): version for number, version in state["versions"].items()}
         self._states = {int(shard): ShardState.from_arrays(arrays) for shard, arrays in state["shards"].items()}
         self._record.rewind(self.update)
         self._record.event("resumed", checkpoint=path.name, update=self.update)

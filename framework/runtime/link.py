@@ -22,6 +22,7 @@ from framework.runtime.launch import NOT_LET_IN, WRONG_VERSION, Exit, Launcher
 from framework.runtime.leases import Grant, Leases
 from framework.runtime.shard import ShardState
 from framework.runtime.trajectory import Specification, Timing, Trajectory
+from framework.runtime.weights import Version
 
 #: A sampler that is lost so often without delivering anything is not started again.
 GIVE_UP_AFTER = 5
@@ -93,7 +94,7 @@ class Link:
         self._launcher = launcher
         self._samplers = samplers
         self._keep = keep_versions
-        self._weights: dict[int, np.ndarray] = {}
+        self._versions: dict[int, Version] = {}
         self._peers: dict[bytes, _Peer] = {}
         self._refused: set[bytes] = set()
         self._losses: dict[str, int] = {}
@@ -117,9 +118,9 @@ class Link:
 
     # The learner's side.
 
-    def publish(self, version: int, weights: np.ndarray) -> None:
+    def publish(self, number: int, version: Version) -> None:
         """Make a version known; trajectories that were waiting for it are granted."""
-        self._command(lambda: self._publish(version, weights))
+        self._command(lambda: self._publish(number, version))
 
     def trained(self, trajectories: int) -> None:
         """So many accepted trajectories have been used up."""
@@ -283,11 +284,11 @@ class Link:
     def _start(self, sampler: str, incarnation: int) -> None:
         self._launcher.start(sampler, incarnation, self._admission.run, self._endpoint)
 
-    def _publish(self, version: int, weights: np.ndarray) -> None:
-        self._weights[version] = weights
-        for old in [known for known in self._weights if known < version - self._keep]:
-            del self._weights[old]
-        self._leases.version = version
+    def _publish(self, number: int, version: Version) -> None:
+        self._versions[number] = version
+        for old in [known for known in self._versions if known < number - self._keep]:
+            del self._versions[old]
+        self._leases.version = number
         self._grant()
 
     def _trained(self, trajectories: int) -> None:
@@ -306,12 +307,12 @@ class Link:
         fields = {"shard": grant.shard, "number": grant.number, "version": grant.version}
         self._send(peer.identity, "directive", state, **fields, restore=grant.restore)
 
-    def _send_weights(self, peer: _Peer, version: int) -> None:
-        weights = self._weights.get(version)
-        if weights is None:
-            raise wire.ProtocolError(f"version {version} is not to be had")
-        peer.versions.add(version)
-        self._send(peer.identity, "weights", {"weights": weights}, version=version)
+    def _send_weights(self, peer: _Peer, number: int) -> None:
+        version = self._versions.get(number)
+        if version is None:
+            raise wire.ProtocolError(f"version {number} is not to be had")
+        peer.versions.add(number)
+        self._send(peer.identity, "weights", version, version=number)
 
     def _send(self, identity: bytes, type: str, arrays: dict[str, np.ndarray] | None = None, **fields: Any) -> None:
         try:

@@ -139,7 +139,7 @@ class _Sampler:
     def _receive(self, message: wire.Message) -> None:
         assert self._worker is not None
         if message.type == "weights":
-            self._worker.set_weights(message["version"], message.arrays["weights"])
+            self._worker.keep(message["version"], dict(message.arrays))
         elif message.type == "acknowledge":
             self._unacknowledged.pop((message["shard"], message["number"]), None)
         elif message.type == "directive":
@@ -153,7 +153,7 @@ class _Sampler:
     def _collect(self, directive: wire.Message) -> None:
         assert self._worker is not None
         shard, number, version = directive["shard"], directive["number"], directive["version"]
-        while not self._worker.has_weights(version):
+        while not self._worker.has(version):
             self.send("pull", version=version)
             while (message := self._next(IDLE)) is None:
                 self._check_silence()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-_EPISODE, _TRAJECTORY, _EVALUATION, _ALGORITHM = range(4)
+_EPISODE, _TRAJECTORY, _EVALUATION, _ALGORITHM, _TASKS, _TASK_ORDER = range(6)
 
 
 def _seed(*key: int) -> int:
@@ -20,6 +20,16 @@ def episode_seed(run: int, environment: int, number: int) -> int:
 def trajectory_seed(run: int, shard: int, number: int) -> int:
     """What the policy's random numbers in trajectory ``number`` of ``shard`` start from."""
     return _seed(run, _TRAJECTORY, shard, number)
+
+
+def tasks_seed(run: int, version: int) -> int:
+    """What the tasks that go with a policy version are drawn with."""
+    return _seed(run, _TASKS, version)
+
+
+def task_order_seed(run: int, shard: int, number: int) -> int:
+    """What the order of the tasks in trajectory ``number`` of ``shard`` follows from."""
+    return _seed(run, _TASK_ORDER, shard, number)
 
 
 def evaluation_seed(run: int) -> int:

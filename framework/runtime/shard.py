@@ -1,7 +1,7 @@
 """The state of a shard between two trajectories: small, plain, and enough for anyone to go on from.
 
-An episode is a function of its seed and its actions. So the state is the number of each environment's episode in
-progress and the actions of that episode so far; whoever takes the shard over plays them again, and compares the
+An episode is a function of its seed, its task and its actions. So the state is the number of each environment's
+episode in progress, its task, and its actions so far; whoever takes the shard over plays them again, and compares the
 observations it arrives at with the recorded digests.
 """
 
@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from attrs import field, frozen
+
+from framework.runtime.tasks import decode_tasks, encode_tasks
 
 if TYPE_CHECKING:
     from framework.runtime.trajectory import Trajectory
@@ -44,6 +46,7 @@ class ShardState:
     actions: tuple[tuple[np.ndarray, ...], ...]  #: of each environment: pieces [L, ...] of the actions of that episode
     digest: np.ndarray  #: [N, 16] uint8: of the observation that the next action is chosen for
     memory: dict[str, np.ndarray] = field(factory=dict)  #: the policy's, {name: [N, ...]}
+    tasks: tuple[Any, ...] = ()  #: of each environment's episode in progress, where there is a curriculum
 
     def advance(self, trajectory: Trajectory) -> ShardState:
         """The state after ``trajectory``."""
@@ -59,6 +62,7 @@ class ShardState:
             "lengths": np.array([len(actions) for actions in whole], np.int64),
             "actions": np.concatenate(whole),
             **{f"memory/{name}": value for name, value in self.memory.items()},
+            **({"tasks": encode_tasks(self.tasks)} if self.tasks else {}),
         }
 
     @classmethod
@@ -72,6 +76,7 @@ class ShardState:
             actions=tuple((piece,) for piece in pieces),
             digest=np.array(arrays["digest"]),
             memory={name[7:]: np.array(value) for name, value in arrays.items() if name.startswith("memory/")},
+            tasks=tuple(decode_tasks(arrays["tasks"])) if "tasks" in arrays else (),
         )
 
 
@@ -96,4 +101,5 @@ def _after(trajectory: Trajectory, before: Sequence[tuple[np.ndarray, ...]]) -> 
         actions=tuple(pieces),
         digest=digests(last),
         memory={name[13:]: np.array(array) for name, array in arrays.items() if name.startswith("memory_after/")},
+        tasks=trajectory.tasks(),
     )

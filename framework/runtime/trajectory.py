@@ -2,7 +2,8 @@
 
 Array names are the fields of `framework.interfaces.Batch`; the entries of its dictionaries are named
 ``field/entry``. Beside them stand ``episode`` [N] int64, the number of the episode in progress after the last step,
-``memory_after`` (the policy's memory there), and one row for each finished episode in ``episodes/...``.
+``memory_after`` (the policy's memory there), and one row for each finished episode in ``episodes/...``; under a
+curriculum also ``tasks`` [bytes], those of the finished episodes and then those of the N in progress.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 from attrs import frozen
 
 from framework.interfaces import Batch
+from framework.runtime.tasks import LIMIT, decode_tasks
 from framework.runtime.wire import ProtocolError
 
 if TYPE_CHECKING:
@@ -64,7 +66,17 @@ class Trajectory:
     def episodes(self) -> list[Episode]:
         """The episodes that ended in this trajectory, in the order of their ends."""
         columns = {name: self.arrays[f"episodes/{name}"].tolist() for name in EPISODE_COLUMNS}
-        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        episodes = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        if "tasks" in self.arrays:
+            for episode, task in zip(episodes, decode_tasks(self.arrays["tasks"]), strict=False):
+                episode["task"] = task
+        return episodes
+
+    def tasks(self) -> tuple[Any, ...]:
+        """The tasks of the episodes in progress after the last step, one for each environment; none without tasks."""
+        if "tasks" not in self.arrays:
+            return ()
+        return tuple(decode_tasks(self.arrays["tasks"])[len(self.arrays["final_index"]) :])
 
 
 def group(arrays: Mapping[str, Any], prefix: str) -> dict[str, Any]:
@@ -146,7 +158,11 @@ class Specification:
 
     def __init__(self, example: Trajectory, length: int):
         self.arrays: dict[str, tuple[str, tuple[int, ...]]] = {}
+        self.environments = example.arrays["rewards"].shape[1]
         for name, array in example.arrays.items():
+            if name == "tasks":
+                self.arrays[name] = ("uint8", (LIMIT,))
+                continue
             shape = array.shape
             if name.startswith(_VARIABLE):
                 shape = shape[1:]
@@ -171,6 +187,8 @@ class Specification:
         counts = set()
         for name, (dtype, shape) in self.arrays.items():
             array = arrays[name]
+            if name == "tasks":
+                continue
             variable = name.startswith(_VARIABLE)
             if array.dtype.name != dtype or array.shape[variable:] != shape or array.ndim != len(shape) + variable:
                 raise ProtocolError(f"array {name} is {array.dtype.name}{array.shape}, agreed was {dtype}{shape}")
@@ -183,3 +201,16 @@ class Specification:
             raise ProtocolError("final_index out of range")
         if arrays["episode"].min() < 0:
             raise ProtocolError("episode numbers are counted from 0")
+        if "tasks" in self.arrays:
+            self._check_tasks(arrays["tasks"], index.size + self.environments)
+
+    @staticmethod
+    def _check_tasks(array: np.ndarray, count: int) -> None:
+        if array.dtype != np.uint8 or array.ndim != 1:
+            raise ProtocolError(f"tasks are {array.dtype.name}{array.shape}, agreed was uint8[bytes]")
+        try:
+            found = len(decode_tasks(array))
+        except ValueError as error:
+            raise ProtocolError(f"tasks that cannot be read: {str(error)[:100]}") from None
+        if found != count:
+            raise ProtocolError(f"{found} tasks for {count} episodes")

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from framework.interfaces import Policy
 
 
+#: What trajectories are collected with, as arrays: ``weights`` (see `pack`) and, under a curriculum, ``tasks``.
+Version = dict[str, np.ndarray]
+
+
 def _tensors(policy: Policy) -> list[torch.Tensor]:
     """The state of the policy, widest elements first, so that every tensor is aligned in the buffer."""
     state: dict[str, torch.Tensor] = policy.state_dict()  # type: ignore[attr-defined]

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from framework.pipeline.build import build_algorithm, build_environment
+from framework.pipeline.build import build_algorithm, build_curriculum, build_environment
 from framework.runtime.collect import Collector
 from framework.runtime.shard import ShardState, shard_environments
+from framework.runtime.tasks import decode_tasks
 from framework.runtime.trajectory import Specification, Trajectory
 from framework.runtime.vector import make_vector
-from framework.runtime.weights import unpack
+from framework.runtime.weights import Version, unpack
 
 if TYPE_CHECKING:
     from framework.interfaces import Policy
@@ -40,25 +41,27 @@ class Worker:
         self._policy.eval()  # type: ignore[attr-defined]
         example = Collector(self._seed, 0, self._shards[0], vector, 1)
         example.restore(None, self._policy)
-        self.specification = Specification(example.collect(self._policy, 0), sampling.rollout_length)
+        curriculum = build_curriculum(pipeline, vector.observation_space, vector.action_space)
+        tasks = None if curriculum is None else curriculum.sample(1, np.random.default_rng(0))
+        self.specification = Specification(example.collect(self._policy, 0, tasks), sampling.rollout_length)
         # Only what can be replayed can be set back to its very beginning.
         self._spare = [vector] if vector.replayable else []
         self._vectors = [vector]
         self._collectors: dict[int, Collector] = {}
-        self._weights: dict[int, np.ndarray] = {}
+        self._versions: dict[int, Version] = {}
         self._loaded: int | None = None
 
-    def set_weights(self, version: int, buffer: np.ndarray) -> None:
+    def keep(self, number: int, version: Version) -> None:
         """Keep a version for the grants that name it; versions that none can name any more are let go."""
-        self._weights[version] = buffer
+        self._versions[number] = version
         lag = self._pipeline.sampling.policy_lag
         kept = lag if isinstance(lag, int) else self.FREE_VERSIONS
-        for old in [known for known in self._weights if known < version - kept]:
-            del self._weights[old]
+        for old in [known for known in self._versions if known < number - kept]:
+            del self._versions[old]
 
-    def has_weights(self, version: int) -> bool:
+    def has(self, number: int) -> bool:
         """Whether grants with this version can be worked on."""
-        return version in self._weights
+        return number in self._versions
 
     def done(self, shard: int, number: int) -> bool:
         """Whether this trajectory has been collected here already."""
@@ -79,10 +82,11 @@ class Worker:
         collector = self._collectors[shard]
         if collector.number != number:
             raise RuntimeError(f"trajectory {number} of shard {shard} was granted, but {collector.number} is next")
+        chosen = self._versions[version]
         if self._loaded != version:
-            unpack(self._policy, self._weights[version])
+            unpack(self._policy, chosen["weights"])
             self._loaded = version
-        return collector.collect(self._policy, version)
+        return collector.collect(self._policy, version, decode_tasks(chosen["tasks"]) if "tasks" in chosen else None)
 
     def lend_policy(self, weights: np.ndarray) -> Policy:
         """The worker's policy with these weights, until the next `collect`."""

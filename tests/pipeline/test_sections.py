@@ -53,7 +53,7 @@ def test_a_minimal_pipeline_is_filled_in(loaded, components, tmp_path):
     assert attrs.asdict(pipeline.evaluation) == {"episodes": 20, "every_steps": 0, "deterministic": True}
     assert attrs.asdict(pipeline.checkpoint) == {"every_seconds": 30.0, "keep": 3}
     assert attrs.asdict(pipeline.runtime) == {
-        "samplers": 1, "device": "auto", "precision": "float32", "threads": "auto"
+        "samplers": 1, "device": "auto", "precision": "float32", "compile": False, "threads": "auto"
     }  # fmt: skip
     assert pipeline.directory == tmp_path
 
@@ -98,7 +98,7 @@ def test_plain_values_make_the_same_pipeline(loaded, catalog):
     assert values == pipeline.to_plain()
     assert Pipeline.from_plain(values, pipeline.directory, catalog) == pipeline
     assert list(values) == [key for key in KEYS if key in values]
-    assert values["bonus"][1] == {"use": "counter", "weight": 1.0, "decay": 0.5, "mode": "exact"}
+    assert values["bonus"][1] == {"use": "counter", "weight": 1.0, "discount": 0.99, "decay": 0.5, "mode": "exact"}
 
 
 def test_a_shard_is_all_environments_by_default():

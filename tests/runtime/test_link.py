@@ -83,7 +83,7 @@ class Served:
         self.specification = Specification(example, 4)
         admission = Admission("run", {}, str(folder), "components", self.specification)
         self.link = Link(self.endpoint, Leases(1, 1), admission, NoLauncher(), 0, 1)  # type: ignore[arg-type]
-        self.link.publish(0, np.zeros(8, np.uint8))
+        self.link.publish(0, {"weights": np.zeros(8, np.uint8)})
 
     def next(self, kind: type, name: str = "") -> Any:
         """The next news of a kind, and of a name where it is an event."""

@@ -95,7 +95,7 @@ def events(directory: Path, name: str) -> list[dict[str, Any]]:
 def final_weights(directory: Path) -> bytes:
     """The policy's weights at the end of a run."""
     state = load(checkpoints(directory / "checkpoints")[-1])
-    weights: bytes = state["versions"][str(state["update"])].tobytes()
+    weights: bytes = state["versions"][str(state["update"])]["weights"].tobytes()
     return weights
 
 

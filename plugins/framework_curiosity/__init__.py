@@ -1,0 +1,1 @@
+"""Intrinsic rewards: curiosity about what is new, or hard to predict."""
