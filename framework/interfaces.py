@@ -36,7 +36,8 @@ class Context:
     policy_lag: int | str = 0
     precision: str = "float32"  #: what networks compute in: ``"float32"``, ``"bfloat16"`` or ``"float16"``
     compile: bool = False  #: whether networks are to be compiled for the learner
-    make_encoder: Callable[[], Encoder] | None = None  #: builds the pipeline's encoder, anew at each call
+    #: Builds the pipeline's encoder, anew at each call; for another context than this where one is given.
+    make_encoder: Callable[..., Encoder] | None = None
     #: Builds the encoder that an option made with ``option(part="encoder")`` names, for the context given.
     make_part: Callable[[str | Mapping[str, Any], Context], Encoder] | None = None
     bonuses: tuple[str, ...] = ()  #: a name for each reward stream that a bonus adds, such as ``("rnd", "icm")``

@@ -102,8 +102,8 @@ def make_context(
         bonuses=_distinct(chosen.use for chosen in pipeline.bonuses),
     )
 
-    def make_encoder() -> Encoder:
-        encoder: Encoder = build(pipeline.encoder, context)
+    def make_encoder(own: Context | None = None) -> Encoder:
+        encoder: Encoder = build(pipeline.encoder, own or context)
         return encoder
 
     def make_part(part: str | Mapping[str, Any], own: Context) -> Encoder:
@@ -125,13 +125,15 @@ def make_context(
         replay: Replay = build(pipeline.replay, context)  # type: ignore[arg-type]
         return replay
 
-    return evolve(
+    # The functions build with this one too: encoders have parts, and bonuses have encoders.
+    context = evolve(
         context,
         make_encoder=make_encoder,
         make_part=make_part,
         make_streams=make_streams,
         make_replay=None if pipeline.replay is None else make_replay,
     )
+    return context
 
 
 def _distinct(names: Iterable[str]) -> tuple[str, ...]:

@@ -1,4 +1,5 @@
 import pytest
+from attrs import evolve
 
 from framework.errors import PipelineError, PluginError
 from framework.interfaces import EnvironmentContext
@@ -75,3 +76,11 @@ def test_every_component_may_know_the_same(pipeline):
     context = make_context(pipeline("sampling.policy_lag='free'"), {}, None, "cpu")
     assert context.policy_lag == "free"
     assert build(pipeline("replay.use=uniform").replay, context).context is context
+
+
+def test_an_encoder_may_have_parts_and_see_another_space(pipeline):
+    """An encoder is built with the whole context of its algorithm, or with another one that it is asked for."""
+    context = make_context(pipeline(), {"observation": object()}, None, "cpu")
+    assert context.make_encoder().context is context
+    other = evolve(context, observation_space={"whitened": object()})
+    assert context.make_encoder(other).context is other

@@ -39,10 +39,14 @@ def context(
         environments=environments,
         rollout_length=steps,
         total_steps=1000,
-        make_encoder=lambda: encoder(made) if encoder else MLP(MLPConfig(hidden=(16, 16)), made),
+        make_encoder=lambda own=None: (encoder or _small_mlp)(own or made),
         **fields,
     )
     return made
+
+
+def _small_mlp(own: Context) -> MLP:
+    return MLP(MLPConfig(hidden=(16, 16)), own)
 
 
 def observations(spaces: Mapping[str, Space[Any]], *shape: int, seed: int = 0) -> dict[str, torch.Tensor]:
