@@ -39,6 +39,13 @@ def run_sampler(endpoint: str, run: str, name: str, incarnation: int = 0) -> int
     """Work for the learner at ``endpoint`` until it says stop; returns the process's exit code."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _terminate)
+    try:
+        return _run(endpoint, run, name, incarnation)
+    except _Ending as ending:  # also one that came while another was dealt with
+        return ending.code
+
+
+def _run(endpoint: str, run: str, name: str, incarnation: int) -> int:
     torch.set_num_threads(1)
     context = zmq.Context()
     socket = context.socket(zmq.DEALER)
@@ -49,8 +56,6 @@ def run_sampler(endpoint: str, run: str, name: str, incarnation: int = 0) -> int
     try:
         sampler.join(run, name, incarnation)
         sampler.serve()
-    except _Ending as ending:
-        return ending.code
     except Exception as error:
         sampler.send(
             "failed", message=f"{type(error).__name__}: {error}"[:5_000], traceback=traceback.format_exc()[-10_000:]
