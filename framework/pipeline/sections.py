@@ -59,6 +59,9 @@ class Evaluation:
     episodes: int = option(20, help="Episodes of one evaluation; 0 for no evaluation.", ge=0)
     every_steps: int = option(0, help="Environment steps between evaluations; 0 evaluates at the end only.", ge=0)
     deterministic: bool = option(True, help="Whether the most probable actions are taken, instead of sampled ones.")
+    tasks: tuple[Any, ...] = option(
+        (), help="Tasks that the episodes are played on, in turn; without them the environment plays its own."
+    )
 
 
 @frozen

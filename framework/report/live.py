@@ -57,6 +57,11 @@ class Progress:
         }
         if "success" in metrics:
             row["success"] = f"{metrics['success']:.0%}"
+        if "curriculum/level" in metrics:
+            row["level"] = f"{metrics['curriculum/level']:.2f}"
+        for name, value in metrics.items():
+            if name.startswith("bonus/") and name.endswith("/reward"):
+                row[name.split("/")[1]] = f"{value:.3g}"
         row["lag"] = str(metrics["lag"])
         row["bottleneck"] = f"sampling ({waiting:.0%} waiting)" if waiting > _WAITING_SHARE else "learning"
         row["left"] = duration(max(0, self._total - update.steps) / rate) if rate else "-"

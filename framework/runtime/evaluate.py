@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import cycle, islice
 from typing import Any, SupportsFloat
 
 import gymnasium
@@ -49,21 +50,21 @@ def evaluate(
     episodes: int,
     seed: int,
     *,
-    tasks: Sequence[Any] | None = None,
+    tasks: Sequence[Any] = (),
     record: Record | None = None,
 ) -> Evaluation:
     """Play ``episodes`` episodes, one in each of as many environments stepped singly.
 
     Exactly one each, so that long episodes count as much as short ones. ``act`` gets the observations
     ``{name: [episodes, ...]}`` and the legal actions [episodes, actions] or None, always of all environments, and
-    returns actions [episodes, ...]; those of finished episodes are ignored. ``tasks`` has one task for each episode.
+    returns actions [episodes, ...]; those of finished episodes are ignored. ``tasks`` are played in turn.
     ``record`` gets the environments' pictures, uint8 [height, width, 3] each, at the start and after each step.
 
     Raises `RunError` where an environment fails, gives a number that is not finite, or never ends its episode.
     """
     vector = SteppedVector([Frozen(environment.make()) for _ in range(episodes)])
     try:
-        return _play(act, vector, seed, tasks or [None] * episodes, record)
+        return _play(act, vector, seed, list(islice(cycle(tasks or [None]), episodes)), record)
     finally:
         vector.close()
 

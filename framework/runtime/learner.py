@@ -288,7 +288,8 @@ class Learner:
         policy = self._worker.lend_policy(self._versions[self.update]["weights"])
         acting = Acting(policy, seed, settings.deterministic)
         started = monotonic()
-        result = evaluate(acting, build_environment(self._pipeline), settings.episodes, seed)
+        environment = build_environment(self._pipeline)
+        result = evaluate(acting, environment, settings.episodes, seed, tasks=settings.tasks)
         line = {
             "update": self.update,
             "steps": self.steps,

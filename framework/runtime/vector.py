@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -140,11 +140,16 @@ class SteppedVector(VectorArrays):
     def reset(self, index: np.ndarray, seeds: Sequence[int], tasks: Sequence[Any]) -> None:
         """See `Vector`."""
         for i, seed, task in zip(index.tolist(), seeds, tasks, strict=True):
-            options = None if task is None else {"task": task}
+            options = None if task is None else _TaskOptions(task=task)
             try:
                 observation, info = self._environments[i].reset(seed=seed, options=options)
             except Exception as error:
                 raise RunError(f"environment {i} failed in reset: {_describe(error)}") from error
+            if options is not None and not options.read:
+                raise RunError(
+                    f"environment {i} was given a task and did not look at it: its reset must read options['task'], "
+                    "or the pipeline has no use for a curriculum"
+                )
             for name, value in self._flatten(i, observation).items():
                 self.observations[name][i] = value
             if not self._started:
@@ -219,6 +224,31 @@ class SteppedVector(VectorArrays):
         """See `Vector`."""
         for environment in self._environments:
             environment.close()
+
+
+class _TaskOptions(dict[str, Any]):
+    """The options of a reset; they notice whether anybody reads them, as most environments ignore what they get."""
+
+    read = False
+
+    def __getitem__(self, key: str) -> Any:
+        self.read = True
+        return super().__getitem__(key)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self.read = True
+        return super().get(key, default)
+
+    def pop(self, key: str, *default: Any) -> Any:
+        self.read = True
+        return super().pop(key, *default)
+
+    def items(self) -> Any:
+        self.read = True
+        return super().items()
+
+    def __iter__(self) -> Iterator[str]:  # makes ``dict(options)`` and ``{**options}`` go through ``__getitem__``
+        return super().__iter__()
 
 
 def _describe(error: Exception) -> str:

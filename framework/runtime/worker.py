@@ -9,7 +9,7 @@ import numpy as np
 from framework.pipeline.build import build_algorithm, build_curriculum, build_environment
 from framework.runtime.collect import Collector
 from framework.runtime.shard import ShardState, shard_environments
-from framework.runtime.tasks import decode_tasks
+from framework.runtime.tasks import Tasks, decode_tasks
 from framework.runtime.trajectory import Specification, Trajectory
 from framework.runtime.vector import make_vector
 from framework.runtime.weights import Version, unpack
@@ -42,7 +42,8 @@ class Worker:
         example = Collector(self._seed, 0, self._shards[0], vector, 1)
         example.restore(None, self._policy)
         curriculum = build_curriculum(pipeline, vector.observation_space, vector.action_space)
-        tasks = None if curriculum is None else curriculum.sample(1, np.random.default_rng(0))
+        drawn = Tasks(curriculum, self._seed, 1).draw(0)
+        tasks = decode_tasks(drawn["tasks"]) if drawn else None
         self.specification = Specification(example.collect(self._policy, 0, tasks), sampling.rollout_length)
         # Only what can be replayed can be set back to its very beginning.
         self._spare = [vector] if vector.replayable else []

@@ -1,6 +1,8 @@
+from typing import Any
+
 import numpy as np
 import pytest
-from environments import SPACES, VECTOR, Made, MadeVector, Scripted, all_of, steps
+from environments import SPACES, VECTOR, Made, MadeVector, Scripted, Tasked, all_of, steps
 from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Space
 
 from framework.errors import FrameworkError, RunError
@@ -105,9 +107,38 @@ def test_an_episode_is_a_function_of_its_seed() -> None:
 
 def test_tasks_arrive_as_options() -> None:
     """A task is ``options["task"]``; where there is none there are no options."""
-    environments = [Scripted(), Scripted()]
+    environments = [Tasked(), Tasked()]
     SteppedVector(environments).reset(np.arange(2), [0, 1], [{"level": 3}, None])
     assert [environment.options for environment in environments] == [[{"task": {"level": 3}}], [None]]
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda options: options["task"],
+        lambda options: options.get("task"),
+        lambda options: options.get("level", 0),
+        lambda options: options.pop("task"),
+        lambda options: [*options.items()],
+        dict,
+        lambda options: {**options},
+    ],
+)
+def test_looking_at_the_options_is_enough(read: Any) -> None:
+    """However an environment reads its options, or hands them on: the task counts as seen."""
+
+    class Reading(Scripted):
+        def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+            read(options)
+            return super().reset(seed=seed)
+
+    SteppedVector([Reading()]).reset(np.arange(1), [0], [7])
+
+
+def test_a_task_that_is_ignored_is_a_mistake() -> None:
+    """An environment that never looks at its options would make a curriculum that does nothing."""
+    with pytest.raises(RunError, match=r"environment 0 was given a task and did not look at it"):
+        SteppedVector([Scripted()]).reset(np.arange(1), [0], [7])
 
 
 def test_success_is_known_where_the_environment_tells_it() -> None:

@@ -67,6 +67,17 @@ class Scripted(gymnasium.Env[Any, Any]):
         self.closed = True
 
 
+class Tasked(Scripted):
+    """One whose episodes are as long as its task says, and which remembers its tasks."""
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        result = super().reset(seed=seed, options=dict(options) if options else options)
+        self.task = options["task"] if options else None
+        if isinstance(self.task, int):
+            self.length = self.task
+        return result
+
+
 @define
 class Made:
     """An environment component around a function that makes environments."""
