@@ -11,7 +11,7 @@ from attrs import frozen
 from framework.catalog import Catalog, Component, UnknownComponent
 from framework.errors import EXIT_PLUGIN, PluginError, Problem
 from framework.plugins import describe, traceback_of
-from framework.schema import join, option, options, plain, structure, unknown_keys
+from framework.schema import join, kind_of, option, options, plain, structure, unknown_keys
 
 
 @frozen
@@ -71,11 +71,11 @@ def parts(config: Any) -> Iterator[tuple[str, str, Any]]:
 
     Such an option is made with ``option(part="encoder")``; its value is a component, or a table of them by name.
     """
-    for key, (field, _) in options(type(config)).items() if config is not None else ():
+    for key, (field, hint) in options(type(config)).items() if config is not None else ():
         kind, value = field.metadata.get("part"), getattr(config, field.name)
         if kind is None or value is None:
             continue
-        if isinstance(value, Mapping) and "use" not in value:
+        if kind_of(hint) == "table":
             yield from ((join(key, name), kind, part) for name, part in value.items())
         else:
             yield key, kind, value

@@ -17,6 +17,7 @@ class Plugin:
     def register_encoders(self, register):
         register("mlp", f"{COMPONENTS}:Anything", config=f"{COMPONENTS}:NetConfig")
         register("recurrent", f"{COMPONENTS}:Anything", supports=["memory"])
+        register("composite", f"{COMPONENTS}:Anything", config=f"{COMPONENTS}:CompositeConfig")
 
     @hookimpl
     def register_environments(self, register):
@@ -28,6 +29,7 @@ class Plugin:
         config, everything = f"{COMPONENTS}:AgentConfig", ["memory", "streams", "replay", "stale", "action_mask"]
         register("agent", f"{COMPONENTS}:Anything", config=config, supports=everything)
         register("plain", f"{COMPONENTS}:Anything", config=config)
+        register("hoarder", f"{COMPONENTS}:Anything", supports=["replay"], needs=["replay"])
 
     @hookimpl
     def register_bonuses(self, register):

@@ -37,6 +37,12 @@ class CounterConfig:
             raise OptionError("a hash needs a decay", "decay", "mode")
 
 
+@frozen
+class CompositeConfig:
+    core: str | dict[str, Any] = option("mlp", part="encoder", help="What comes first.")
+    parts: dict[str, str | dict[str, Any]] = option(factory=dict, part="encoder", help="One for each leaf.")
+
+
 class Anything:
     def __init__(self, config, context):
         self.config, self.context = config, context

@@ -1,10 +1,11 @@
+import gymnasium
 import pytest
 from attrs import evolve
 
 from framework.errors import PipelineError, PluginError
 from framework.interfaces import EnvironmentContext
 from framework.pipeline import load
-from framework.pipeline.build import build, build_algorithm, build_environment, make_context
+from framework.pipeline.build import build, build_algorithm, build_curriculum, build_environment, make_context
 
 PIPELINE = """\
 [run]
@@ -84,3 +85,42 @@ def test_an_encoder_may_have_parts_and_see_another_space(pipeline):
     assert context.make_encoder().context is context
     other = evolve(context, observation_space={"whitened": object()})
     assert context.make_encoder(other).context is other
+
+
+def test_streams_are_named_after_their_bonuses(pipeline):
+    """Each bonus is built once for each call, with its weight and discount; equal names get numbers."""
+    made = pipeline("bonus=[{use='counter', weight=2}, {use='counter', discount=0.5}, {use='counter'}]")
+    context = make_context(made, {}, None, "cpu")
+    assert context.bonuses == ("counter", "counter_2", "counter_3")
+    streams = context.make_streams()
+    assert [(stream.name, stream.weight, stream.discount) for stream in streams] == [
+        ("counter", 2.0, 0.99), ("counter_2", 1.0, 0.5), ("counter_3", 1.0, 0.99)
+    ]  # fmt: skip
+    assert streams[0].bonus.context is context
+    assert make_context(pipeline(), {}, None, "cpu").make_streams() == []
+
+
+def test_a_replay_buffer_is_made_where_there_is_one(pipeline):
+    """make_replay is None in a pipeline without one."""
+    assert make_context(pipeline(), {}, None, "cpu").make_replay is None
+    context = make_context(pipeline("replay.use=uniform"), {}, None, "cpu")
+    assert context.make_replay() is not context.make_replay()
+
+
+def test_a_curriculum_knows_the_spaces(pipeline):
+    """None where the pipeline has none."""
+    assert build_curriculum(pipeline(), {}, None) is None
+    made = pipeline("environment={use='school'}", "curriculum.use=threshold")
+    assert build_curriculum(made, {"x": "space"}, None).context.observation_space == {"x": "space"}
+
+
+def test_an_encoder_inside_another(write):
+    """make_part builds what an option names, for the context that it is given; a mistake is one of the pipeline."""
+    made = load(write(PIPELINE.replace('"world"', '"gymnasium"').replace('"agent"', '"ppo"')))
+    leaf = {"left": gymnasium.spaces.Box(-1, 1, (5,))}
+    context = make_context(made, {**leaf, "right": gymnasium.spaces.Discrete(3)}, None, "cpu")
+    own = evolve(context, observation_space=leaf)
+    assert context.make_part({"use": "mlp", "hidden": [7]}, own).features == 7
+    assert context.make_part("mlp", own).vectors.width == 5
+    with pytest.raises(PipelineError, match="did you mean mlp"):
+        context.make_part("mpl", own)

@@ -50,7 +50,7 @@ def test_a_minimal_pipeline_is_filled_in(loaded, components, tmp_path):
     assert attrs.asdict(pipeline.sampling) == {
         "environments": 8, "shard": 8, "rollout_length": 128, "policy_lag": 1, "max_lag": 4
     }  # fmt: skip
-    assert attrs.asdict(pipeline.evaluation) == {"episodes": 20, "every_steps": 0, "deterministic": True}
+    assert attrs.asdict(pipeline.evaluation) == {"episodes": 20, "every_steps": 0, "deterministic": True, "tasks": ()}
     assert attrs.asdict(pipeline.checkpoint) == {"every_seconds": 30.0, "keep": 3}
     assert attrs.asdict(pipeline.runtime) == {
         "samplers": 1, "device": "auto", "precision": "float32", "compile": False, "threads": "auto"
@@ -204,7 +204,7 @@ def test_missing_sections(refused):
     expected = [
         "p.toml: run.total_steps: missing: Environment steps to collect, over all environments.",
         "p.toml: environment.use: missing: which environment to use; known: world, school",
-        "p.toml: algorithm.use: missing: which algorithm to use; known: agent, plain",
+        "p.toml: algorithm.use: missing: which algorithm to use; known: agent, plain, hoarder",
     ]
     assert refused("") == (expected, EXIT_USAGE)
 
@@ -285,6 +285,48 @@ def test_what_cannot_compose_is_refused(refused, loaded, override, problem):
     lines, code = refused(MINIMAL, override, "algorithm.use=plain")
     assert ([line.partition(": ")[2] for line in lines], code) == ([problem], EXIT_USAGE)
     assert loaded(MINIMAL, override, "environment={use='school'}").algorithm.use == "agent"
+
+
+def test_what_a_component_needs_must_be_there(refused, loaded):
+    """An algorithm that needs a replay buffer is refused without one."""
+    assert refused(MINIMAL, "algorithm={use='hoarder'}") == (
+        ["p.toml: replay: missing: hoarder needs a replay"], EXIT_USAGE
+    )  # fmt: skip
+    assert loaded(MINIMAL, "algorithm={use='hoarder'}", "replay.use=uniform").replay.use == "uniform"
+
+
+@pytest.mark.parametrize(
+    ("encoder", "problem"),
+    [
+        ("{use='composite', core='mpl'}", "encoder.core.use: there is no encoder named 'mpl'; did you mean"),
+        ("{use='composite', core={hidden=[3]}}", "encoder.core.use: missing: which encoder to use;"),
+        ("{use='composite', core={use='mlp', hiden=[3]}}", "encoder.core.hiden: unknown key; did you mean hidden?"),
+        ("{use='composite', parts={left={use='mlp', hidden=[0]}}}", "encoder.parts.left.hidden.0: must be at least 1"),
+        (
+            "{use='composite', core={use='composite', core='mpl'}}",
+            "encoder.core.core.use: there is no encoder named 'mpl'",
+        ),
+    ],
+)
+def test_components_inside_components_are_checked(refused, encoder, problem):
+    """Options that name a component are checked like any component, wherever they stand."""
+    (line,), code = refused(MINIMAL, f"encoder={encoder}")
+    assert (line.partition(": ")[2][: len(problem)], code) == (problem, EXIT_USAGE)
+
+
+def test_components_inside_components(loaded, catalog):
+    """A name alone is enough; the options stay as they were written, and read back the same."""
+    encoder = "{use='composite', core={use='mlp', hidden=[3]}, parts={left='mlp', right={use='composite'}}}"
+    pipeline = loaded(MINIMAL, f"encoder={encoder}")
+    assert pipeline.encoder.config.core == {"use": "mlp", "hidden": [3]}
+    assert pipeline.encoder.config.parts == {"left": "mlp", "right": {"use": "composite"}}
+    assert Pipeline.from_plain(pipeline.to_plain(), pipeline.directory, catalog) == pipeline
+
+
+def test_a_bonus_has_a_reward_stream(loaded):
+    """The kernel reads weight and discount beside the bonus's own options."""
+    pipeline = loaded(MINIMAL, "bonus=[{use='counter', weight=2, discount=0.5, decay=0.1}, {use='counter'}]")
+    assert [(bonus.weight, bonus.discount) for bonus in pipeline.bonuses] == [(2.0, 0.5), (1.0, 0.99)]
 
 
 PLAIN = st.recursive(

@@ -7,6 +7,7 @@ import torch
 import trajectories
 from attrs import evolve
 
+from framework.runtime.tasks import encode_tasks
 from framework.runtime.trajectory import EPISODE_COLUMNS, Specification, Trajectory, bad_value, collate, group
 from framework.runtime.wire import ProtocolError
 
@@ -247,3 +248,44 @@ def test_group_strips_prefixes() -> None:
     """Only whole prefixes count: ``memory`` is not ``memory_after``, and deeper names keep their path."""
     names = dict.fromkeys(("memory/h", "memory/a/b", "memory_after/h", "memory"), 0)
     assert list(group(names, "memory")) == ["h", "a/b"]
+
+
+# Tasks.
+
+
+def test_tasks_are_those_of_the_finished_and_of_the_running() -> None:
+    """Finished episodes carry the first of the tasks, in the order of their ends; the rest are in progress."""
+    trajectory = make(first=np.ones((STEPS + 1, ENVIRONMENTS)))
+    ended = len(trajectory.arrays["final_index"])
+    tasks = [*({"level": index} for index in range(ended)), "x", "y", "z"]
+    with_tasks = with_array(trajectory, "tasks", encode_tasks(tasks))
+    assert [episode["task"] for episode in with_tasks.episodes()] == tasks[:ended]
+    assert with_tasks.tasks() == ("x", "y", "z")
+    assert trajectory.tasks() == ()
+    assert all("task" not in episode for episode in trajectory.episodes())
+
+
+@pytest.mark.parametrize(
+    ("tasks", "message"),
+    [
+        (encode_tasks(range(ENVIRONMENTS + 1)), "tasks for"),
+        (np.frombuffer(b"[1, 2", np.uint8), "cannot be read"),
+        (np.frombuffer(b"{}", np.uint8), "cannot be read"),
+        (np.zeros(3, np.float32), "agreed was"),
+        (np.zeros((3, 1), np.uint8), "agreed was"),
+    ],
+)
+def test_specification_refuses_other_tasks(tasks: np.ndarray, message: str) -> None:
+    """There must be one for each finished episode and each environment, as bytes of JSON."""
+    example = with_array(
+        trajectories.make(steps=1, environments=ENVIRONMENTS, first=np.zeros((2, ENVIRONMENTS))),
+        "tasks",
+        encode_tasks(range(ENVIRONMENTS)),
+    )
+    specification = Specification(example, STEPS)
+    quiet = make(first=np.zeros((STEPS + 1, ENVIRONMENTS)))
+    specification.check(with_array(quiet, "tasks", encode_tasks(["a", 2, None])).arrays)
+    with pytest.raises(ProtocolError, match=message):
+        specification.check(with_array(quiet, "tasks", tasks).arrays)
+    with pytest.raises(ProtocolError, match="other arrays"):
+        specification.check(quiet.arrays)
