@@ -1,1 +1,17 @@
 """Deep Q-networks."""
+
+from framework import hookimpl
+from framework.hookspecs import Register
+
+
+@hookimpl
+def register_algorithms(register: Register) -> None:
+    """Offer DQN."""
+    register(
+        "dqn",
+        "framework_dqn.dqn:DQN",
+        config="framework_dqn.config:DQNConfig",
+        summary="Deep Q-networks: double, dueling, of several steps, from a replay buffer (Mnih et al., 2015).",
+        supports=("action_mask", "stale", "replay", "streams"),
+        needs=("replay",),
+    )

@@ -1,0 +1,238 @@
+"""Deep Q-networks that learn from a replay buffer."""
+
+from __future__ import annotations
+
+import copy
+from functools import cached_property
+from typing import Any
+
+import attrs
+import numpy as np
+import torch
+from torch import Tensor
+
+from framework.errors import FrameworkError
+from framework.interfaces import Batch, Context, Replay, Stream, Transitions
+from framework.toolkit.distributions import mask_logits
+from framework.toolkit.optimizer import FlatAdamW, LossScale
+from framework_dqn.config import DQNConfig
+from framework_dqn.loss import huber, huber_gradient, td_targets
+from framework_dqn.network import QNetwork
+from framework_dqn.policy import EpsilonGreedy
+
+
+class DQN:
+    """Deep Q-networks (Mnih et al., 2015, doi:10.1038/nature14236).
+
+    With double Q-learning (van Hasselt et al., 2016, arXiv:1509.06461), dueling heads (Wang et al., 2016), returns of
+    several steps and prioritized replay as the replay buffer has them, and with many samplers that explore differently
+    Ape-X (Horgan et al., 2018, arXiv:1803.00933). Each batch is stored, then learned from by minibatches of the buffer.
+    The rewards of bonuses are added to the environment's, as there is one value for all: their discount must be
+    ``gamma``.
+    """
+
+    supports = frozenset({"action_mask", "stale", "replay", "streams"})
+
+    def __init__(self, config: DQNConfig, context: Context):
+        if context.make_replay is None:
+            raise FrameworkError('dqn learns from a replay buffer: add [replay] with use = "uniform" to the pipeline')
+        self._config, self._context = config, context
+        # Networks are initialised from torch's global generator, which is left as it was.
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(context.seed)
+            self.policy = EpsilonGreedy(config, context).to(context.device)
+        self._rng = np.random.default_rng(context.seed)
+        self._loss_scale = LossScale(context.device) if context.precision == "float16" else None
+        self._steps = 0  # of the environments, so far
+        self._gradient_steps = 0
+        self._owed = 0.0  # gradient steps that the collected steps are worth and that were not taken yet
+
+    # What only learners need is made when it is first needed: samplers want the policy alone.
+
+    @cached_property
+    def _replay(self) -> Replay:
+        assert self._context.make_replay is not None
+        return self._context.make_replay()
+
+    @cached_property
+    def _streams(self) -> list[Stream]:
+        streams = self._context.make_streams() if self._context.make_streams is not None else []
+        for stream in streams:
+            if stream.discount != self._config.gamma:
+                raise FrameworkError(
+                    f"dqn has one value for all rewards: the discount of the bonus {stream.name}, {stream.discount}, "
+                    f"must be gamma, {self._config.gamma}; set discount in its [[bonus]]"
+                )
+        return streams
+
+    @cached_property
+    def _target(self) -> QNetwork:
+        return copy.deepcopy(self.policy.network).requires_grad_(False).eval()
+
+    @cached_property
+    def _optimizer(self) -> FlatAdamW:
+        config = self._config
+        return FlatAdamW(
+            self.policy,
+            epsilon=config.adam_epsilon,
+            weight_decay=config.weight_decay,
+            max_norm=config.max_gradient_norm or None,
+        )
+
+    @torch.no_grad()
+    def update(self, batch: Batch) -> dict[str, float]:
+        """Store the batch, then take as many gradient steps as its environment steps are worth.
+
+        Metrics are means over all minibatches: ``loss``, ``q_mean`` (the value of the actions taken), ``td_error``
+        (absolute), ``gradient_norm`` (before clipping); they are missing where no step was taken yet.
+        """
+        config = self._config
+        self._optimizer.check()
+        rewards, metrics = self._rewards(batch)
+        self._replay.add(attrs.evolve(batch, rewards=rewards))
+        self._steps += batch.steps
+        count = 0
+        if self._steps >= config.learning_starts and len(self._replay):
+            self._owed += batch.steps * config.gradient_steps_per_step
+            count = int(self._owed)
+            self._owed -= count
+        learning_rate = config.learning_rate
+        if config.learning_rate_schedule == "linear":
+            learning_rate *= 1.0 - batch.progress
+        if count:
+            metrics |= self._summary([self._learn(learning_rate) for _ in range(count)])
+        for stream in self._streams:
+            with torch.enable_grad():
+                learned = stream.bonus.update(batch)
+            metrics |= {f"bonus/{stream.name}/{name}": value for name, value in learned.items()}
+        epsilon = self._epsilon(batch.progress + batch.steps / self._context.total_steps)
+        self.policy.epsilon.fill_(epsilon)
+        return {
+            **metrics,
+            "epsilon": epsilon,
+            "learning_rate": learning_rate,
+            "gradient_steps": float(count),
+            "replay_size": float(len(self._replay)),
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """Weights, target, optimizer, random numbers, replay buffer and bonuses."""
+        state = {
+            "policy": _copy(self.policy.state_dict()),
+            "target": _copy(self._target.state_dict()),
+            "optimizer": self._optimizer.state_dict(),
+            "rng": self._rng.bit_generator.state,
+            "replay": self._replay.state_dict(),
+            "streams": {stream.name: stream.bonus.state_dict() for stream in self._streams},
+            "steps": self._steps,
+            "gradient_steps": self._gradient_steps,
+            "owed": self._owed,
+        }
+        if self._loss_scale is not None:
+            state["loss_scale"] = self._loss_scale.state_dict()
+        return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` gave, bit for bit."""
+        self.policy.load_state_dict(state["policy"])
+        self._target.load_state_dict(state["target"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._rng.bit_generator.state = state["rng"]
+        self._replay.load_state_dict(state["replay"])
+        for stream in self._streams:
+            stream.bonus.load_state_dict(state["streams"][stream.name])
+        self._steps, self._gradient_steps, self._owed = state["steps"], state["gradient_steps"], state["owed"]
+        if self._loss_scale is not None:
+            self._loss_scale.load_state_dict(state["loss_scale"])
+
+    def _rewards(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        """The environment's rewards and the weighted ones of the bonuses, [T, N]."""
+        bound = self._config.reward_clip
+        rewards = batch.rewards if bound is None else batch.rewards.clamp(-bound, bound)
+        metrics = {}
+        for stream in self._streams:
+            bonus = stream.bonus.reward(batch)
+            rewards = rewards + stream.weight * bonus
+            metrics[f"bonus/{stream.name}/reward"] = (bonus * batch.valid).sum().item() / max(int(batch.valid.sum()), 1)
+        return rewards, metrics
+
+    def _learn(self, learning_rate: float) -> tuple[Tensor, ...]:
+        """One step of the optimizer; returns errors, weights and values of its transitions, and the gradient's norm."""
+        config, network, optimizer = self._config, self.policy.network, self._optimizer
+        transitions, ids, sampled = self._replay.sample(config.minibatch_size, self._rng)
+        weights = torch.from_numpy(sampled).to(transitions.rewards.device)
+        targets = self.targets(transitions)
+        index = self.policy.from_environment(transitions.actions).unsqueeze(-1)
+        if network.explicit:
+            values, pullback = network.vjp(transitions.observations)
+            chosen, gradient, errors = self._objective(values, index, targets, weights)
+            pullback(torch.zeros_like(values).scatter_(-1, index, gradient.unsqueeze(-1)))
+        else:
+            with torch.enable_grad():
+                values, losses = self._forward(transitions.observations)
+                chosen, gradient, errors = self._objective(values, index, targets, weights)
+                # Its gradient by the values is the one given.
+                loss = torch.dot(chosen, gradient) + sum(losses.values())
+                optimizer.zero_grad()
+                (loss if self._loss_scale is None else loss * self._loss_scale.value).backward()
+        norm = optimizer.step(learning_rate, self._loss_scale)
+        self._replay.update_priorities(ids, errors.abs().cpu().numpy())
+        self._gradient_steps += 1
+        if self._gradient_steps % config.target_interval == 0:
+            self._move_target()
+        return errors, weights, chosen.detach(), norm
+
+    def _objective(
+        self, values: Tensor, index: Tensor, targets: Tensor, weights: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Values of the actions taken [B], the gradient of the loss by them, and their errors."""
+        chosen = values.gather(-1, index).squeeze(-1)
+        errors = chosen.detach() - targets
+        return chosen, huber_gradient(errors, weights, self._config.huber_threshold), errors
+
+    def targets(self, transitions: Transitions) -> Tensor:
+        """What the values of the actions taken should become, [B]."""
+        following, mask = transitions.next_observations, transitions.next_action_mask
+        values = self._target.values(following)
+        judged = self.policy.network.values(following) if self._config.double else values
+        if mask is not None:
+            judged = mask_logits(judged, mask)
+        next_values = values.gather(-1, judged.argmax(-1, keepdim=True)).squeeze(-1)
+        return td_targets(
+            transitions.rewards, transitions.steps, transitions.terminated, next_values, self._config.gamma
+        )
+
+    @cached_property
+    def _forward(self) -> Any:
+        network = self.policy.network
+        return torch.compile(network) if self._context.compile else network
+
+    def _move_target(self) -> None:
+        new: list[Tensor] = [*self.policy.network.parameters()]
+        old: list[Tensor] = [*self._target.parameters()]
+        if self._config.target_tau < 1.0:
+            torch._foreach_lerp_(old, new, self._config.target_tau)
+        else:
+            torch._foreach_copy_(old, new)
+        for buffer, now in zip(self._target.buffers(), self.policy.network.buffers(), strict=True):
+            buffer.copy_(now)
+
+    def _epsilon(self, progress: float) -> float:
+        start, end, fraction = self._config.epsilon_start, self._config.epsilon_end, self._config.epsilon_fraction
+        return start + (end - start) * min(progress / fraction, 1.0) if fraction else end
+
+    def _summary(self, seen: list[tuple[Tensor, ...]]) -> dict[str, float]:
+        errors, weights, chosen, norms = (torch.stack(column) for column in zip(*seen, strict=True))
+        if self._loss_scale is not None:  # steps that overflowed were not taken
+            norms = norms[norms.isfinite()]
+        means = {
+            "loss": (weights * huber(errors, self._config.huber_threshold)).mean(),
+            "q_mean": chosen.mean(),
+            "td_error": errors.abs().mean(),
+            "gradient_norm": norms.sum() / max(len(norms), 1),
+        }
+        return dict(zip(means, torch.stack(list(means.values())).tolist(), strict=True))
+
+
+def _copy(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in tensors.items()}

@@ -1,0 +1,125 @@
+"""The value of each action: an encoder, and one head or two."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from gymnasium import spaces
+from torch import Tensor, nn
+
+from framework.errors import FrameworkError
+from framework.interfaces import Context, ExplicitEncoder
+from framework.toolkit.networks import MLP
+from framework_dqn.config import DQNConfig
+
+Tensors = dict[str, Tensor]
+
+
+class QNetwork(nn.Module):
+    """``{name: [B, ...]}`` -> the value of each action, [B, A] float32 whatever the precision."""
+
+    def __init__(self, config: DQNConfig, context: Context):
+        super().__init__()
+        if context.make_encoder is None:
+            raise FrameworkError("dqn needs an encoder")
+        if not isinstance(context.action_space, spaces.Discrete):
+            raise FrameworkError(
+                "dqn needs a Discrete action space, as it compares the values of all actions; "
+                f"this one is {context.action_space}: use another algorithm, such as ppo"
+            )
+        self.encoder = context.make_encoder()
+        if self.encoder.initial_memory(1):
+            raise FrameworkError("dqn works with encoders without memory only, as it learns from single transitions")
+        head = DuelingHead if config.dueling else Head
+        self.head = head(self.encoder.features, config.head_hidden, int(context.action_space.n))
+        self._autocast = _autocast(context)
+        #: Whether `vjp` works; else `forward` and autograd do.
+        self.explicit = (
+            context.precision == "float32" and not context.compile and isinstance(self.encoder, ExplicitEncoder)
+        )
+
+    def forward(self, observations: Tensors) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """Values, and the encoder's own losses, with gradient."""
+        rows = _rows(observations)
+        some = next(iter(rows.values()))
+        with self._autocast:
+            first = torch.ones(some.shape[:2], dtype=torch.bool, device=some.device)
+            encoding, _ = self.encoder(rows, {}, first)
+            values = self.head(encoding.features[0])
+        return values.to(torch.float32), encoding.losses
+
+    def vjp(self, observations: Tensors) -> tuple[Tensor, Callable[[Tensor], None]]:
+        """Values without autograd, and what turns their gradient [B, A] into the parameters' ``grad``."""
+        features, encoder_pullback = self.encoder.vjp(_rows(observations))
+        values, head_pullback = self.head.vjp(features)
+        return values, lambda gradient: encoder_pullback(head_pullback(gradient))
+
+    def values(self, observations: Tensors) -> Tensor:
+        """Values without gradient; call without gradient recording."""
+        return self.vjp(observations)[0] if self.explicit else self(observations)[0]
+
+
+class Head(nn.Module):
+    """Features [B, F] -> [B, outputs]: hidden layers with a ReLU each, then a linear one."""
+
+    def __init__(self, features: int, hidden: Sequence[int], outputs: int):
+        super().__init__()
+        self.hidden = MLP(features, hidden, "relu")
+        self.output = MLP(self.hidden.features, (outputs,), "identity", gain=1.0)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Apply all layers."""
+        return self.output.forward(self.hidden.forward(features))
+
+    def vjp(self, features: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """`forward` and its gradient, see `framework.toolkit.networks.MLP.vjp`."""
+        hidden, hidden_pullback = self.hidden.vjp(features, input_gradient=True)
+        values, output_pullback = self.output.vjp(hidden, input_gradient=True)
+        return values, lambda gradient: hidden_pullback(output_pullback(gradient))
+
+
+class DuelingHead(nn.Module):
+    """``V + A - mean(A)`` of a head for the state's value and one for the actions' advantages.
+
+    Wang et al. (2016, arXiv:1511.06581), equation 9.
+    """
+
+    def __init__(self, features: int, hidden: Sequence[int], actions: int):
+        super().__init__()
+        self.value = Head(features, hidden, 1)
+        self.advantage = Head(features, hidden, actions)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """[B, F] -> [B, A]."""
+        return _joined(self.value(features), self.advantage(features))
+
+    def vjp(self, features: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """`forward` and its gradient, as `Head` has them."""
+        value, value_pullback = self.value.vjp(features)
+        advantage, advantage_pullback = self.advantage.vjp(features)
+
+        def pullback(gradient: Tensor) -> Tensor:
+            d_advantage = gradient - gradient.mean(-1, keepdim=True)
+            return value_pullback(gradient.sum(-1, keepdim=True)) + advantage_pullback(d_advantage)
+
+        return _joined(value, advantage), pullback
+
+
+def _joined(value: Tensor, advantage: Tensor) -> Tensor:
+    return value + advantage - advantage.mean(-1, keepdim=True)
+
+
+def _rows(observations: Tensors) -> Tensors:
+    return {name: x.unsqueeze(0) for name, x in observations.items()}
+
+
+def _autocast(context: Context) -> AbstractContextManager[Any]:
+    if context.precision == "float32":
+        return nullcontext()
+    device = torch.device(context.device).type
+    if context.precision == "float16" and device == "cpu":
+        raise FrameworkError('precision = "float16" needs a GPU; use "bfloat16" or "float32" on a CPU')
+    return torch.autocast(device, getattr(torch, context.precision))

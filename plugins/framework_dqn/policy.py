@@ -1,0 +1,74 @@
+"""What samplers act with: mostly the best action, and now and then any."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from framework.interfaces import Batch, Context
+from framework.toolkit.distributions import mask_logits
+from framework_dqn.config import DQNConfig
+from framework_dqn.network import QNetwork
+
+Tensors = dict[str, Tensor]
+
+
+class EpsilonGreedy(nn.Module):
+    """The action of the greatest value, or with probability ``epsilon`` any legal one.
+
+    ``epsilon`` is the learner's to set: it travels with the weights. With ``epsilon_ladder`` the environments that act
+    together explore less and less, by their place among them (Horgan et al., 2018, arXiv:1803.00933, section 4).
+    """
+
+    epsilon: Tensor  #: [] float32
+
+    def __init__(self, config: DQNConfig, context: Context):
+        super().__init__()
+        self.network = QNetwork(config, context)
+        self.register_buffer("epsilon", torch.tensor(config.epsilon_start))
+        self._ladder = config.epsilon_ladder
+        self._start = int(context.action_space.start)
+
+    def initial_memory(self, count: int) -> Tensors:
+        """None: stateless."""
+        return {}
+
+    def act(
+        self,
+        observation: Tensors,
+        memory: Tensors,
+        first: Tensor,
+        generator: torch.Generator,
+        *,
+        action_mask: Tensor | None = None,
+        deterministic: bool = False,
+    ) -> tuple[Tensor, Tensors, Tensors]:
+        """See `framework.interfaces.Policy.act`."""
+        values = self.network.values(observation)
+        if action_mask is not None:
+            values = mask_logits(values, action_mask)
+        actions = values.argmax(-1)
+        if not deterministic:
+            count, size = values.shape
+            noise = torch.rand(count, size + 1, generator=generator, device=values.device)
+            chance, scores = noise[:, 0], noise[:, 1:]
+            if action_mask is not None:
+                scores = scores.masked_fill(~action_mask, -1.0)
+            actions = torch.where(chance < self.exploration(count), scores.argmax(-1), actions)
+        return self._to_environment(actions), {}, memory
+
+    def complete(self, batch: Batch) -> Tensors:
+        """Nothing: the learner computes all values itself, with newer weights."""
+        return {}
+
+    def exploration(self, count: int) -> Tensor:
+        """The probability of a random action in each of ``count`` environments, [count]."""
+        places = torch.arange(count, device=self.epsilon.device) / max(count - 1, 1)
+        return self.epsilon ** (1.0 + self._ladder * places)
+
+    def from_environment(self, actions: Tensor) -> Tensor:
+        """Actions as the environment takes them -> numbered from zero."""
+        return actions - self._start if self._start else actions
+
+    def _to_environment(self, actions: Tensor) -> Tensor:
+        return actions + self._start if self._start else actions

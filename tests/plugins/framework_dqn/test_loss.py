@@ -1,0 +1,61 @@
+"""The targets and the loss of DQN, against plain sums and autograd."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional
+
+from framework_dqn.loss import huber, huber_gradient, td_targets
+
+
+@settings(derandomize=True, deadline=None, max_examples=50)
+@given(
+    rows=st.lists(
+        st.tuples(
+            st.lists(st.floats(-9, 9, width=32), min_size=1, max_size=4), st.booleans(), st.floats(-9, 9, width=32)
+        ),
+        min_size=1,
+        max_size=5,
+    ),
+    gamma=st.floats(0, 1),
+)
+def test_targets_are_discounted_sums(rows, gamma):
+    """``sum gamma^k r_k + gamma^m V`` over the m steps that each transition has, without V where it terminated."""
+    rewards = np.zeros((len(rows), 4), np.float32)
+    expected = []
+    for row, (taken, terminated, value) in zip(rewards, rows, strict=True):
+        row[: len(taken)] = taken
+        total = sum(gamma**k * reward for k, reward in enumerate(taken))
+        expected.append(total + (0.0 if terminated else gamma ** len(taken) * value))
+    found = td_targets(
+        torch.from_numpy(rewards),
+        torch.tensor([len(taken) for taken, _, _ in rows]),
+        torch.tensor([terminated for _, terminated, _ in rows]),
+        torch.tensor([value for _, _, value in rows], dtype=torch.float32),
+        gamma,
+    )
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("threshold", [0.3, 1.0, 1e9])
+def test_the_gradient_is_autograds(threshold):
+    """Huber's loss is torch's (half the square with a large threshold), and its gradient what autograd finds."""
+    errors = torch.linspace(-3, 3, 25, requires_grad=True)
+    weights = torch.rand(25, generator=torch.Generator().manual_seed(0))
+    loss = functional.huber_loss(errors, torch.zeros(25), reduction="none", delta=threshold)
+    torch.testing.assert_close(huber(errors, threshold), loss)
+    (weights * loss).mean().backward()
+    torch.testing.assert_close(huber_gradient(errors.detach(), weights, threshold), errors.grad)
+    if threshold == 1e9:
+        torch.testing.assert_close(loss, 0.5 * errors.square())
+
+
+def test_values_after_a_terminated_step_do_not_matter():
+    """Not even where the value is as low as that of actions that no mask allows."""
+    lowest = torch.tensor([torch.finfo(torch.float32).min])
+    found = td_targets(torch.tensor([[2.0]]), torch.tensor([1]), torch.tensor([True]), lowest, 0.99)
+    assert found.item() == 2.0
