@@ -92,6 +92,6 @@ def _pong(options: argparse.Namespace) -> dict[str, Side]:
 
 
 def _has_bfloat16() -> bool:
-    import torch
+    from framework.toolkit.processor import emulates_bfloat16
 
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return not emulates_bfloat16("cpu")

@@ -104,6 +104,8 @@ def _processors(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> Iterator[Findin
 def _torch() -> Iterator[Finding]:
     import torch
 
+    from framework.toolkit.processor import emulates_bfloat16
+
     threads = f"{torch.get_num_threads()} threads"
     if torch.cuda.is_available():
         names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
@@ -113,6 +115,8 @@ def _torch() -> Iterator[Finding]:
         yield Finding("torch", "warning", text, "look at nvidia-smi; without a GPU, torch's CPU build is smaller")
     else:
         yield Finding("torch", "ok", f"{torch.__version__}, {threads}, CPU only")
+    if emulates_bfloat16("cpu"):
+        yield Finding("torch", "ok", 'bfloat16 on the CPU is emulated: precision = "float32" is many times faster there')
 
 
 def _zeromq() -> Iterator[Finding]:

@@ -35,6 +35,7 @@ from framework.runtime.tasks import Tasks
 from framework.runtime.trajectory import Trajectory, bad_value, collate
 from framework.runtime.weights import Version, pack
 from framework.runtime.worker import Worker
+from framework.toolkit.processor import emulates_bfloat16
 
 if TYPE_CHECKING:
     from framework.pipeline.sections import Pipeline
@@ -107,6 +108,8 @@ class Learner:
         self._algorithm = build_algorithm(
             pipeline, self._worker.observation_space, self._worker.action_space, device=self._device
         )
+        if pipeline.runtime.precision == "bfloat16" and emulates_bfloat16(self._device):
+            record.event("bfloat16_emulated")
         keep_freed_memory()
         torch.set_num_threads(_threads(pipeline.runtime.threads, self._algorithm.policy))
 

@@ -13,6 +13,7 @@ from framework.runtime.tasks import Tasks, decode_tasks
 from framework.runtime.trajectory import Specification, Trajectory
 from framework.runtime.vector import make_vector
 from framework.runtime.weights import Version, unpack
+from framework.toolkit.processor import emulates_bfloat16
 
 if TYPE_CHECKING:
     from framework.interfaces import Policy
@@ -32,8 +33,10 @@ class Worker:
         self._environment = build_environment(pipeline)
         vector = make_vector(self._environment, sampling.shard)
         self.observation_space, self.action_space = vector.observation_space, vector.action_space
-        # Samplers act on CPUs, which have no arithmetic for float16.
-        precision = "float32" if pipeline.runtime.precision == "float16" else None
+        # Samplers act on CPUs, which have no arithmetic for float16, and not all of them for bfloat16.
+        precision = pipeline.runtime.precision
+        if precision == "float16" or (precision == "bfloat16" and emulates_bfloat16("cpu")):
+            precision = "float32"
         algorithm = build_algorithm(
             pipeline, vector.observation_space, vector.action_space, device="cpu", precision=precision
         )
