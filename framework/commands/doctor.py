@@ -116,7 +116,7 @@ def _torch() -> Iterator[Finding]:
     else:
         yield Finding("torch", "ok", f"{torch.__version__}, {threads}, CPU only")
     if emulates_bfloat16("cpu"):
-        yield Finding("torch", "ok", 'bfloat16 on the CPU is emulated: precision = "float32" is many times faster there')
+        yield Finding("torch", "ok", 'the CPU only emulates bfloat16: precision = "float32" is many times faster there')
 
 
 def _zeromq() -> Iterator[Finding]:
