@@ -1,0 +1,64 @@
+"""Tasks whose rate of success is changing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from framework.interfaces import Context
+from framework_curricula.config import LearningProgressConfig
+from framework_curricula.success import newest_share, successes
+from framework_curricula.tasks import TaskList, effective_tasks, proportional
+
+
+class LearningProgress:
+    """Draws a task in proportion to how far two averages of its success are apart (arXiv:2106.14876).
+
+    One is fast and one slow, so they differ where success rises, and where it falls: what is forgotten comes back.
+    A share of ``exploration`` is drawn uniformly; all of it while nothing changes.
+    """
+
+    def __init__(self, config: LearningProgressConfig, context: Context):
+        self._config = config
+        self._tasks = TaskList(config.all_tasks())
+        self._episodes = np.zeros(len(self._tasks), np.int64)
+        self._averages = np.zeros((2, len(self._tasks)))  # fast, slow
+        #: What each task is drawn with at least.
+        self.minimum_probability = config.exploration / len(self._tasks)
+
+    def sample(self, count: int, rng: np.random.Generator) -> list[Any]:
+        """See `framework.interfaces.Curriculum`."""
+        return self._tasks.draw(count, self._probabilities(), rng)
+
+    def update(self, episodes: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+        """See `framework.interfaces.Curriculum`."""
+        results = self._tasks.by_place(successes(episodes, self._config.success_return))
+        for place, found in results.items():
+            self._episodes[place] += len(found)
+            for average, smoothing in zip(self._averages, (self._config.fast, self._config.slow), strict=True):
+                # A plain mean at first: an average that started anywhere else would have to make progress from there.
+                share = max(newest_share(len(found), smoothing), len(found) / self._episodes[place])
+                average[place] += share * (sum(found) / len(found) - average[place])
+        return {
+            "success_rate": float(self._averages[0].mean()),
+            "progress": float(self._progress().mean()),
+            "effective_tasks": effective_tasks(self._probabilities()),
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """How many episodes each task had, and its averages."""
+        return {"episodes": self._episodes.tolist(), "averages": self._averages.tolist()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` gave."""
+        self._episodes = np.array(state["episodes"], np.int64)
+        self._averages = np.array(state["averages"])
+
+    def _progress(self) -> np.ndarray:
+        fast, slow = self._averages
+        return np.abs(fast - slow)
+
+    def _probabilities(self) -> np.ndarray:
+        return proportional(self._progress(), self._config.exploration)

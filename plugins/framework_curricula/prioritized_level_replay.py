@@ -1,0 +1,83 @@
+"""Tasks that there was much to learn from, and those that were not played for long."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from framework.errors import RunError
+from framework.interfaces import Context
+from framework_curricula.config import PrioritizedLevelReplayConfig
+from framework_curricula.tasks import TaskList, effective_tasks, proportional
+
+
+class PrioritizedLevelReplay:
+    """Prioritized level replay (arXiv:2010.03934): a task's score is the mean absolute advantage of its last episode.
+
+    With the share of tasks that were played already, one of these is drawn: by ``rank ** (-1 / temperature)`` of its
+    score, or, with a share of ``staleness``, in proportion to the episodes since it was last played. Otherwise one
+    that was not played yet, uniformly. Equal scores have equal ranks. Episodes without a score change nothing; where
+    not even the first ones have any, `update` raises `RunError`.
+    """
+
+    def __init__(self, config: PrioritizedLevelReplayConfig, context: Context):
+        self._config = config
+        self._tasks = TaskList(config.all_tasks())
+        self._scores = np.zeros(len(self._tasks))
+        self._last = np.full(len(self._tasks), -1, np.int64)  # episodes there had been when it was last played
+        self._episodes = 0
+
+    def sample(self, count: int, rng: np.random.Generator) -> list[Any]:
+        """See `framework.interfaces.Curriculum`."""
+        return self._tasks.draw(count, self._probabilities(), rng)
+
+    def update(self, episodes: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+        """See `framework.interfaces.Curriculum`."""
+        episodes = list(episodes)
+        scored = [(episode["task"], episode["score"]) for episode in episodes if "score" in episode]
+        if episodes and not scored and not self._seen().any():
+            raise RunError(
+                "prioritized_level_replay needs to know how much there was to learn from each episode, and the"
+                " algorithm does not say: take one that has episode_scores, or another curriculum"
+            )
+        results = self._tasks.by_place(scored)
+        self._episodes += sum(map(len, results.values()))
+        for place, found in results.items():
+            self._scores[place] = sum(found) / len(found)
+            self._last[place] = self._episodes
+        seen = self._seen()
+        return {
+            "score": float(self._scores[seen].mean()) if seen.any() else 0.0,
+            "seen": float(seen.mean()),
+            "effective_tasks": effective_tasks(self._probabilities()),
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """The score of each task, and when it was last played."""
+        return {"scores": self._scores.tolist(), "last": self._last.tolist(), "episodes": self._episodes}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` gave."""
+        self._scores = np.array(state["scores"])
+        self._last = np.array(state["last"], np.int64)
+        self._episodes = state["episodes"]
+
+    def _seen(self) -> np.ndarray:
+        return self._last >= 0
+
+    def _probabilities(self) -> np.ndarray:
+        seen = self._seen()
+        result = np.full(len(self._tasks), 1 / len(self._tasks))
+        if seen.any():
+            by_score = proportional(ranks(self._scores[seen]) ** (-1 / self._config.temperature))
+            by_age = proportional((self._episodes - self._last[seen]).astype(np.float64))
+            share = self._config.staleness
+            result[seen] = seen.mean() * ((1 - share) * by_score + share * by_age)
+        return result
+
+
+def ranks(scores: np.ndarray) -> np.ndarray:
+    """1 for the largest of ``scores`` [K], and so on, as float64; equal ones share the best of their ranks."""
+    return len(scores) + 1.0 - np.searchsorted(np.sort(scores), scores, side="right")

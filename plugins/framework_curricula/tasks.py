@@ -1,0 +1,51 @@
+"""A list of tasks: drawn by probabilities, and found again by what episodes were played on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from framework_curricula.config import task_key
+
+
+class TaskList:
+    """``K`` tasks, each with its place in the list."""
+
+    def __init__(self, tasks: Sequence[Any]):
+        self._tasks = list(tasks)
+        self._place = {task_key(task): place for place, task in enumerate(tasks)}
+
+    def __len__(self) -> int:
+        """K."""
+        return len(self._tasks)
+
+    def draw(self, count: int, probabilities: np.ndarray, rng: np.random.Generator) -> list[Any]:
+        """``count`` tasks, independently of one another, with these probabilities [K]."""
+        return [self._tasks[place] for place in rng.choice(len(self._tasks), size=count, p=probabilities)]
+
+    def by_place(self, results: Iterable[tuple[Any, float]]) -> dict[int, list[float]]:
+        """The results of each task, by its place; tasks that are not in the list are left out."""
+        found: dict[int, list[float]] = {}
+        for task, result in results:
+            place = self._place.get(task_key(task))
+            if place is not None:
+                found.setdefault(place, []).append(result)
+        return found
+
+
+def proportional(weights: np.ndarray, exploration: float = 0.0) -> np.ndarray:
+    """Probabilities [K] in proportion to ``weights`` [K], less a share of ``exploration`` that is uniform.
+
+    All of it is uniform where no task has any weight.
+    """
+    total = weights.sum()
+    uniform = np.full(len(weights), 1 / len(weights))
+    return uniform if total == 0 else (1 - exploration) * weights / total + exploration * uniform
+
+
+def effective_tasks(probabilities: np.ndarray) -> float:
+    """How many tasks are really chosen from: the exponential of the entropy, from 1 to K."""
+    some = probabilities[probabilities > 0]
+    return float(np.exp(-(some * np.log(some)).sum()))
