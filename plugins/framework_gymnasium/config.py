@@ -27,11 +27,19 @@ class GymnasiumConfig:
     native: bool = option(
         False, help="Use the environment's own vector version, where it has one; most cannot be replayed exactly."
     )
+    task_attribute: str | None = option(
+        None,
+        help="Attribute of the unwrapped environment that a task is the value of, set before each reset; by default the"
+        ' environment itself reads options["task"] in reset.',
+        pattern=r"[A-Za-z_]\w*",
+    )
 
     def __attrs_post_init__(self) -> None:
         check_wrappers(self.wrappers)
         if self.native and self.wrappers:
             raise OptionError("wrappers are for single environments: leave them out where native = true", "wrappers")
+        if self.native and self.task_attribute:
+            raise OptionError("is for single environments: leave it out where native = true", "task_attribute")
 
 
 @frozen

@@ -14,6 +14,7 @@ from framework.errors import PipelineError, PluginError, Problem
 from framework.interfaces import EnvironmentContext
 from framework.schema import suggest
 from framework_gymnasium.config import GymnasiumConfig
+from framework_gymnasium.tasks import TaskAttribute
 
 #: Prefix of an id -> the package that registers it, and the extra that installs the package.
 _PROVIDERS = {
@@ -42,14 +43,19 @@ class GymnasiumEnvironment:
             raise fault("native", f"{config.id} has no vector version of its own: leave it out")
 
     def make(self) -> gymnasium.Env[Any, Any]:
-        """One environment, with its wrappers."""
+        """One environment, with its wrappers, and its tasks outermost."""
         environment = make(self._spec, self._arguments())
         for index, wrap in enumerate(self._wrappers):
             try:
                 environment = wrap(environment)
             except (AssertionError, TypeError, ValueError) as error:
                 raise fault(f"wrappers.{index}", f"it cannot wrap {self._config.id}: {error}") from error
-        return environment
+        if self._config.task_attribute is None:
+            return environment
+        try:
+            return TaskAttribute(environment, self._config.task_attribute)
+        except ValueError as error:
+            raise fault("task_attribute", str(error)) from error
 
     def make_vector(self, count: int) -> gymnasium.vector.VectorEnv[Any, Any, Any]:
         """The environment's own vector version."""
