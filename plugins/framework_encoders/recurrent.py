@@ -1,0 +1,75 @@
+"""What recurrent encoders share: an encoder without memory below, float32, and resets where episodes start."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from framework.errors import FrameworkError
+from framework.interfaces import Context, Encoder, Encoding
+from framework_encoders.memory_config import RecurrentConfig
+
+Tensors = dict[str, Tensor]
+
+
+class Recurrent(nn.Module):
+    """A recurrent layer over the features of another encoder, the core.
+
+    No gradient flows through the memory, neither the one it gets nor the one it gives: backpropagation through time
+    goes as far back as one call does, and never across the start of an episode. Whatever the precision, memory is
+    float32, and so is what is computed from it: rounding errors would add up from step to step.
+
+    Raises `FrameworkError` where the core has a memory itself.
+    """
+
+    states: ClassVar[tuple[str, ...]]  #: names of the memory's tensors, each [N, features]
+    gates: ClassVar[int]  #: how many times as wide as the memory what the cell computes with is
+    recurrent_bias: ClassVar[bool]
+
+    def __init__(self, config: RecurrentConfig, context: Context):
+        super().__init__()
+        self.core = stateless_core(config.core, context)
+        self.features = config.features
+        self.input = nn.Linear(self.core.features, self.gates * self.features)
+        self.recurrent = nn.Linear(self.features, self.gates * self.features, bias=self.recurrent_bias)
+        for layer in (self.input, self.recurrent):
+            for gate in layer.weight.chunk(self.gates):
+                nn.init.orthogonal_(gate.data)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+    @abstractmethod
+    def unroll(self, inputs: Tensor, keep: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
+        """Inputs [T, N, gates * H] and the memory [N, H] -> features [T, N, H], then the memory after T.
+
+        ``keep`` [T, N, 1] is 0 where the memory is to be forgotten before the step, else 1.
+        """
+
+    def initial_memory(self, count: int) -> Tensors:
+        """Zeros ``{name: [count, features]}``."""
+        return {name: self.input.weight.new_zeros(count, self.features) for name in self.states}
+
+    def forward(self, observation: Tensors, memory: Tensors, first: Tensor) -> tuple[Encoding, Tensors]:
+        """``{name: [T, N, ...]}`` -> features [T, N, F] and the memory after T."""
+        encoding, _ = self.core(observation, {}, first)
+        with torch.autocast(first.device.type, enabled=False):
+            inputs = self.input(encoding.features.to(torch.float32))
+            keep = first.logical_not().to(torch.float32).unsqueeze(-1)
+            features, *states = self.unroll(inputs, keep, *(memory[name].detach() for name in self.states))
+        after = {name: state.detach() for name, state in zip(self.states, states, strict=True)}
+        return Encoding(features, encoding.tokens, encoding.losses), after
+
+
+def stateless_core(core: str | Mapping[str, Any], context: Context) -> Encoder:
+    """The encoder below a memory. Raises `FrameworkError` where it has a memory itself."""
+    if context.make_part is None:
+        raise FrameworkError("an encoder with memory needs a context that can make its core")
+    made = context.make_part(core, context)
+    if made.initial_memory(1):
+        name = core if isinstance(core, str) else core["use"]
+        raise FrameworkError(f"core: {name} has a memory itself; use one without, such as mlp or cnn")
+    return made
