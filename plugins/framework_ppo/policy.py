@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from framework.toolkit.distributions import DiagonalGaussian, distribution_for, 
 from framework.toolkit.networks import MLP
 from framework.toolkit.normalize import Standardize
 from framework_ppo.config import PPOConfig
+from framework_ppo.sequences import column_parts, interleave
 
 Tensors = dict[str, Tensor]
 
@@ -25,10 +26,18 @@ _PART_BYTES = 8_000_000
 _SMALLEST_PART = 64
 
 
+class Evaluation(NamedTuple):
+    """What the networks make of B rows."""
+
+    parameters: Tensor  #: [B, P] of the action distribution
+    values: Tensor  #: [B]
+
+
 class ActorCritic(nn.Module):
     """Encoder, action head and value head; with ``share_encoder = false`` the value has an encoder of its own.
 
-    Parameters of the action distribution, log-probabilities and values are float32 whatever the precision.
+    Parameters of the action distribution, log-probabilities and values are float32 whatever the precision. The memory
+    of the policy's encoder is named ``policy/...``, that of the value's own ``value/...``.
     """
 
     def __init__(self, config: PPOConfig, context: Context):
@@ -42,8 +51,8 @@ class ActorCritic(nn.Module):
         self._start = (start if len(start) > 1 else start[0]) if any(start) else None
         self.encoder = context.make_encoder()
         self.value_encoder = None if config.share_encoder else context.make_encoder()
-        if self.encoder.initial_memory(1):
-            raise FrameworkError("ppo works with encoders without memory only")
+        #: Whether the encoders have a memory: then observations must be evaluated in order.
+        self.remembers = bool(self.encoder.initial_memory(1))
         self._gaussian = isinstance(self.distribution, DiagonalGaussian)
         outputs = self.distribution.size // 2 if self._gaussian else self.distribution.size
         self.action_head = MLP(self.encoder.features, (outputs,), "identity", gain=0.01)
@@ -58,17 +67,24 @@ class ActorCritic(nn.Module):
         )
         self._autocast = _autocast(context)
         #: Whether `vjp` works; else `evaluate` and autograd do.
-        self.explicit = context.precision == "float32" and all(
-            isinstance(encoder, ExplicitEncoder)
-            for encoder in (self.encoder, self.value_encoder)
-            if encoder is not None
+        self.explicit = (
+            context.precision == "float32"
+            and not self.remembers
+            and all(isinstance(encoder, ExplicitEncoder) for encoder in self.encoders.values())
         )
+
+    @property
+    def encoders(self) -> dict[str, nn.Module]:
+        """The encoders by what they are for: ``policy``, and ``value`` where that has its own."""
+        own = {} if self.value_encoder is None else {"value": self.value_encoder}
+        return {"policy": self.encoder, **own}
 
     # What samplers call.
 
     def initial_memory(self, count: int) -> Tensors:
-        """None: stateless."""
-        return {}
+        """That of each encoder; none where they are stateless."""
+        memories = {use: encoder.initial_memory(count) for use, encoder in self.encoders.items()}
+        return {f"{use}/{name}": x for use, memory in memories.items() for name, x in memory.items()}
 
     def act(
         self,
@@ -80,15 +96,21 @@ class ActorCritic(nn.Module):
         action_mask: Tensor | None = None,
         deterministic: bool = False,
     ) -> tuple[Tensor, Tensors, Tensors]:
-        """See `framework.interfaces.Policy.act`. Computes what choosing the action needs, and no more."""
+        """See `framework.interfaces.Policy.act`. Computes what choosing the action needs, and no more.
+
+        The value's own encoder takes part only where it has a memory to keep.
+        """
         encoder, head = self._acting
+        rows, starts = self._normalize_step(observation), first.unsqueeze(0)
         with self._autocast:
-            encoding, memory = encoder(self._rows(observation), memory, first.unsqueeze(0))
+            encoding, after = encoder(rows, _part(memory, "policy"), starts)
             features = encoding.features.squeeze(0)
             outputs = head(features)
         parameters = self._distribution_parameters(outputs, action_mask)
         extras = {"parameters": parameters}
-        if self.value_encoder is None:
+        if self.remembers:
+            memory = self._remember(rows, memory, starts, after)
+        elif self.value_encoder is None:
             extras["value"] = self._values(features)
         if deterministic:
             actions = self.distribution.mode(parameters)
@@ -96,37 +118,101 @@ class ActorCritic(nn.Module):
             actions = self.distribution.sample(parameters, generator)
         return self._to_environment(actions), extras, memory
 
+    def _remember(self, rows: Tensors, memory: Tensors, first: Tensor, policy_memory: Tensors) -> Tensors:
+        """The memory after a step, in the dtypes of the memory before it; the policy's is known already."""
+        after = {f"policy/{name}": x for name, x in policy_memory.items()}
+        if self.value_encoder is not None:
+            with self._autocast:
+                _, value_memory = self.value_encoder(rows, _part(memory, "value"), first)
+            after |= {f"value/{name}": x for name, x in value_memory.items()}
+        return {name: x.to(memory[name].dtype) for name, x in after.items()}
+
     def complete(self, batch: Batch) -> Tensors:
         """``log_probability`` [T, N], ``value`` [T + 1, N] and ``final_value`` [K], in one pass."""
-        steps, count = batch.rewards.shape
         log_prob = self.distribution.log_prob(batch.extras["parameters"], self.from_environment(batch.actions))
-        if self.value_encoder is None:
-            last = self.values({name: x[steps] for name, x in batch.observations.items()})
-            value = torch.cat((batch.extras["value"], last.unsqueeze(0)))
-        else:
-            rows = {name: x.flatten(0, 1) for name, x in batch.observations.items()}
-            value = self.values(rows).view(steps + 1, count)
-        # Encoders need not know what to do with nothing.
-        ended = batch.final_index.numel() > 0
-        final_value = self.values(batch.final_observations) if ended else value.new_empty(0)
+        value, final_value = self.batch_values(batch, batch.extras.get("value"))
         return {"log_probability": log_prob, "value": value, "final_value": final_value}
 
-    # What the learner calls; B rows of any environments and times.
+    # What both call.
 
-    def evaluate(self, observations: Tensors, action_mask: Tensor | None) -> tuple[Tensor, Tensor]:
-        """``{name: [B, ...]}`` -> parameters of the action distribution [B, P] and values [B], with gradient."""
-        rows = self._rows(observations)
+    def batch_values(self, batch: Batch, known: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Values [T + 1, N] of all observations, and [K] of the last ones of episodes.
+
+        Without a memory, those of the first T steps may be ``known`` [T, N]. An encoder with memory goes through the
+        observations of each environment in order, starting with `Batch.memory`.
+        """
+        steps, count = batch.rewards.shape
+        if self.remembers:
+            observations, first, places, final_places = interleave(batch)
+            use = "policy" if self.value_encoder is None else "value"
+            parts = self._encoded_sequences(use, observations, batch.memory, first)
+            values = torch.cat([self._values(features) for features in parts], 1)
+            return values[places, torch.arange(count)], values[final_places, batch.final_index % count]
+        if known is None:
+            rows = {name: x.flatten(0, 1) for name, x in batch.observations.items()}
+            value = self.values(rows).unflatten(0, (steps + 1, count))
+        else:
+            last = self.values({name: x[steps] for name, x in batch.observations.items()})
+            value = torch.cat((known, last.unsqueeze(0)))
+        # Encoders need not know what to do with nothing.
+        ended = batch.final_index.numel() > 0
+        return value, self.values(batch.final_observations) if ended else value.new_empty(0)
+
+    def values(self, observations: Tensors) -> Tensor:
+        """``{name: [B, ...]}`` -> [B], in parts; to an encoder with memory each row is the first of an episode."""
+        encoder = self.encoder if self.value_encoder is None else self.value_encoder
+        parts = in_parts(observations)
+        return torch.cat([self._values(self._encode(encoder, self._normalize_step(part))) for part in parts])
+
+    def batch_parameters(self, batch: Batch) -> Tensor:
+        """Parameters of the action distributions [T, N, P], as in `batch_values`."""
+        shape = batch.rewards.shape
+        seen = {name: x[:-1] for name, x in batch.observations.items()}
+        if self.remembers:
+            parts = self._encoded_sequences("policy", seen, batch.memory, batch.first[:-1])
+            outputs = torch.cat([self._action_outputs(features) for features in parts], 1)
+        else:
+            rows = in_parts({name: x.flatten(0, 1) for name, x in seen.items()})
+            encoded = (self._encode(self.encoder, self._normalize_step(part)) for part in rows)
+            outputs = torch.cat([self._action_outputs(features) for features in encoded]).unflatten(0, shape)
+        return self._distribution_parameters(outputs, None if batch.action_mask is None else batch.action_mask[:-1])
+
+    def _encoded_sequences(self, use: str, observations: Tensors, memory: Tensors, first: Tensor) -> Iterator[Tensor]:
+        """``{name: [L, N, ...]}`` -> features [L, n, F] of some environments at a time."""
+        for part in column_parts(observations, _PART_BYTES):
+            some = self._normalize({name: x[:, part] for name, x in observations.items()})
+            start = {name: x[part] for name, x in _part(memory, use).items()}
+            yield self._encode_sequences(self.encoders[use], some, start, first[:, part])
+
+    # What the learner calls.
+
+    def evaluate(self, observations: Tensors, action_mask: Tensor | None) -> Evaluation:
+        """``{name: [B, ...]}`` -> evaluation of B rows that have nothing to do with one another, with gradient."""
+        rows = self._normalize_step(observations)
         features = self._encode(self.encoder, rows)
-        with self._autocast:
-            outputs = self.action_head(features)
         other = features if self.value_encoder is None else self._encode(self.value_encoder, rows)
-        return self._distribution_parameters(outputs, action_mask), self._values(other)
+        return self._evaluate(features, other, action_mask)
+
+    def evaluate_sequences(
+        self, observations: Tensors, memory: Tensors, first: Tensor, action_mask: Tensor | None
+    ) -> Evaluation:
+        """As `evaluate`, for ``{name: [T, N, ...]}`` in order, after ``memory``; gives ``T * N`` rows."""
+        steps = self._normalize(observations)
+        encoded = [
+            self._encode_sequences(encoder, steps, _part(memory, use), first).flatten(0, 1)
+            for use, encoder in self.encoders.items()
+        ]
+        return self._evaluate(encoded[0], encoded[-1], None if action_mask is None else action_mask.flatten(0, 1))
+
+    def _evaluate(self, features: Tensor, value_features: Tensor, action_mask: Tensor | None) -> Evaluation:
+        parameters = self._distribution_parameters(self._action_outputs(features), action_mask)
+        return Evaluation(parameters, self._values(value_features))
 
     def vjp(
         self, observations: Tensors, action_mask: Tensor | None
     ) -> tuple[Tensor, Tensor, Callable[[Tensor, Tensor], None]]:
         """`evaluate` without autograd, and what turns the gradients of both results into the parameters' ``grad``."""
-        rows = self._rows(observations)
+        rows = self._normalize_step(observations)
         features, encoder_pullback = self.encoder.vjp(rows)
         outputs, action_pullback = self.action_head.vjp(features, input_gradient=True)
         other, value_encoder_pullback = (features, None) if self.value_encoder is None else self.value_encoder.vjp(rows)
@@ -149,12 +235,6 @@ class ActorCritic(nn.Module):
 
         return self._distribution_parameters(outputs, action_mask), values.squeeze(-1), pullback
 
-    def values(self, observations: Tensors) -> Tensor:
-        """``{name: [B, ...]}`` -> [B], in parts."""
-        encoder = self.encoder if self.value_encoder is None else self.value_encoder
-        parts = in_parts(observations)
-        return torch.cat([self._values(self._encode(encoder, self._rows(part))) for part in parts])
-
     def from_environment(self, actions: Tensor) -> Tensor:
         """Actions as the environment takes them [..., *shape] -> as the distribution knows them [..., k] or [...]."""
         if len(self._action_shape) > 1:
@@ -166,22 +246,34 @@ class ActorCritic(nn.Module):
             actions = actions + torch.as_tensor(self._start, device=actions.device)
         return actions.view(-1, *self._action_shape) if len(self._action_shape) > 1 else actions
 
-    def _rows(self, observations: Tensors) -> Tensors:
-        """What encoders see: ``{name: [1, B, ...]}``, normalized."""
-        rows = {name: x.unsqueeze(0) for name, x in observations.items()}
-        if self._normalized:
-            for name, normalizer in zip(self._normalized, self.normalizers, strict=True):
-                rows[name] = normalizer(rows[name])
-        return rows
+    def _normalize_step(self, observations: Tensors) -> Tensors:
+        """``{name: [B, ...]}`` -> what encoders see, ``{name: [1, B, ...]}``."""
+        return self._normalize({name: x.unsqueeze(0) for name, x in observations.items()})
+
+    def _normalize(self, observations: Tensors) -> Tensors:
+        """``{name: [T, N, ...]}``, of which some are normalized."""
+        if not self._normalized:
+            return observations
+        normalizers = zip(self._normalized, self.normalizers, strict=True)
+        return observations | {name: normalizer(observations[name]) for name, normalizer in normalizers}
 
     def _encode(self, encoder: nn.Module, rows: Tensors) -> Tensor:
         """Features [B, F] of rows that have nothing to do with one another."""
         if self.explicit and not torch.is_grad_enabled():
             return encoder.vjp(rows)[0]
         some = next(iter(rows.values()))
+        starts = torch.ones(some.shape[:2], dtype=torch.bool, device=some.device)
+        return self._encode_sequences(encoder, rows, encoder.initial_memory(some.shape[1]), starts)[0]
+
+    def _encode_sequences(self, encoder: nn.Module, steps: Tensors, memory: Tensors, first: Tensor) -> Tensor:
+        """Features [T, N, F]."""
         with self._autocast:
-            encoding, _ = encoder(rows, {}, torch.ones(some.shape[:2], dtype=torch.bool, device=some.device))
-        return encoding.features[0]
+            encoding, _ = encoder(steps, memory, first)
+        return encoding.features
+
+    def _action_outputs(self, features: Tensor) -> Tensor:
+        with self._autocast:
+            return self.action_head(features)
 
     def _distribution_parameters(self, outputs: Tensor, action_mask: Tensor | None) -> Tensor:
         if outputs.dtype is not torch.float32:
@@ -194,6 +286,12 @@ class ActorCritic(nn.Module):
         with self._autocast:
             values = self.value_head(features)
         return values.to(torch.float32).squeeze(-1)
+
+
+def _part(memory: Tensors, use: str) -> Tensors:
+    """The memory of one encoder, named as that knows it."""
+    start = len(use) + 1
+    return {name[start:]: x for name, x in memory.items() if name.startswith(f"{use}/")}
 
 
 def normalized_leaves(context: Context) -> dict[str, spaces.Space]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,22 +14,19 @@ from framework.toolkit.normalize import ReturnScale, RunningMoments
 from framework.toolkit.optimizer import FlatAdamW, LossScale
 from framework.toolkit.returns import gae, vtrace
 from framework_ppo.config import PPOConfig
-from framework_ppo.loss import backpropagate, policy_gradient, standardized, summarize, value_gradient
-from framework_ppo.policy import ActorCritic, in_parts, normalized_leaves
+from framework_ppo.loss import backpropagate, policy_gradient, summarize, value_gradient
+from framework_ppo.minibatches import (
+    Minibatch,
+    Rows,
+    Sequences,
+    Targets,
+    row_minibatches,
+    sequence_minibatches,
+    valid_rows,
+)
+from framework_ppo.policy import ActorCritic, normalized_leaves
 
 Tensors = dict[str, Tensor]
-
-
-class Rows(NamedTuple):
-    """What an update learns from: M environment steps in any order."""
-
-    observations: Tensors  #: {name: [M, ...]}
-    action_mask: Tensor | None  #: [M, actions]
-    actions: Tensor  #: [M, ...] as the distribution knows them
-    log_prob: Tensor  #: [M] of the actions, when they were taken
-    advantages: Tensor  #: [M]
-    values: Tensor  #: [M] before the update
-    returns: Tensor  #: [M] what the values should become
 
 
 class PPO:
@@ -37,10 +34,11 @@ class PPO:
 
     The learner owns every statistic: of observations, which travel inside the policy and are updated once with each
     batch after it was learned from; and of rewards, which never leave it. Data of older policies is weighted by the
-    clipped objective alone, except with ``policy_lag = "free"``, where V-trace corrects returns and advantages.
+    clipped objective alone, except with ``policy_lag = "free"``, where V-trace corrects returns and advantages. With an
+    encoder that has a memory, minibatches are of whole environments, each from the memory that its steps began with.
     """
 
-    supports = frozenset({"action_mask", "stale"})
+    supports = frozenset({"action_mask", "memory", "stale"})
 
     def __init__(self, config: PPOConfig, context: Context):
         self._config = config
@@ -79,22 +77,24 @@ class PPO:
         learning_rate = _scheduled(config.learning_rate, config.learning_rate_schedule, batch.progress)
         clip = _scheduled(config.clip_range, config.clip_range_schedule, batch.progress)
         self._optimizer.check()
-        rows = self._rows(batch)
+        targets = self._targets(batch)
         seen: list[tuple[Tensor, ...]] = []
         norms: list[Tensor] = []
-        for minibatch in self._minibatches(rows):
-            norm, numbers = self._learn(minibatch, learning_rate, clip)
+        for minibatch in self._minibatches(batch, targets):
+            norm, numbers = self._learn(*minibatch, learning_rate, clip)
             seen.append(numbers)
             if norm is None:
                 break
             norms.append(norm)
         self._update_moments(batch)
         summary = summarize(*(torch.cat(column) for column in zip(*seen, strict=True)), clip=clip)
-        taken = torch.stack(norms) if norms else rows.values.new_zeros(0)
+        taken = torch.stack(norms) if norms else targets.values.new_zeros(0)
         if self._loss_scale is not None:  # steps that overflowed were not taken
             taken = taken[taken.isfinite()]
         summary["gradient_norm"] = taken.sum() / max(len(taken), 1)
-        summary["explained_variance"] = _explained_variance(rows.values, rows.returns)
+        summary["explained_variance"] = _explained_variance(
+            valid_rows(batch, targets.values), valid_rows(batch, targets.returns)
+        )
         numbers = torch.stack([value.to(torch.float32) for value in summary.values()]).tolist()
         return {
             **dict(zip(summary, numbers, strict=True)),
@@ -129,12 +129,10 @@ class PPO:
         if self._loss_scale is not None:
             self._loss_scale.load_state_dict(state["loss_scale"])
 
-    def _rows(self, batch: Batch) -> Rows:
+    def _targets(self, batch: Batch) -> Targets:
+        """What each step of the batch is learned from, [T, N]."""
         config = self._config
-        steps = batch.rewards.shape[0]
-        observations = {name: x[:steps].flatten(0, 1) for name, x in batch.observations.items()}
-        action_mask = None if batch.action_mask is None else batch.action_mask[:steps].flatten(0, 1)
-        actions = self.policy.from_environment(batch.actions.flatten(0, 1))
+        actions = self.policy.from_environment(batch.actions)
         log_prob = batch.extras["log_probability"]
         values, final_values = batch.extras["value"], batch.extras["final_value"]
         # The step that a vector environment spends on a reset follows a finished episode, where every sum is cut; what
@@ -143,10 +141,8 @@ class PPO:
         rewards = self._rewards(batch)
         if batch.lag and not self._continued:
             old_log_prob = log_prob
-            log_prob = self._log_prob(observations, action_mask, actions).view_as(old_log_prob)
-            everything = {name: x.flatten(0, 1) for name, x in batch.observations.items()}
-            values = self.policy.values(everything).view_as(values)
-            final_values = self.policy.values(batch.final_observations)
+            log_prob = self.policy.distribution.log_prob(self.policy.batch_parameters(batch), actions)
+            values, final_values = self.policy.batch_values(batch)
             returns, advantages = vtrace(
                 rewards,
                 values,
@@ -158,10 +154,8 @@ class PPO:
             )
         else:
             advantages = gae(rewards, values, *episode, final_values, gamma=config.gamma, lam=config.gae_lambda)
-            returns = advantages + values[:steps]
-        columns = (log_prob, advantages, values[:steps], returns)
-        rows = Rows(observations, action_mask, actions, *(x.flatten() for x in columns))
-        return rows if batch.valid.all() else _take(rows, batch.valid.flatten().nonzero().squeeze(1))
+            returns = advantages + values[:-1]
+        return Targets(actions, log_prob, advantages, values[:-1], returns)
 
     def _rewards(self, batch: Batch) -> Tensor:
         rewards, bound = batch.rewards, self._config.reward_clip
@@ -170,43 +164,27 @@ class PPO:
             rewards = self._return_scale(rewards, done, batch.valid, continued=self._continued)
         return rewards if bound is None else rewards.clamp(-bound, bound)
 
-    def _log_prob(self, observations: Tensors, action_mask: Tensor | None, actions: Tensor) -> Tensor:
-        beside = (actions,) if action_mask is None else (actions, action_mask)
-        return torch.cat(
-            [
-                self.policy.distribution.log_prob(self.policy.evaluate(part, *mask or (None,))[0], taken)
-                for part, taken, *mask in in_parts(observations, *beside)
-            ]
-        )
+    def _minibatches(self, batch: Batch, targets: Targets) -> Iterator[Minibatch]:
+        """All epochs, each in an order of its own."""
+        config = self._config
+        minibatches = sequence_minibatches if self.policy.remembers else row_minibatches
+        how = (config.minibatch_size, config.epochs, self._generator)
+        return minibatches(batch, targets, *how, normalize=config.normalize_advantages)
 
-    def _minibatches(self, rows: Rows) -> Iterator[Rows]:
-        """All epochs; each in an order of its own."""
-        size, count = self._config.minibatch_size, len(rows.returns)
-        columns = torch.stack((rows.log_prob, rows.advantages, rows.values, rows.returns))
-        for _ in range(self._config.epochs):
-            order = torch.randperm(count, generator=self._generator).to(columns.device)
-            log_prob, advantages, values, returns = columns.index_select(1, order).unbind()
-            if self._config.normalize_advantages:
-                advantages = standardized(advantages, size)
-            actions = rows.actions.index_select(0, order)
-            split = (x.split(size) for x in (order, actions, log_prob, advantages, values, returns))
-            for index, *others in zip(*split, strict=True):
-                observations = {name: x.index_select(0, index) for name, x in rows.observations.items()}
-                mask = None if rows.action_mask is None else rows.action_mask.index_select(0, index)
-                yield Rows(observations, mask, *others)
-
-    def _learn(self, rows: Rows, learning_rate: float, clip: float) -> tuple[Tensor | None, tuple[Tensor, ...]]:
+    def _learn(
+        self, inputs: Rows | Sequences, targets: Targets, learning_rate: float, clip: float
+    ) -> tuple[Tensor | None, tuple[Tensor, ...]]:
         """One step of the optimizer; returns the gradient's norm and numbers of each row, see `summarize`.
 
         The norm is None where the policy has moved too far for another step.
         """
         policy, optimizer = self.policy, self._optimizer
         if policy.explicit:
-            parameters, values, pullback = policy.vjp(rows.observations, rows.action_mask)
+            parameters, values, pullback = policy.vjp(inputs.observations, inputs.action_mask)
         else:
             with torch.enable_grad():
-                parameters, values = policy.evaluate(rows.observations, rows.action_mask)
-        d_parameters, d_values, numbers = self._objective(parameters, values, rows, clip)
+                parameters, values = inputs.evaluate(policy)
+        d_parameters, d_values, numbers = self._objective(parameters, values, targets, clip)
         if self._config.target_kl is not None and _approximate_kl(numbers[0]) > self._config.target_kl:
             return None, numbers
         if policy.explicit:
@@ -219,17 +197,17 @@ class PPO:
         return optimizer.step(learning_rate, self._loss_scale), numbers
 
     def _objective(
-        self, parameters: Tensor, values: Tensor, rows: Rows, clip: float
+        self, parameters: Tensor, values: Tensor, targets: Targets, clip: float
     ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
         """Gradients of the loss by the distribution's parameters and by the values, and numbers of each row."""
         config = self._config
-        log_prob, entropy, pullback = self.policy.distribution.vjp(parameters, rows.actions)
-        d_log_prob, log_ratio = policy_gradient(log_prob, rows.log_prob, rows.advantages, clip)
+        log_prob, entropy, pullback = self.policy.distribution.vjp(parameters, targets.actions)
+        d_log_prob, log_ratio = policy_gradient(log_prob, targets.log_prob, targets.advantages, clip)
         d_parameters = pullback(d_log_prob, -config.entropy_coefficient / len(values))
         d_values, errors = value_gradient(
-            values, rows.returns, rows.values, config.value_coefficient, config.value_clip_range
+            values, targets.returns, targets.values, config.value_coefficient, config.value_clip_range
         )
-        return d_parameters, d_values, (log_ratio, rows.advantages, errors, entropy)
+        return d_parameters, d_values, (log_ratio, targets.advantages, errors, entropy)
 
     def _update_moments(self, batch: Batch) -> None:
         """Take in this batch's observations, now that it was learned from as its policy saw it."""
@@ -237,11 +215,6 @@ class PPO:
         for (name, moments), normalizer in zip(self._moments.items(), self.policy.normalizers, strict=True):
             moments.update(batch.observations[name][:steps][batch.valid])
             normalizer.set(moments)
-
-
-def _take(rows: Rows, index: Tensor) -> Rows:
-    observations = {name: x.index_select(0, index) for name, x in rows.observations.items()}
-    return Rows(observations, *(None if x is None else x.index_select(0, index) for x in rows[1:]))
 
 
 def _scheduled(value: float, schedule: str, progress: float) -> float:

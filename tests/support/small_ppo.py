@@ -65,13 +65,15 @@ def collect(
     *,
     seed: int = 0,
     ends: float = 0.2,
+    memory: dict[str, torch.Tensor] | None = None,
     action_mask: torch.Tensor | None = None,
     rewards: Callable[[torch.Tensor], torch.Tensor] | None = None,
     **fields: Any,
 ) -> Batch:
     """A trajectory of random observations and rewards, in which steps end an episode with probability ``ends``.
 
-    ``rewards`` makes them from the actions; ``fields`` replace those of the batch before it is completed.
+    ``memory`` is the policy's before the first step, by default that of an episode that starts there; ``rewards``
+    makes them from the actions; ``fields`` replace those of the batch before it is completed.
     """
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     shape = steps, count = made.rollout_length, made.environments
@@ -82,13 +84,15 @@ def collect(
     finals = {name: x[0, :0] for name, x in seen.items()}
     if len(index):
         finals = observations(made.observation_space, len(index), seed=seed + 1)
+    first = torch.cat((torch.full((1, count), memory is None), done))
+    before = memory = algorithm.policy.initial_memory(count) if memory is None else memory
     taken, recorded = [], []
     with torch.inference_mode():
         for t in range(steps):
-            actions, extras, _ = algorithm.policy.act(
+            actions, extras, memory = algorithm.policy.act(
                 {name: x[t] for name, x in seen.items()},
-                {},
-                torch.zeros(count, dtype=torch.bool),
+                memory,
+                first[t],
                 generator,
                 action_mask=None if action_mask is None else action_mask[t],
             )
@@ -102,12 +106,13 @@ def collect(
         rewards=rewards(actions) if rewards else torch.from_numpy(rng.normal(size=shape).astype(np.float32)),
         terminated=terminated,
         truncated=done & ~terminated,
-        first=torch.cat((torch.ones(1, count, dtype=torch.bool), done)),
+        first=first,
         valid=torch.ones(shape, dtype=torch.bool),
         final_index=index,
         final_observations=finals,
         action_mask=action_mask,
         extras={name: torch.stack([extras[name] for extras in recorded]) for name in recorded[0]},
+        memory=before,
     )
     for name, value in fields.items():
         setattr(batch, name, value)

@@ -9,10 +9,8 @@ import pytest
 import torch
 from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete
 from small_ppo import VECTOR, collect, context, observations, ppo
-from torch import nn
 
 from framework.errors import FrameworkError
-from framework.interfaces import Encoding
 from framework_ppo import policy as module
 
 ACTIONS = {
@@ -226,24 +224,6 @@ def test_float16_needs_a_gpu():
         ppo(context(precision="float16"))
 
 
-class Remembering(nn.Module):
-    """An encoder with memory."""
-
-    features = 3
-
-    def initial_memory(self, count):
-        return {"h": torch.zeros(count, 3)}
-
-    def forward(self, observation, memory, first):
-        return Encoding(observation["observation"]), memory
-
-
-def test_an_encoder_with_memory_is_refused():
-    """It would be trained without its memory."""
-    with pytest.raises(FrameworkError, match="without memory"):
-        ppo(context(encoder=lambda made: Remembering()))
-
-
 def test_normalization_travels_with_the_weights():
     """Statistics are part of the state; acting never changes them; images and choices are not normalized."""
     spaces = {
@@ -261,7 +241,7 @@ def test_normalization_travels_with_the_weights():
     receiver = ppo(context(spaces, seed=9), normalize_observations=True).policy
     receiver.load_state_dict(algorithm.policy.state_dict())
     rows = {name: x[0] for name, x in batch.observations.items()}
-    seen = receiver._rows(rows)
+    seen = receiver._normalize_step(rows)
     for name in ("far", "bytes"):
         everything = batch.observations[name][:-1].double().flatten(0, 1)
         expected = (rows[name] - everything.mean(0)) / everything.std(0, correction=0)

@@ -1,0 +1,106 @@
+"""The minibatches of an update: steps in any order, or whole sequences where something is remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from framework.interfaces import Batch
+from framework_ppo.loss import standardized
+from framework_ppo.policy import ActorCritic, Evaluation
+
+Tensors = dict[str, Tensor]
+
+
+class Targets(NamedTuple):
+    """What the steps of a batch [T, N], or B of them, are learned from, beside what was seen."""
+
+    actions: Tensor  #: [B, ...] as the distribution knows them
+    log_prob: Tensor  #: [B] of the actions, when they were taken
+    advantages: Tensor  #: [B]
+    values: Tensor  #: [B] before the update
+    returns: Tensor  #: [B] what the values should become
+
+
+class Rows(NamedTuple):
+    """What was seen in B steps that have nothing to do with one another."""
+
+    observations: Tensors  #: {name: [B, ...]}
+    action_mask: Tensor | None  #: [B, actions]
+
+    def evaluate(self, policy: ActorCritic) -> Evaluation:
+        """Of each step."""
+        return policy.evaluate(self.observations, self.action_mask)
+
+
+class Sequences(NamedTuple):
+    """What was seen in T steps of each of n environments, of which B steps count."""
+
+    observations: Tensors  #: {name: [T, n, ...]}
+    memory: Tensors  #: {name: [n, ...]} before the first step
+    first: Tensor  #: [T, n]
+    action_mask: Tensor | None  #: [T, n, actions]
+    index: Tensor  #: [B] int64: which of the ``T * n`` steps count
+
+    def evaluate(self, policy: ActorCritic) -> Evaluation:
+        """Of each step that counts."""
+        every = policy.evaluate_sequences(self.observations, self.memory, self.first, self.action_mask)
+        return Evaluation(*(x.index_select(0, self.index) for x in every))
+
+
+Minibatch = tuple[Rows | Sequences, Targets]
+
+
+def row_minibatches(
+    batch: Batch, targets: Targets, size: int, epochs: int, generator: torch.Generator, *, normalize: bool
+) -> Iterator[Minibatch]:
+    """Minibatches of ``size`` valid steps, in each epoch in another order.
+
+    With ``normalize``, the advantages of each have mean 0 and standard deviation 1.
+    """
+    seen = {name: valid_rows(batch, x[:-1]) for name, x in batch.observations.items()}
+    masks = None if batch.action_mask is None else valid_rows(batch, batch.action_mask[:-1])
+    everything = Targets(*(valid_rows(batch, x) for x in targets))
+    for _ in range(epochs):
+        order = torch.randperm(len(everything.actions), generator=generator).to(everything.actions.device)
+        shuffled = Targets(*(x.index_select(0, order) for x in everything))
+        if normalize:
+            shuffled = shuffled._replace(advantages=standardized(shuffled.advantages, size))
+        for index, *part in zip(order.split(size), *(x.split(size) for x in shuffled), strict=True):
+            observations = {name: x.index_select(0, index) for name, x in seen.items()}
+            yield Rows(observations, None if masks is None else masks.index_select(0, index)), Targets(*part)
+
+
+def sequence_minibatches(
+    batch: Batch, targets: Targets, size: int, epochs: int, generator: torch.Generator, *, normalize: bool
+) -> Iterator[Minibatch]:
+    """As `row_minibatches`, of as many whole environments as have ``size`` steps, but at least one."""
+    steps, count = batch.rewards.shape
+    for _ in range(epochs):
+        order = torch.randperm(count, generator=generator).to(batch.rewards.device)
+        for columns in order.split(max(1, size // steps)):
+            inputs = sequences(batch, columns)
+            part = Targets(*(x[:, columns].flatten(0, 1).index_select(0, inputs.index) for x in targets))
+            if normalize:
+                part = part._replace(advantages=standardized(part.advantages, len(part.advantages)))
+            yield inputs, part
+
+
+def sequences(batch: Batch, columns: Tensor) -> Sequences:
+    """All steps of some of the environments of a batch."""
+    return Sequences(
+        {name: x[:-1].index_select(1, columns) for name, x in batch.observations.items()},
+        {name: x.index_select(0, columns) for name, x in batch.memory.items()},
+        batch.first[:-1].index_select(1, columns),
+        None if batch.action_mask is None else batch.action_mask[:-1].index_select(1, columns),
+        batch.valid.index_select(1, columns).flatten().nonzero().squeeze(1),
+    )
+
+
+def valid_rows(batch: Batch, x: Tensor) -> Tensor:
+    """``x`` [T, N, ...] -> its steps in which an action was taken, one after the other."""
+    flat = x.flatten(0, 1)
+    return flat if batch.valid.all() else flat.index_select(0, batch.valid.flatten().nonzero().squeeze(1))

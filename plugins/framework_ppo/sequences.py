@@ -1,0 +1,52 @@
+"""The observations of each environment in order, with the last one of each episode in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from framework.interfaces import Batch
+
+Tensors = dict[str, Tensor]
+
+
+class Interleaved(NamedTuple):
+    """Sequences of L observations for each of N environments: those of a batch, and where an episode ends its last."""
+
+    observations: Tensors  #: {name: [L, N, ...]}; what is left of a shorter sequence repeats an observation
+    first: Tensor  #: [L, N] bool
+    places: Tensor  #: [T + 1, N] int64: where the batch's observations stand
+    final_places: Tensor  #: [K] int64: where the last observations stand, each in the column of its environment
+
+
+def interleave(batch: Batch) -> Interleaved:
+    """What an encoder with memory must see for the values of everything, last observations of episodes included."""
+    steps, count = batch.rewards.shape
+    step, column = batch.final_index // count, batch.final_index % count
+    before = batch.first.new_zeros((steps + 1, count), dtype=torch.int64)
+    before[step + 1, column] = 1
+    before = before.cumsum(0)  # episodes that ended before each observation
+    places = torch.arange(steps + 1, device=before.device).unsqueeze(1) + before
+    final_places = places[step, column] + 1
+    length = int(places.max()) + 1
+    columns = torch.arange(count, device=before.device).expand_as(places)
+    first = batch.first.new_zeros((length, count))
+    first[places, columns] = batch.first
+    observations = {}
+    for name, x in batch.observations.items():
+        longer = x[-1:].repeat(length, *[1] * (x.ndim - 1))
+        longer[places, columns] = x
+        longer[final_places, column] = batch.final_observations[name]
+        observations[name] = longer
+    return Interleaved(observations, first, places, final_places)
+
+
+def column_parts(observations: Tensors, most_bytes: int) -> Iterator[slice]:
+    """Ranges of columns of ``{name: [L, N, ...]}``, each of at most so many bytes or of one column."""
+    some = next(iter(observations.values()))
+    column_bytes = sum(x[:, :1].nbytes for x in observations.values())
+    size = max(1, most_bytes // max(column_bytes, 1))
+    return (slice(start, start + size) for start in range(0, some.shape[1], size))
