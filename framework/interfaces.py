@@ -84,6 +84,7 @@ class Encoding:
     #: Auxiliary losses by name: scalars, weighted already, which algorithms add to their own. Only in training mode
     #: and with gradient recording.
     losses: Mapping[str, torch.Tensor] = field(factory=dict)
+    token_mask: torch.Tensor | None = None  #: [T, N, K] bool: which tokens are there; None where all are
 
 
 class Encoder(Protocol):

@@ -8,6 +8,8 @@ ENCODERS = {
     "mlp": ("MLP", "config", "Fully connected layers over everything that is not an image."),
     "cnn": ("CNN", "config", "The convolutional network of the Nature DQN paper (Mnih et al., 2015), for images."),
     "impala_cnn": ("ImpalaCNN", "config", "The residual network of the IMPALA paper (Espeholt et al., 2018)."),
+    "transformer": ("Transformer", "transformer_config", "Self-attention over tokens: numbers, ids or patches."),
+    "multimodal": ("Multimodal", "multimodal_config", "An encoder for each modality, fused by attention."),
     "gru": ("GRU", "memory_config", "Gated recurrent units over any encoder: a memory."),
     "lstm": ("LSTM", "memory_config", "Long short-term memory over any encoder."),
     "transformer_memory": ("TransformerMemory", "memory_config", "Attention over the last steps, on any encoder."),

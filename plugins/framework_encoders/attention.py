@@ -1,0 +1,97 @@
+"""Attention with pre-normalisation, for sets of which some members may be absent."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from framework.toolkit.networks import orthogonal
+
+
+class Attention(nn.Module):
+    """Multi-head attention (Vaswani et al., 2017, arXiv:1706.03762): what queries find in tokens."""
+
+    def __init__(self, width: int, heads: int, gain: float = 1.0):
+        super().__init__()
+        self._heads = heads
+        self.queries = orthogonal(nn.Linear(width, width), 1.0)
+        self.keys_and_values = orthogonal(nn.Linear(width, 2 * width), 1.0)
+        self.output = orthogonal(nn.Linear(width, width), gain)
+
+    def forward(self, queries: Tensor, tokens: Tensor, present: Tensor | None = None) -> Tensor:
+        """[B, Q, width] and [B, K, width] -> [B, Q, width]; see `attend` for ``present`` [B, K]."""
+        parts = (self.queries(queries), *self.keys_and_values(tokens).chunk(2, -1))
+        found = attend(*(x.unflatten(-1, (self._heads, -1)).transpose(1, 2) for x in parts), present)
+        return self.output(found.transpose(1, 2).flatten(2))
+
+
+def attend(queries: Tensor, keys: Tensor, values: Tensor, present: Tensor | None = None) -> Tensor:
+    """Scaled dot-product attention: [B, H, Q, D] and twice [B, H, K, D] -> [B, H, Q, D].
+
+    Where ``present`` [B, K] is false, a token has no influence on anything, not even on gradients; where all tokens of
+    a row are absent, the result is zero.
+    """
+    if present is None:
+        return functional.scaled_dot_product_attention(queries, keys, values)
+    some = present.any(-1)[:, None, None, None]
+    # A softmax over nothing has no value: where no token is there all are taken, and what they give is dropped.
+    mask = present[:, None, None, :] | ~some
+    return functional.scaled_dot_product_attention(queries, keys, values, mask) * some
+
+
+class FeedForward(nn.Module):
+    """Two fully connected layers with a GELU between them, beside a residual connection."""
+
+    def __init__(self, width: int, expansion: int, gain: float = 1.0):
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.hidden = orthogonal(nn.Linear(width, expansion * width))
+        self.output = orthogonal(nn.Linear(expansion * width, width), gain)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., width] -> the same shape."""
+        return x + self.output(functional.gelu(self.hidden(self.norm(x))))
+
+
+class Block(nn.Module):
+    """Self-attention, then a feed-forward part, each on normalised inputs beside a residual connection.
+
+    Pre-normalisation as in Xiong et al. (2020, arXiv:2002.04745), which needs no warm-up of the learning rate.
+    ``gain`` is that of the weights that write to the residual stream; 1 / sqrt(2 * depth) keeps its scale.
+    """
+
+    def __init__(self, width: int, heads: int, expansion: int, gain: float = 1.0):
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.attention = Attention(width, heads, gain)
+        self.feed_forward = FeedForward(width, expansion, gain)
+
+    def forward(self, x: Tensor, present: Tensor | None = None) -> Tensor:
+        """[B, K, width] -> the same shape."""
+        normed = self.norm(x)
+        return self.feed_forward(x + self.attention(normed, normed, present))
+
+
+class CrossBlock(nn.Module):
+    """As `Block`, but queries look at other tokens; the residual connection is the query's."""
+
+    def __init__(self, width: int, heads: int, expansion: int, gain: float = 1.0):
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.tokens_norm = nn.LayerNorm(width)
+        self.attention = Attention(width, heads, gain)
+        self.feed_forward = FeedForward(width, expansion, gain)
+
+    def forward(self, queries: Tensor, tokens: Tensor, present: Tensor | None = None) -> Tensor:
+        """[B, Q, width] and [B, K, width] -> [B, Q, width]."""
+        found = self.attention(self.norm(queries), self.tokens_norm(tokens), present)
+        return self.feed_forward(queries + found)
+
+
+def pooled(tokens: Tensor, present: Tensor | None = None) -> Tensor:
+    """The mean of the tokens that are there: [B, K, width] -> [B, width]; zero where there are none."""
+    if present is None:
+        return tokens.mean(1)
+    kept = torch.where(present.unsqueeze(-1), tokens, 0.0)
+    return kept.sum(1) / present.sum(1, keepdim=True).clamp(min=1)

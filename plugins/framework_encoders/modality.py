@@ -1,0 +1,120 @@
+"""The modalities of an observation: which leaves belong together, and their encoders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import torch
+from attrs import evolve
+from gymnasium import spaces
+from torch import Tensor, nn
+
+from framework.errors import FrameworkError
+from framework.interfaces import Context, Encoder, Encoding
+from framework.toolkit.networks import orthogonal
+from framework_encoders.config import MLPConfig
+from framework_encoders.mlp import MLP
+from framework_encoders.multimodal_config import MultimodalConfig
+from framework_encoders.tokens import check_integers, kind_of
+from framework_encoders.transformer import Transformer
+from framework_encoders.transformer_config import TransformerConfig
+
+Tensors = dict[str, Tensor]
+Leaves = Mapping[str, spaces.Space]
+
+#: The modality of all leaves that make no tokens of their own.
+VECTORS = "vectors"
+
+
+class Seen(NamedTuple):
+    """What an encoder saw in one modality."""
+
+    tokens: Tensor  #: [B, K, width]
+    present: Tensor | None  #: [B, K] bool: which of them are there; None where all are
+    encoding: Encoding
+
+
+class Modality(nn.Module):
+    """Some leaves of an observation, and the encoder that makes tokens of them; its only one where it gives none."""
+
+    def __init__(self, name: str, leaves: Leaves, config: MultimodalConfig, context: Context):
+        super().__init__()
+        self.name, self.leaves = name, leaves
+        self._flag = config.present.get(name)
+        self.encoder = _encoder(name, config, evolve(context, observation_space=leaves))
+        if self.encoder.initial_memory(1):
+            raise FrameworkError(
+                f"the encoder of {name!r} has memory, which multimodal keeps none of: put the memory on top, with "
+                'use = "gru" and core = { use = "multimodal" }'
+            )
+        self.projection = orthogonal(nn.Linear(self.encoder.features, config.width), 1.0)
+
+    def forward(self, observation: Tensors, first: Tensor) -> Seen:
+        """``{name: [T, N, ...]}`` -> tokens of B = T * N rows; zero where the modality is absent."""
+        own = {name: observation[name] for name in self.leaves}
+        there = None
+        if self._flag is not None:
+            there = (check_integers(self._flag, observation[self._flag]) != 0).reshape(*first.shape, -1).any(-1)
+            own = {name: _kept(x, there) for name, x in own.items()}
+        encoding, _ = self.encoder(own, {}, first)
+        given = encoding.features.unsqueeze(2) if encoding.tokens is None else encoding.tokens
+        tokens = self.projection(given).flatten(0, 1)
+        present = None if encoding.token_mask is None else encoding.token_mask.flatten(0, 1)
+        if there is not None:
+            whole = there.flatten().unsqueeze(1).expand(tokens.shape[:2])
+            present = whole if present is None else present & whole
+        if present is not None:
+            tokens = torch.where(present.unsqueeze(-1), tokens, 0.0)
+        return Seen(tokens, present, encoding)
+
+
+def modalities(config: MultimodalConfig, leaves: Leaves) -> dict[str, dict[str, spaces.Space]]:
+    """The leaves of each modality, by its name.
+
+    Those that the options name, then each leaf of tokens or of an image, then `VECTORS`: all others. Raises
+    `FrameworkError` where the options do not fit the leaves.
+    """
+    for name, flag in config.present.items():
+        if not isinstance(leaves.get(flag), spaces.Discrete | spaces.MultiBinary):
+            found = f"not {leaves[flag]}" if flag in leaves else f"and one of {_listed(leaves)}"
+            raise FrameworkError(f'present.{name} = "{flag}" must be a Discrete or MultiBinary observation, {found}')
+    free = {name: leaves[name] for name in sorted(leaves) if name not in config.present.values()}
+    found: dict[str, dict[str, spaces.Space]] = {}
+    named = dict.fromkeys((*config.parts, *config.present, *(config.align or ())))
+    for name in named:
+        if own := {leaf: space for leaf, space in free.items() if leaf == name or leaf.startswith(f"{name}/")}:
+            found[name] = own
+            free = {leaf: space for leaf, space in free.items() if leaf not in own}
+    alone = [name for name, space in free.items() if kind_of(space) != "vector"]
+    found |= {name: {name: free.pop(name)} for name in alone}
+    if free:
+        found[VECTORS] = found.get(VECTORS, {}) | free
+    if missing := [name for name in named if name not in found]:
+        raise FrameworkError(f"there is no modality {missing[0]!r}, but {_listed(found)}, of {_listed(leaves)}")
+    return found
+
+
+def _encoder(name: str, config: MultimodalConfig, context: Context) -> Encoder:
+    if name in config.parts:
+        if context.make_part is None:
+            raise FrameworkError("multimodal needs a context that makes parts")
+        return context.make_part(config.parts[name], context)
+    kinds = {kind_of(space) for space in context.observation_space.values()}
+    if kinds == {"vector"}:
+        return MLP(MLPConfig(hidden=(config.width,), activation="relu"), context)
+    # A grid has many tokens, which its convolutions have already told about their neighbours.
+    depth = 0 if "image" in kinds else 1
+    options = TransformerConfig(width=config.width, heads=config.heads, expansion=config.expansion, depth=depth)
+    return Transformer(options, context)
+
+
+def _kept(x: Tensor, there: Tensor) -> Tensor:
+    """``x`` [T, N, ...] where it is there: what absent sensors report may not even be numbers."""
+    if not x.is_floating_point():
+        return x
+    return x.masked_fill(~there.view(*there.shape, *(1,) * (x.ndim - 2)), 0.0)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))
