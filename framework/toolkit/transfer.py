@@ -1,0 +1,146 @@
+"""Weights of another run, or of another program, for a module of one's own: loading, and freezing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import MethodType
+
+import safetensors
+import safetensors.torch
+import torch
+from attrs import field, frozen
+from torch import Tensor, nn
+
+from framework.errors import FrameworkError
+
+
+@frozen
+class Report:
+    """What became of a module's tensors, its parameters and buffers, and of those that were given for them."""
+
+    loaded: tuple[str, ...]  #: names of the module's tensors that got the values given
+    missing: tuple[str, ...]  #: the module's, not given
+    unexpected: tuple[str, ...]  #: given, but none of the module's
+    skipped: Mapping[str, str]  #: name -> why the tensor given does not fit the module's
+    share: float = field(kw_only=True)  #: of all numbers in the module's tensors, those that were loaded; in [0, 1]
+
+    def __str__(self) -> str:
+        whole = len(self.loaded) + len(self.missing) + len(self.skipped)
+        parts = [f"loaded {len(self.loaded)} of {whole} tensors, {self.share:.1%} of the numbers"]
+        if self.missing:
+            parts.append(f"missing: {_listed(self.missing)}")
+        if self.skipped:
+            parts.append(f"skipped: {_listed(f'{name} ({why})' for name, why in self.skipped.items())}")
+        if self.unexpected:
+            parts.append(f"unexpected: {_listed(self.unexpected)}")
+        return "; ".join(parts)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a ``.safetensors`` file or of a checkpoint's folder, by name.
+
+    In a checkpoint the names are paths, such as ``algorithm/policy/encoder.layers.0.weight``. Raises `FrameworkError`
+    where there is none, or it cannot be read; nothing is ever unpickled.
+    """
+    file = path / "tensors.safetensors" if path.is_dir() else path
+    try:
+        tensors: dict[str, Tensor] = safetensors.torch.load(file.read_bytes())
+    except (OSError, ValueError, safetensors.SafetensorError) as error:
+        raise FrameworkError(
+            f"{file}: cannot be read as safetensors, the only format that weights are taken from: {error}"
+        ) from error
+    # Checkpoints number their tensors, as paths alone may be equal.
+    return {re.sub(r"^\d+/", "", name): x for name, x in tensors.items()} if path.is_dir() else tensors
+
+
+def find_part(module: nn.Module, tensors: Mapping[str, Tensor]) -> str:
+    """The prefix below which ``tensors`` hold most of what the module is made of, such as ``"policy/encoder."``.
+
+    What counts is how many names, with what shapes, are the module's; of equals the first in alphabetical order is
+    taken. Raises `FrameworkError` where no name is one of the module's.
+    """
+    fitting: dict[str, int] = {}
+    known: dict[str, int] = {}
+    for own, value in module.state_dict().items():
+        for name, x in tensors.items():
+            prefix = name.removesuffix(own)
+            if name.endswith(own) and (not prefix or prefix[-1] in "./"):
+                known[prefix] = known.get(prefix, 0) + 1
+                fitting[prefix] = fitting.get(prefix, 0) + (x.shape == value.shape)
+    if not known:
+        raise FrameworkError(
+            f"none of the tensors given belongs to {type(module).__name__}: "
+            f"it has {_listed(module.state_dict())}; given are {_listed(tensors)}"
+        )
+    return min(known, key=lambda prefix: (-fitting[prefix], -known[prefix], prefix))
+
+
+def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names start with the prefix, by the rest of their names."""
+    return {name.removeprefix(prefix): x for name, x in tensors.items() if name.startswith(prefix)}
+
+
+@torch.no_grad()
+def load_matching(module: nn.Module, tensors: Mapping[str, Tensor], *, share: float) -> Report:
+    """Copy each tensor into the module's parameter or buffer of that name and shape, in place; tells what happened.
+
+    Floating-point numbers are converted where precisions differ. Raises `FrameworkError`, and changes nothing, where
+    less than ``share``, in [0, 1], of all numbers in the module's tensors would be loaded: weights that are mostly left
+    out would otherwise look as if they had been no help.
+    """
+    own = module.state_dict()
+    skipped = {
+        name: f"{_kind(tensors[name])} for {_kind(value)}"
+        for name, value in own.items()
+        if name in tensors and not _fits(tensors[name], value)
+    }
+    loaded = tuple(name for name in own if name in tensors and name not in skipped)
+    numbers = sum(value.numel() for value in own.values())
+    report = Report(
+        loaded=loaded,
+        missing=tuple(name for name in own if name not in tensors),
+        unexpected=tuple(name for name in tensors if name not in own),
+        skipped=skipped,
+        share=sum(own[name].numel() for name in loaded) / numbers if numbers else 0.0,
+    )
+    if report.share < share or not loaded:
+        raise FrameworkError(
+            f"fewer weights than asked for (a share of {share:g}) fit {type(module).__name__}: {report}"
+        )
+    for name in loaded:
+        own[name].copy_(tensors[name])
+    return report
+
+
+def freeze(module: nn.Module) -> None:
+    """Have nothing of the module change any more: no gradients, and evaluation mode for good.
+
+    Norms keep their statistics and dropout stays off, even after ``train()`` of the module, of a part of it, or of what
+    it is part of. To be called before an optimizer is made.
+    """
+    module.requires_grad_(False)
+    module.eval()
+    for part in module.modules():
+        # A method of the object, and not of a class of its own, as copies of a module must stay what they are.
+        part.train = MethodType(_stay, part)  # type: ignore[method-assign]
+
+
+def _stay(module: nn.Module, mode: bool = True) -> nn.Module:
+    return module
+
+
+def _fits(given: Tensor, own: Tensor) -> bool:
+    both_real = given.is_floating_point() and own.is_floating_point()
+    return given.shape == own.shape and (both_real or given.dtype == own.dtype)
+
+
+def _kind(x: Tensor) -> str:
+    return f"{list(x.shape)} {str(x.dtype).removeprefix('torch.')}"
+
+
+def _listed(names: Iterable[str], most: int = 8) -> str:
+    every = list(names)
+    rest = f" and {len(every) - most} more" if len(every) > most else ""
+    return ", ".join(every[:most]) + rest if every else "nothing"
