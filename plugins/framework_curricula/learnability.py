@@ -47,7 +47,7 @@ class Learnability:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` gave."""
-        self._rates = np.array(state["rates"])
+        self._rates = self._tasks.restored(state["rates"])
 
     def _probabilities(self) -> np.ndarray:
         return proportional(self._rates * (1 - self._rates), self._config.exploration)

@@ -53,8 +53,8 @@ class LearningProgress:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` gave."""
-        self._episodes = np.array(state["episodes"], np.int64)
-        self._averages = np.array(state["averages"])
+        self._episodes = self._tasks.restored(state["episodes"])
+        self._averages = self._tasks.restored(state["averages"])
 
     def _progress(self) -> np.ndarray:
         fast, slow = self._averages

@@ -60,8 +60,8 @@ class PrioritizedLevelReplay:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` gave."""
-        self._scores = np.array(state["scores"])
-        self._last = np.array(state["last"], np.int64)
+        self._scores = self._tasks.restored(state["scores"])
+        self._last = self._tasks.restored(state["last"])
         self._episodes = state["episodes"]
 
     def _seen(self) -> np.ndarray:

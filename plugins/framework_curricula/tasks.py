@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from framework.errors import RunError
 from framework_curricula.config import task_key
 
 
@@ -33,6 +34,15 @@ class TaskList:
             if place is not None:
                 found.setdefault(place, []).append(result)
         return found
+
+    def restored(self, saved: Any) -> np.ndarray:
+        """Saved numbers, [..., K], as an array. Raises `RunError` where they are of another number of tasks."""
+        array = np.array(saved)
+        if array.shape[-1] != len(self):
+            raise RunError(
+                f"the curriculum was saved with {array.shape[-1]} tasks and has {len(self)} now: resume with the same"
+            )
+        return array
 
 
 def proportional(weights: np.ndarray, exploration: float = 0.0) -> np.ndarray:

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from framework.errors import RunError
 from framework_curricula.tasks import TaskList, effective_tasks, proportional
 
 
@@ -25,3 +26,14 @@ def test_probabilities_are_proportional_with_a_uniform_share() -> None:
 def test_effective_tasks_count_equal_choices(probabilities: list[float], expected: float) -> None:
     """A uniform choice of k tasks counts as k."""
     assert effective_tasks(np.array(probabilities)) == pytest.approx(expected)
+
+
+def test_what_was_saved_must_be_of_as_many_tasks() -> None:
+    """A run that is resumed with other tasks says so; the array is a copy."""
+    tasks = TaskList([1, 2, 3])
+    saved = np.array([[0.5, 0.25, 1.0]])
+    restored = tasks.restored(saved)
+    restored[:] = 0
+    assert saved.any()
+    with pytest.raises(RunError, match="saved with 2 tasks and has 3 now"):
+        tasks.restored([[0.5, 0.5]])
