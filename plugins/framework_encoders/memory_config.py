@@ -39,11 +39,12 @@ class LSTMConfig(RecurrentConfig):
 class TransformerMemoryConfig(MemoryConfig):
     """Options of `transformer_memory`."""
 
-    window: int = option(32, help="Each layer sees this many steps: the present one and those before it.", ge=2)
-    width: int = option(64, help="Width of each layer, and of the features.", ge=1)
-    heads: int = option(4, help="Attention heads; they share the width.", ge=1)
-    depth: int = option(2, help="Layers, each of attention and two fully connected ones.", ge=1)
+    window: int = option(32, help="How many steps each block sees: the present one and those before it.", ge=2)
+    width: int = option(64, help="Width of each block, and of the features.", ge=1)
+    depth: int = option(2, help="Blocks of attention and feed-forward layers.", ge=1)
+    heads: int = option(4, help="Attention heads; they divide the width.", ge=1)
+    expansion: int = option(2, help="Width of the feed-forward layers, as a multiple of width.", ge=1)
 
     def __attrs_post_init__(self) -> None:
         if self.width % self.heads:
-            raise OptionError(f"must be divisible by heads ({self.heads}), is {self.width}", "width", "heads")
+            raise OptionError(f"must divide width, which is {self.width}; is {self.heads}", "heads", "width")

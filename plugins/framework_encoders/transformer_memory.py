@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from framework.interfaces import Context, Encoding
+from framework.toolkit.networks import orthogonal
+from framework_encoders.attention import FeedForward
 from framework_encoders.memory_config import TransformerMemoryConfig
 from framework_encoders.recurrent import stateless_core
 
@@ -31,10 +33,8 @@ class TransformerMemory(nn.Module):
         super().__init__()
         self.core = stateless_core(config.core, context)
         self.features = config.width
-        self.project = nn.Linear(self.core.features, config.width)
-        self.layers = nn.ModuleList(
-            Layer(config.width, config.heads, config.window, config.depth) for _ in range(config.depth)
-        )
+        self.project = orthogonal(nn.Linear(self.core.features, config.width), 1.0)
+        self.layers = nn.ModuleList(Layer(config) for _ in range(config.depth))
         self.norm = nn.LayerNorm(config.width)
         self._past = config.window - 1
 
@@ -49,104 +49,101 @@ class TransformerMemory(nn.Module):
     def forward(self, observation: Tensors, memory: Tensors, first: Tensor) -> tuple[Encoding, Tensors]:
         """``{name: [T, N, ...]}`` -> features [T, N, F] and the memory after T."""
         encoding, _ = self.core(observation, {}, first)
-        # Episodes are numbered from the one that the memory is of; what is no step of it belongs to none.
-        episodes = first.cumsum(0).t()
-        episodes = torch.cat((torch.where(memory["seen"], 0, -1), episodes), 1)  # [N, past + T]
-        seen = episodes[:, -self._past :] == episodes[:, -1:]
-
-        x = self.project(encoding.features).to(torch.float32).transpose(0, 1)
-        bands = Bands(episodes, self._past)
+        bands = Bands(memory["seen"], first)
+        x = bands.filled(self.project(encoding.features).to(torch.float32).transpose(0, 1))
         kept = []
         for layer, past in zip(self.layers, memory["inputs"].detach().unbind(1), strict=True):
             known = torch.cat((past, x), 1)  # [N, past + T, width]
-            kept.append(known[:, -self._past :].detach())
+            kept.append(known[:, bands.steps : bands.steps + bands.past].detach())
             x = layer(known, bands)
-        features = self.norm(x).transpose(0, 1)
-        inputs = torch.stack(kept, 1) * seen[:, None, :, None]
-        return Encoding(features, encoding.tokens, encoding.losses), {"inputs": inputs, "seen": seen}
+        features = self.norm(x)[:, : bands.steps].transpose(0, 1)
+        inputs = torch.stack(kept, 1) * bands.seen[:, None, :, None]
+        return Encoding(features, encoding.tokens, encoding.losses), {"inputs": inputs, "seen": bands.seen}
 
 
 class Bands:
     """Which steps each step attends to: those of its own episode, itself and at most ``past`` before it.
 
     Steps are queried in blocks of B, at most ``past + 1`` of them, so that the work grows with T and not its square:
-    a block's queries see the ``past + B`` steps that end with the block. T is filled up to whole blocks.
+    a block's queries see the ``past + B`` steps that end with the block. T is filled up to whole blocks; below it
+    stands for the number of steps after that.
     """
 
-    def __init__(self, episodes: Tensor, past: int):
-        """``episodes`` [N, past + T]: a number for each step, the same for those of one episode."""
-        steps = episodes.shape[1] - past
-        self.past, self.steps = past, steps
-        self.block = min(steps, past + 1)
-        self.blocks = -(-steps // self.block)
-        self.filling = self.blocks * self.block - steps
-        # Steps that fill a block up attend to themselves alone: nothing to attend to would give NaN.
-        episodes = functional.pad(episodes, (0, self.filling), value=-2)
-        keys = episodes.unfold(1, past + self.block, self.block)
-        queries = keys[:, :, past:]
-        ahead = torch.arange(past + self.block, device=episodes.device) - torch.arange(
-            self.block, device=episodes.device
-        ).unsqueeze(1)
-        #: [N * blocks, 1, B, past + B]
-        self.hidden = (
-            ((keys.unsqueeze(2) != queries.unsqueeze(3)) | (ahead < 0) | (ahead > past)).flatten(0, 1).unsqueeze(1)
-        )
+    seen: Tensor  #: [N, past] bool: which of the last steps belong to the episode that goes on after T
+
+    def __init__(self, seen: Tensor, first: Tensor):
+        """``seen`` [N, past]: which of the steps before belong to the episode that goes on; ``first`` [T, N]."""
+        self.steps, self.past = len(first), seen.shape[1]
+        self.blocks = -(-self.steps // (self.past + 1))
+        self.block = -(-self.steps // self.blocks)
+        self._filling = self.blocks * self.block - self.steps
+        # Episodes are numbered from the one that goes on; what belongs to none of them has a number of its own.
+        episodes = torch.cat((torch.where(seen, 0, -1), first.cumsum(0).t()), 1)
+        self.seen = episodes[:, -self.past :] == episodes[:, -1:]
+        keys = functional.pad(episodes, (0, self._filling), value=-2).unfold(1, self.past + self.block, self.block)
+        queries = keys[:, :, self.past :]
+        step = torch.arange(self.past + self.block, device=seen.device)
+        distance = step[self.past :].unsqueeze(1) - step
+        hidden = (keys.unsqueeze(2) != queries.unsqueeze(3)) | (distance < 0) | (distance > self.past)
+        #: [N * blocks, 1, B, past + B]: what a query does not attend to
+        self.hidden = hidden.flatten(0, 1).unsqueeze(1)
+
+    def filled(self, x: Tensor) -> Tensor:
+        """[N, steps, width] -> [N, T, width]."""
+        return functional.pad(x, (0, 0, 0, self._filling)) if self._filling else x
 
     def queries(self, x: Tensor) -> Tensor:
         """[N, T, heads, D] -> [N * blocks, heads, B, D]."""
-        x = functional.pad(x, (0, 0, 0, 0, 0, self.filling))
-        return x.unflatten(1, (self.blocks, self.block)).flatten(0, 1).transpose(1, 2)
+        return x.reshape(-1, self.block, *x.shape[2:]).transpose(1, 2)
 
     def keys(self, x: Tensor) -> Tensor:
         """[N, past + T, heads, D] -> [N * blocks, heads, past + B, D]."""
-        x = functional.pad(x, (0, 0, 0, 0, 0, self.filling))
         return x.unfold(1, self.past + self.block, self.block).flatten(0, 1).transpose(2, 3)
 
-    def steps_of(self, x: Tensor) -> Tensor:
-        """What `queries` was given, from what attention made of it."""
-        return x.transpose(1, 2).unflatten(0, (-1, self.blocks)).flatten(1, 2)[:, : self.steps]
+    def in_order(self, x: Tensor) -> Tensor:
+        """[N * blocks, heads, B, D] -> [N, T, heads, D]."""
+        return x.transpose(1, 2).reshape(-1, self.blocks * self.block, x.shape[1], x.shape[3])
 
     def aligned(self, scores: Tensor) -> Tensor:
         """Scores by distance [..., B, past + 1], the farthest first -> scores by key [..., B, past + B].
 
         Row ``i`` is moved ``i`` places to the right, by filling rows up and reading them again one place shorter.
+        What comes to stand beyond the distances is of no meaning, and hidden.
         """
         rows = functional.pad(scores, (0, self.block)).flatten(-2)[..., : -self.block]
-        return rows.unflatten(-1, (self.block, -1))
+        return rows.reshape(*scores.shape[:-1], self.past + self.block)
 
 
 class Layer(nn.Module):
-    """``x + attention(norm(x))``, then ``x + MLP(norm(x))``; the MLP is four times as wide."""
+    """``x + attention(norm(x))``, then a `FeedForward`."""
 
-    def __init__(self, width: int, heads: int, window: int, depth: int):
+    def __init__(self, config: TransformerMemoryConfig):
         super().__init__()
-        self.heads = heads
-        self.attention_norm = nn.LayerNorm(width)
-        self.query = nn.Linear(width, width)
+        width, self._heads = config.width, config.heads
+        gain = (2 * config.depth) ** -0.5  # so that what layers add to one sum does not grow with their number
+        self.norm = nn.LayerNorm(width)
+        self.queries = orthogonal(nn.Linear(width, width), 1.0)
         # No bias: no softmax notices that of keys, and that of values is the output's.
-        self.key_value = nn.Linear(width, 2 * width, bias=False)
-        self.positions = nn.Embedding(window, width)
-        self.output = nn.Linear(width, width)
-        self.mlp_norm = nn.LayerNorm(width)
-        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
-        nn.init.normal_(self.positions.weight, std=(width // heads) ** -0.5)
-        for linear in (self.query, self.key_value, self.output, self.mlp[0], self.mlp[2]):
-            nn.init.xavier_uniform_(linear.weight)
-            if linear.bias is not None:
-                nn.init.zeros_(linear.bias)
-        # So that the variance does not grow with the number of layers that add to the same sum.
-        for linear in (self.output, self.mlp[2]):
-            linear.weight.data.mul_((2 * depth) ** -0.5)
+        self.keys_and_values = orthogonal(nn.Linear(width, 2 * width, bias=False), 1.0)
+        self.positions = nn.Embedding(config.window, width)
+        nn.init.normal_(self.positions.weight, std=(width // self._heads) ** -0.5)
+        self.output = orthogonal(nn.Linear(width, width), gain)
+        self.feed_forward = FeedForward(width, config.expansion, gain)
 
     def forward(self, known: Tensor, bands: Bands) -> Tensor:
         """Inputs [N, past + T, width] of all steps that are known -> outputs [N, T, width]."""
-        x = known[:, bands.past :]
-        normed = self.attention_norm(known)
-        query = bands.queries(self.query(normed[:, bands.past :]).unflatten(-1, (self.heads, -1)))
-        key, value = (bands.keys(part.unflatten(-1, (self.heads, -1))) for part in self.key_value(normed).chunk(2, -1))
+        normed = self.norm(known)
+        query = bands.queries(self._by_head(self.queries(normed[:, bands.past :])))
+        key, value = (bands.keys(self._by_head(x)) for x in self.keys_and_values(normed).chunk(2, -1))
         # Each key's score is query * (key + position), the position being that of its distance (Shaw et al., 2018).
-        distances = query @ self.positions.weight.unflatten(-1, (self.heads, -1)).permute(1, 2, 0)
-        bias = bands.aligned(distances / math.sqrt(query.shape[-1])).masked_fill(bands.hidden, -math.inf)
-        mixed = functional.scaled_dot_product_attention(query, key, value, bias)
-        x = x + self.output(bands.steps_of(mixed).flatten(-2))
-        return x + self.mlp(self.mlp_norm(x))
+        query = query * query.shape[-1] ** -0.5
+        distances = query @ self._by_head(self.positions.weight).permute(1, 2, 0)
+        mask = bands.aligned(distances).masked_fill(bands.hidden, -math.inf)
+        found = functional.scaled_dot_product_attention(query, key, value, mask, scale=1.0)
+        x = known[:, bands.past :] + self.output(bands.in_order(found).flatten(-2))
+        mixed: Tensor = self.feed_forward(x)
+        return mixed
+
+    def _by_head(self, x: Tensor) -> Tensor:
+        """[..., width] -> [..., heads, D]."""
+        return x.view(*x.shape[:-1], self._heads, -1)

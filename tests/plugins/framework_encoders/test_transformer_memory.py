@@ -17,21 +17,20 @@ WINDOW, DEPTH, HEADS, WIDTH = (SMALL["transformer_memory"][key] for key in ("win
 
 def attended(layer, inputs):
     """What a layer makes of the last of its inputs, a list of [width], by loops over heads and steps."""
-    normed = [layer.attention_norm(x) for x in inputs]
+    normed = [layer.norm(x) for x in inputs]
     mixed = []
     for head in range(HEADS):
         part = slice(head * WIDTH // HEADS, (head + 1) * WIDTH // HEADS)
-        query = layer.query(normed[-1])[part]
+        query = layer.queries(normed[-1])[part]
         scores, values = [], []
         for distance, x in enumerate(reversed(normed)):
-            key, value = layer.key_value(x).chunk(2)
+            key, value = layer.keys_and_values(x).chunk(2)
             position = layer.positions.weight[WINDOW - 1 - distance]
             scores.append(query @ (key[part] + position[part]) / math.sqrt(WIDTH / HEADS))
             values.append(value[part])
         shares = torch.stack(scores).softmax(0)
         mixed.append(sum(share * value for share, value in zip(shares, values, strict=True)))
-    x = inputs[-1] + layer.output(torch.cat(mixed))
-    return x + layer.mlp(layer.mlp_norm(x))
+    return layer.feed_forward(inputs[-1] + layer.output(torch.cat(mixed)))
 
 
 def reference(encoder, x, first):
@@ -100,7 +99,7 @@ def test_what_was_not_seen_has_no_influence():
 
 def test_heads_that_do_not_divide_the_width_are_refused():
     """Each head gets its share of the width."""
-    with pytest.raises(OptionError, match=r"divisible by heads \(3\), is 64"):
+    with pytest.raises(OptionError, match="must divide width, which is 64; is 3"):
         TransformerMemoryConfig(heads=3)
 
 
