@@ -30,6 +30,7 @@ def value_gradient(
 ) -> tuple[Tensor, Tensor]:
     """Gradient of the values' loss by ``values`` [B], and their errors [B].
 
+    Both are [B, S] for the values of S streams, whose losses are summed.
     With ``clip`` the loss is the larger one of two: of the value, and of the value kept within ``clip`` of the old one.
     """
     errors = values - returns
@@ -60,7 +61,7 @@ def summarize(log_ratio: Tensor, advantages: Tensor, errors: Tensor, entropy: Te
     surrogate = torch.minimum(ratio * advantages, ratio.clamp(1.0 - clip, 1.0 + clip) * advantages)
     return {
         "policy_loss": -surrogate.mean(),
-        "value_loss": 0.5 * errors.square().mean(),
+        "value_loss": 0.5 * errors.square().mean(0).sum(),
         "entropy": entropy.mean(),
         "approximate_kl": (ratio - 1.0 - log_ratio).mean(),
         "clip_fraction": ((ratio - 1.0).abs() > clip).to(torch.float32).mean(),

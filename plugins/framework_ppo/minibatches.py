@@ -21,8 +21,8 @@ class Targets(NamedTuple):
     actions: Tensor  #: [B, ...] as the distribution knows them
     log_prob: Tensor  #: [B] of the actions, when they were taken
     advantages: Tensor  #: [B]
-    values: Tensor  #: [B] before the update
-    returns: Tensor  #: [B] what the values should become
+    values: Tensor  #: [B] or [B, S] before the update
+    returns: Tensor  #: [B] or [B, S] what the values should become
 
 
 class Rows(NamedTuple):

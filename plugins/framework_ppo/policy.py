@@ -30,14 +30,15 @@ class Evaluation(NamedTuple):
     """What the networks make of B rows."""
 
     parameters: Tensor  #: [B, P] of the action distribution
-    values: Tensor  #: [B]
+    values: Tensor  #: [B], or [B, S] where there are S > 1 reward streams, that of the environment first
 
 
 class ActorCritic(nn.Module):
     """Encoder, action head and value head; with ``share_encoder = false`` the value has an encoder of its own.
 
     Parameters of the action distribution, log-probabilities and values are float32 whatever the precision. The memory
-    of the policy's encoder is named ``policy/...``, that of the value's own ``value/...``.
+    of the policy's encoder is named ``policy/...``, that of the value's own ``value/...``. With S > 1 reward streams,
+    values have a last dimension S, wherever they stand.
     """
 
     def __init__(self, config: PPOConfig, context: Context):
@@ -58,7 +59,9 @@ class ActorCritic(nn.Module):
         self.action_head = MLP(self.encoder.features, (outputs,), "identity", gain=0.01)
         # Kept apart too, as finding a part of a module takes as long as a small layer does.
         self._acting = (self.encoder, self.action_head.forward)
-        self.value_head = MLP((self.value_encoder or self.encoder).features, (1,), "identity", gain=1.0)
+        self.value_head = MLP(
+            (self.value_encoder or self.encoder).features, (1 + len(context.bonuses),), "identity", gain=1.0
+        )
         self.log_std = nn.Parameter(torch.full((outputs,), config.log_std_init)) if self._gaussian else None
         normalized = normalized_leaves(context) if config.normalize_observations else {}
         self._normalized = list(normalized)
@@ -156,7 +159,7 @@ class ActorCritic(nn.Module):
             value = torch.cat((known, last.unsqueeze(0)))
         # Encoders need not know what to do with nothing.
         ended = batch.final_index.numel() > 0
-        return value, self.values(batch.final_observations) if ended else value.new_empty(0)
+        return value, self.values(batch.final_observations) if ended else value.new_empty(0, *value.shape[2:])
 
     def values(self, observations: Tensors) -> Tensor:
         """``{name: [B, ...]}`` -> [B], in parts; to an encoder with memory each row is the first of an episode."""
@@ -226,7 +229,7 @@ class ActorCritic(nn.Module):
             elif action_mask is not None:
                 d_parameters = d_parameters.masked_fill(~action_mask, 0.0)
             d_features = action_pullback(d_parameters)
-            d_other = value_pullback(d_values.unsqueeze(-1))
+            d_other = value_pullback(d_values.view(len(d_values), -1))
             if value_encoder_pullback is None:
                 encoder_pullback(d_features.add_(d_other))
             else:

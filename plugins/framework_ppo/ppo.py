@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -12,7 +12,6 @@ from torch import Tensor
 from framework.interfaces import Batch, Context
 from framework.toolkit.normalize import ReturnScale, RunningMoments
 from framework.toolkit.optimizer import FlatAdamW, LossScale
-from framework.toolkit.returns import gae, vtrace
 from framework_ppo.config import PPOConfig
 from framework_ppo.loss import backpropagate, policy_gradient, summarize, value_gradient
 from framework_ppo.minibatches import (
@@ -25,6 +24,7 @@ from framework_ppo.minibatches import (
     valid_rows,
 )
 from framework_ppo.policy import ActorCritic, normalized_leaves
+from framework_ppo.streams import BonusStreams, estimate
 
 Tensors = dict[str, Tensor]
 
@@ -38,10 +38,11 @@ class PPO:
     encoder that has a memory, minibatches are of whole environments, each from the memory that its steps began with.
     """
 
-    supports = frozenset({"action_mask", "memory", "stale"})
+    supports = frozenset({"action_mask", "memory", "stale", "streams"})
 
     def __init__(self, config: PPOConfig, context: Context):
         self._config = config
+        self._context = context
         self._continued = context.policy_lag != "free"
         # Networks are initialised from torch's global generator, which is left as it was.
         with torch.random.fork_rng(devices=[]):
@@ -66,6 +67,15 @@ class PPO:
             max_norm=config.max_gradient_norm or None,
         )
 
+    @cached_property
+    def _streams(self) -> BonusStreams | None:
+        """Those of the bonuses, where there are any; made when first needed too."""
+        if not self._context.bonuses:
+            return None
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(self._context.seed)
+            return BonusStreams(self._context.make_streams())
+
     @torch.no_grad()
     def update(self, batch: Batch) -> dict[str, float]:
         """Some epochs of minibatches over the batch.
@@ -77,7 +87,8 @@ class PPO:
         learning_rate = _scheduled(config.learning_rate, config.learning_rate_schedule, batch.progress)
         clip = _scheduled(config.clip_range, config.clip_range_schedule, batch.progress)
         self._optimizer.check()
-        targets = self._targets(batch)
+        bonuses = self._streams.rewards(batch) if self._streams else []
+        targets = self._targets(batch, bonuses)
         seen: list[tuple[Tensor, ...]] = []
         norms: list[Tensor] = []
         for minibatch in self._minibatches(batch, targets):
@@ -92,8 +103,9 @@ class PPO:
         if self._loss_scale is not None:  # steps that overflowed were not taken
             taken = taken[taken.isfinite()]
         summary["gradient_norm"] = taken.sum() / max(len(taken), 1)
+        values, returns = valid_rows(batch, targets.values), valid_rows(batch, targets.returns)
         summary["explained_variance"] = _explained_variance(
-            valid_rows(batch, targets.values), valid_rows(batch, targets.returns)
+            *((values[:, 0], returns[:, 0]) if self._streams else (values, returns))
         )
         numbers = torch.stack([value.to(torch.float32) for value in summary.values()]).tolist()
         return {
@@ -101,16 +113,19 @@ class PPO:
             "learning_rate": learning_rate,
             "clip_range": clip,
             "minibatches": float(len(taken)),
+            **(self._streams.update(batch, bonuses) if self._streams else {}),
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """Weights, optimizer, generator and statistics."""
+        """Weights, optimizer, generator, statistics, and the bonuses' states."""
         state = {
             "policy": _copy(self.policy.state_dict()),
             "optimizer": self._optimizer.state_dict(),
             "generator": self._generator.get_state(),
             "moments": {name: _copy(moments.state_dict()) for name, moments in self._moments.items()},
         }
+        if self._streams:
+            state["streams"] = self._streams.state_dict()
         if self._return_scale is not None:
             state["return_scale"] = _copy(self._return_scale.state_dict())
         if self._loss_scale is not None:
@@ -124,38 +139,28 @@ class PPO:
         self._generator.set_state(state["generator"])
         for name, moments in self._moments.items():
             moments.load_state_dict(state["moments"][name])
+        if self._streams:
+            self._streams.load_state_dict(state["streams"])
         if self._return_scale is not None:
             self._return_scale.load_state_dict(state["return_scale"])
         if self._loss_scale is not None:
             self._loss_scale.load_state_dict(state["loss_scale"])
 
-    def _targets(self, batch: Batch) -> Targets:
-        """What each step of the batch is learned from, [T, N]."""
-        config = self._config
+    def _targets(self, batch: Batch, bonuses: Sequence[Tensor]) -> Targets:
+        """What each step of the batch is learned from, [T, N]; ``bonuses`` are the rewards [T, N] of the bonuses."""
+        gamma, lam = self._config.gamma, self._config.gae_lambda
         actions = self.policy.from_environment(batch.actions)
-        log_prob = batch.extras["log_probability"]
+        log_prob, log_ratios = batch.extras["log_probability"], None
         values, final_values = batch.extras["value"], batch.extras["final_value"]
-        # The step that a vector environment spends on a reset follows a finished episode, where every sum is cut; what
-        # its own row would be is never used.
-        episode = (batch.terminated, batch.truncated, batch.final_index)
-        rewards = self._rewards(batch)
         if batch.lag and not self._continued:
-            old_log_prob = log_prob
             log_prob = self.policy.distribution.log_prob(self.policy.batch_parameters(batch), actions)
+            log_ratios = log_prob - batch.extras["log_probability"]
             values, final_values = self.policy.batch_values(batch)
-            returns, advantages = vtrace(
-                rewards,
-                values,
-                *episode,
-                final_values,
-                log_prob - old_log_prob,
-                gamma=config.gamma,
-                lam=config.gae_lambda,
-            )
-        else:
-            advantages = gae(rewards, values, *episode, final_values, gamma=config.gamma, lam=config.gae_lambda)
-            returns = advantages + values[:-1]
-        return Targets(actions, log_prob, advantages, values[:-1], returns)
+        own = (values[..., 0], final_values[..., 0]) if self._streams else (values, final_values)
+        found = estimate(batch, self._rewards(batch), *own, log_ratios, gamma=gamma, lam=lam)
+        if self._streams:
+            found = self._streams.combine(found, batch, bonuses, values, final_values, log_ratios, lam)
+        return Targets(actions, log_prob, found.advantages, values[:-1], found.returns)
 
     def _rewards(self, batch: Batch) -> Tensor:
         rewards, bound = batch.rewards, self._config.reward_clip
