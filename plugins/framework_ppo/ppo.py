@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,6 +25,7 @@ from framework_ppo.minibatches import (
     valid_rows,
 )
 from framework_ppo.policy import ActorCritic, normalized_leaves
+from framework_ppo.scores import mean_advantages
 from framework_ppo.streams import BonusStreams, estimate
 
 Tensors = dict[str, Tensor]
@@ -55,6 +57,7 @@ class PPO:
             ReturnScale(context.environments, config.gamma).to(context.device) if config.normalize_rewards else None
         )
         self._loss_scale = LossScale(context.device) if context.precision == "float16" else None
+        self._scored: tuple[Tensor, ...] | None = None
 
     @cached_property
     def _optimizer(self) -> FlatAdamW:
@@ -89,6 +92,7 @@ class PPO:
         self._optimizer.check()
         bonuses = self._streams.rewards(batch) if self._streams else []
         targets = self._targets(batch, bonuses)
+        self._scored = targets.advantages, batch.first, batch.valid, batch.final_index
         seen: list[tuple[Tensor, ...]] = []
         norms: list[Tensor] = []
         for minibatch in self._minibatches(batch, targets):
@@ -115,6 +119,10 @@ class PPO:
             "minibatches": float(len(taken)),
             **(self._streams.update(batch, bonuses) if self._streams else {}),
         }
+
+    def episode_scores(self) -> np.ndarray:
+        """See `framework.interfaces.EpisodeScores`; of the advantages as they were before they were standardized."""
+        return np.empty(0) if self._scored is None else mean_advantages(*self._scored)
 
     def state_dict(self) -> dict[str, Any]:
         """Weights, optimizer, generator, statistics, and the bonuses' states."""
