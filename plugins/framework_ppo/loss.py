@@ -7,6 +7,7 @@ alone is differentiated here by hand, and the networks take it from there.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -79,10 +80,12 @@ class _Seed(torch.autograd.Function):
         return (*ctx.saved_tensors, None, None)
 
 
-def backpropagate(parameters: Tensor, values: Tensor, d_parameters: Tensor, d_values: Tensor) -> None:
-    """Send the gradients of two outputs back through autograd's graph.
+def backpropagate(
+    parameters: Tensor, values: Tensor, d_parameters: Tensor, d_values: Tensor, losses: Sequence[Tensor] = ()
+) -> None:
+    """Send the gradients of two outputs, and of some losses beside them, back through autograd's graph.
 
     ``torch.autograd.backward`` would do the same, but given gradients it imports a symbolic algebra system.
     """
     with torch.enable_grad():
-        _Seed.apply(parameters, values, d_parameters, d_values).backward()
+        sum(losses, _Seed.apply(parameters, values, d_parameters, d_values)).backward()

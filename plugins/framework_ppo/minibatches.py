@@ -47,8 +47,10 @@ class Sequences(NamedTuple):
 
     def evaluate(self, policy: ActorCritic) -> Evaluation:
         """Of each step that counts."""
-        every = policy.evaluate_sequences(self.observations, self.memory, self.first, self.action_mask)
-        return Evaluation(*(x.index_select(0, self.index) for x in every))
+        parameters, values, losses = policy.evaluate_sequences(
+            self.observations, self.memory, self.first, self.action_mask
+        )
+        return Evaluation(parameters.index_select(0, self.index), values.index_select(0, self.index), losses)
 
 
 Minibatch = tuple[Rows | Sequences, Targets]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ from gymnasium import spaces
 from torch import Tensor, nn
 
 from framework.errors import FrameworkError
-from framework.interfaces import Batch, Context, ExplicitEncoder
+from framework.interfaces import Batch, Context, Encoding, ExplicitEncoder
 from framework.toolkit.distributions import DiagonalGaussian, distribution_for, mask_logits
 from framework.toolkit.networks import MLP
 from framework.toolkit.normalize import Standardize
@@ -31,6 +31,7 @@ class Evaluation(NamedTuple):
 
     parameters: Tensor  #: [B, P] of the action distribution
     values: Tensor  #: [B], or [B, S] where there are S > 1 reward streams, that of the environment first
+    losses: Tensors  #: the encoders' auxiliary losses by name, []
 
 
 class ActorCritic(nn.Module):
@@ -165,7 +166,9 @@ class ActorCritic(nn.Module):
         """``{name: [B, ...]}`` -> [B], in parts; to an encoder with memory each row is the first of an episode."""
         encoder = self.encoder if self.value_encoder is None else self.value_encoder
         parts = in_parts(observations)
-        return torch.cat([self._values(self._encode(encoder, self._normalize_step(part))) for part in parts])
+        return torch.cat(
+            [self._values(self._encode(encoder, self._normalize_step(part)).features[0]) for part in parts]
+        )
 
     def batch_parameters(self, batch: Batch) -> Tensor:
         """Parameters of the action distributions [T, N, P], as in `batch_values`."""
@@ -176,7 +179,7 @@ class ActorCritic(nn.Module):
             outputs = torch.cat([self._action_outputs(features) for features in parts], 1)
         else:
             rows = in_parts({name: x.flatten(0, 1) for name, x in seen.items()})
-            encoded = (self._encode(self.encoder, self._normalize_step(part)) for part in rows)
+            encoded = (self._encode(self.encoder, self._normalize_step(part)).features[0] for part in rows)
             outputs = torch.cat([self._action_outputs(features) for features in encoded]).unflatten(0, shape)
         return self._distribution_parameters(outputs, None if batch.action_mask is None else batch.action_mask[:-1])
 
@@ -185,31 +188,34 @@ class ActorCritic(nn.Module):
         for part in column_parts(observations, _PART_BYTES):
             some = self._normalize({name: x[:, part] for name, x in observations.items()})
             start = {name: x[part] for name, x in _part(memory, use).items()}
-            yield self._encode_sequences(self.encoders[use], some, start, first[:, part])
+            yield self._encode_sequences(self.encoders[use], some, start, first[:, part]).features
 
     # What the learner calls.
 
     def evaluate(self, observations: Tensors, action_mask: Tensor | None) -> Evaluation:
         """``{name: [B, ...]}`` -> evaluation of B rows that have nothing to do with one another, with gradient."""
         rows = self._normalize_step(observations)
-        features = self._encode(self.encoder, rows)
-        other = features if self.value_encoder is None else self._encode(self.value_encoder, rows)
-        return self._evaluate(features, other, action_mask)
+        return self._evaluate([self._encode(encoder, rows) for encoder in self.encoders.values()], action_mask)
 
     def evaluate_sequences(
         self, observations: Tensors, memory: Tensors, first: Tensor, action_mask: Tensor | None
     ) -> Evaluation:
         """As `evaluate`, for ``{name: [T, N, ...]}`` in order, after ``memory``; gives ``T * N`` rows."""
         steps = self._normalize(observations)
-        encoded = [
-            self._encode_sequences(encoder, steps, _part(memory, use), first).flatten(0, 1)
-            for use, encoder in self.encoders.items()
+        encodings = [
+            self._encode_sequences(encoder, steps, _part(memory, use), first) for use, encoder in self.encoders.items()
         ]
-        return self._evaluate(encoded[0], encoded[-1], None if action_mask is None else action_mask.flatten(0, 1))
+        return self._evaluate(encodings, None if action_mask is None else action_mask.flatten(0, 1))
 
-    def _evaluate(self, features: Tensor, value_features: Tensor, action_mask: Tensor | None) -> Evaluation:
-        parameters = self._distribution_parameters(self._action_outputs(features), action_mask)
-        return Evaluation(parameters, self._values(value_features))
+    def _evaluate(self, encodings: Sequence[Encoding], action_mask: Tensor | None) -> Evaluation:
+        """Of what the policy's encoder made, and the value's where that has its own."""
+        features = [encoding.features.flatten(0, 1) for encoding in encodings]
+        parameters = self._distribution_parameters(self._action_outputs(features[0]), action_mask)
+        losses: Tensors = {}
+        for encoding in encodings:
+            for name, loss in encoding.losses.items():
+                losses[name] = losses.get(name, 0.0) + loss.to(torch.float32)
+        return Evaluation(parameters, self._values(features[-1]), losses)
 
     def vjp(
         self, observations: Tensors, action_mask: Tensor | None
@@ -260,19 +266,18 @@ class ActorCritic(nn.Module):
         normalizers = zip(self._normalized, self.normalizers, strict=True)
         return observations | {name: normalizer(observations[name]) for name, normalizer in normalizers}
 
-    def _encode(self, encoder: nn.Module, rows: Tensors) -> Tensor:
-        """Features [B, F] of rows that have nothing to do with one another."""
+    def _encode(self, encoder: nn.Module, rows: Tensors) -> Encoding:
+        """Of rows ``{name: [1, B, ...]}`` that have nothing to do with one another."""
         if self.explicit and not torch.is_grad_enabled():
-            return encoder.vjp(rows)[0]
+            return Encoding(encoder.vjp(rows)[0].unsqueeze(0))
         some = next(iter(rows.values()))
         starts = torch.ones(some.shape[:2], dtype=torch.bool, device=some.device)
-        return self._encode_sequences(encoder, rows, encoder.initial_memory(some.shape[1]), starts)[0]
+        return self._encode_sequences(encoder, rows, encoder.initial_memory(some.shape[1]), starts)
 
-    def _encode_sequences(self, encoder: nn.Module, steps: Tensors, memory: Tensors, first: Tensor) -> Tensor:
-        """Features [T, N, F]."""
+    def _encode_sequences(self, encoder: nn.Module, steps: Tensors, memory: Tensors, first: Tensor) -> Encoding:
         with self._autocast:
             encoding, _ = encoder(steps, memory, first)
-        return encoding.features
+        return encoding
 
     def _action_outputs(self, features: Tensor) -> Tensor:
         with self._autocast:

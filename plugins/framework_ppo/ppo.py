@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -24,11 +24,19 @@ from framework_ppo.minibatches import (
     sequence_minibatches,
     valid_rows,
 )
-from framework_ppo.policy import ActorCritic, normalized_leaves
+from framework_ppo.policy import ActorCritic, Evaluation, normalized_leaves
 from framework_ppo.scores import mean_advantages
 from framework_ppo.streams import BonusStreams, estimate
 
 Tensors = dict[str, Tensor]
+
+
+class _Step(NamedTuple):
+    """What a step of the optimizer saw."""
+
+    norm: Tensor | None  #: of the gradient, []; None where the policy had moved too far for another step
+    numbers: tuple[Tensor, ...]  #: of each row, see `summarize`
+    losses: Tensors  #: auxiliary losses, []
 
 
 class PPO:
@@ -84,7 +92,8 @@ class PPO:
         """Some epochs of minibatches over the batch.
 
         Metrics are means over all rows of all minibatches; ``explained_variance`` tells how much of the returns'
-        variance the values knew before the update, ``gradient_norm`` is that before clipping.
+        variance the values knew before the update, ``gradient_norm`` is that before clipping, ``loss/NAME`` an
+        auxiliary loss of the encoders.
         """
         config = self._config
         learning_rate = _scheduled(config.learning_rate, config.learning_rate_schedule, batch.progress)
@@ -94,15 +103,18 @@ class PPO:
         targets = self._targets(batch, bonuses)
         self._scored = targets.advantages, batch.first, batch.valid, batch.final_index
         seen: list[tuple[Tensor, ...]] = []
+        losses: list[Tensors] = []
         norms: list[Tensor] = []
         for minibatch in self._minibatches(batch, targets):
-            norm, numbers = self._learn(*minibatch, learning_rate, clip)
-            seen.append(numbers)
-            if norm is None:
+            step = self._learn(*minibatch, learning_rate, clip)
+            seen.append(step.numbers)
+            losses.append(step.losses)
+            if step.norm is None:
                 break
-            norms.append(norm)
+            norms.append(step.norm)
         self._update_moments(batch)
         summary = summarize(*(torch.cat(column) for column in zip(*seen, strict=True)), clip=clip)
+        summary |= {f"loss/{name}": torch.stack([each[name] for each in losses]).mean() for name in losses[0]}
         taken = torch.stack(norms) if norms else targets.values.new_zeros(0)
         if self._loss_scale is not None:  # steps that overflowed were not taken
             taken = taken[taken.isfinite()]
@@ -184,30 +196,35 @@ class PPO:
         how = (config.minibatch_size, config.epochs, self._generator)
         return minibatches(batch, targets, *how, normalize=config.normalize_advantages)
 
-    def _learn(
-        self, inputs: Rows | Sequences, targets: Targets, learning_rate: float, clip: float
-    ) -> tuple[Tensor | None, tuple[Tensor, ...]]:
-        """One step of the optimizer; returns the gradient's norm and numbers of each row, see `summarize`.
-
-        The norm is None where the policy has moved too far for another step.
-        """
-        policy, optimizer = self.policy, self._optimizer
-        if policy.explicit:
-            parameters, values, pullback = policy.vjp(inputs.observations, inputs.action_mask)
-        else:
-            with torch.enable_grad():
-                parameters, values = inputs.evaluate(policy)
-        d_parameters, d_values, numbers = self._objective(parameters, values, targets, clip)
+    def _learn(self, inputs: Rows | Sequences, targets: Targets, learning_rate: float, clip: float) -> _Step:
+        """One step of the optimizer."""
+        evaluation, pullback = self._forward(inputs)
+        d_parameters, d_values, numbers = self._objective(evaluation.parameters, evaluation.values, targets, clip)
+        losses = {name: loss.detach() for name, loss in evaluation.losses.items()}
         if self._config.target_kl is not None and _approximate_kl(numbers[0]) > self._config.target_kl:
-            return None, numbers
-        if policy.explicit:
-            pullback(d_parameters, d_values)
-        else:
+            return _Step(None, numbers, losses)
+        pullback(d_parameters, d_values)
+        return _Step(self._optimizer.step(learning_rate, self._loss_scale), numbers, losses)
+
+    def _forward(self, inputs: Rows | Sequences) -> tuple[Evaluation, Callable[[Tensor, Tensor], None]]:
+        """Evaluate, and what sends the gradients by parameters and values back, those of auxiliary losses with them."""
+        if self.policy.explicit:
+            parameters, values, closed_form = self.policy.vjp(inputs.observations, inputs.action_mask)
+            return Evaluation(parameters, values, {}), closed_form
+        with torch.enable_grad():
+            evaluation = inputs.evaluate(self.policy)
+
+        def pullback(*gradients: Tensor) -> None:
+            losses = list(evaluation.losses.values())
             if self._loss_scale is not None:
-                d_parameters, d_values = d_parameters * self._loss_scale.value, d_values * self._loss_scale.value
-            optimizer.zero_grad()
-            backpropagate(parameters, values, d_parameters, d_values)
-        return optimizer.step(learning_rate, self._loss_scale), numbers
+                scale = self._loss_scale.value
+                gradients = tuple(x * scale for x in gradients)
+                with torch.enable_grad():
+                    losses = [loss * scale for loss in losses]
+            self._optimizer.zero_grad()
+            backpropagate(evaluation.parameters, evaluation.values, *gradients, losses)
+
+        return evaluation, pullback
 
     def _objective(
         self, parameters: Tensor, values: Tensor, targets: Targets, clip: float

@@ -48,7 +48,7 @@ def test_what_was_recorded_is_what_the_learner_finds(space, share_encoder):
         assert space.contains(int(action) if isinstance(space, Discrete) else action), action
     policy = algorithm.policy
     with torch.enable_grad():
-        parameters, values = policy.evaluate(flat_rows(batch), None)
+        parameters, values, _ = policy.evaluate(flat_rows(batch), None)
     log_prob = policy.distribution.log_prob(parameters, policy.from_environment(batch.actions.flatten(0, 1)))
     tight = {"rtol": 1e-5, "atol": 1e-5}
     torch.testing.assert_close(batch.extras["log_probability"].flatten(), log_prob.detach(), **tight)
@@ -80,7 +80,7 @@ def test_closed_form_gradient_is_autograds(space, share_encoder, masked):
     mask = legal_actions(1, 30, policy.distribution.size)[0] if masked else None
     if masked:
         mask[0] = False  # no action is legal: nothing to learn from
-    parameters, values = policy.evaluate(rows, mask)
+    parameters, values, _ = policy.evaluate(rows, mask)
     d_parameters, d_values = torch.randn(parameters.shape), torch.randn(30)
     torch.autograd.backward([parameters, values], [d_parameters, d_values])
     expected = {name: p.grad.clone() for name, p in policy.named_parameters()}
@@ -110,7 +110,7 @@ def test_masks_hold_when_acting_and_when_learning(space):
     offsets = torch.tensor([0] if isinstance(space, Discrete) else [0, 2])
     chosen = taken.view(40, 4, -1) + offsets
     assert mask[:-1].gather(-1, chosen).all()
-    parameters, _ = policy.evaluate(flat_rows(batch), mask[:-1].flatten(0, 1))
+    parameters, *_ = policy.evaluate(flat_rows(batch), mask[:-1].flatten(0, 1))
     log_prob = policy.distribution.log_prob(parameters, taken.flatten(0, 1)).detach()
     torch.testing.assert_close(batch.extras["log_probability"].flatten(), log_prob, rtol=1e-5, atol=1e-5)
     greedy, _, _ = policy.act(
@@ -208,7 +208,7 @@ def test_bfloat16_is_close_and_kept_inside(options):
     one, other = ppo(full, **options), ppo(half, **options)
     assert not other.policy.explicit
     rows = observations(full.observation_space, 50)
-    for found, expected in zip(other.policy.evaluate(rows, None), one.policy.evaluate(rows, None), strict=True):
+    for found, expected in zip(other.policy.evaluate(rows, None)[:2], one.policy.evaluate(rows, None)[:2], strict=True):
         assert found.dtype == torch.float32
         torch.testing.assert_close(found.detach(), expected.detach(), rtol=0.05, atol=0.03)
         assert not torch.equal(found, expected)

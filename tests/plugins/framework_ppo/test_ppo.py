@@ -41,7 +41,7 @@ def slow_update(algorithm, batch, options):
     mask = None if batch.action_mask is None else batch.action_mask[:-1].flatten(0, 1)
     actions = policy.from_environment(batch.actions.flatten(0, 1))
     for _ in range(options["epochs"]):
-        parameters, values = policy.evaluate(rows, mask)
+        parameters, values, _ = policy.evaluate(rows, mask)
         policy_loss, value_loss, entropy = terms(batch, parameters, values, policy.distribution, actions, options)
         optimizer.zero_grad()
         (policy_loss + 0.5 * value_loss - options["entropy_coefficient"] * entropy).backward()
@@ -102,7 +102,9 @@ def test_first_metrics_are_those_of_an_unmoved_policy():
     algorithm = ppo(made, epochs=1, **WHOLE)
     batch = collect(algorithm, made)
     policy = algorithm.policy
-    parameters, values = policy.evaluate({name: x[:-1].flatten(0, 1) for name, x in batch.observations.items()}, None)
+    parameters, values, _ = policy.evaluate(
+        {name: x[:-1].flatten(0, 1) for name, x in batch.observations.items()}, None
+    )
     options = {"gamma": 0.99, "gae_lambda": 0.95, "clip_range": 0.2}
     expected = terms(batch, parameters, values, policy.distribution, batch.actions.flatten(), options)
     metrics = algorithm.update(batch)

@@ -1,0 +1,118 @@
+"""Auxiliary losses of encoders: PPO adds them to its own."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from attrs import evolve
+from remembering import Remembering
+from small_ppo import collect, context, ppo, same
+from torch import nn
+
+from framework.interfaces import Encoding
+from framework.toolkit.optimizer import LossScale
+from framework_ppo.minibatches import row_minibatches
+
+WHOLE: dict[str, Any] = {"minibatch_size": 10_000, "learning_rate_schedule": "constant"}
+
+
+class Sparse(nn.Module):
+    """Features whose mean size is a loss of weight ``weight``, where there is something to learn."""
+
+    features = 8
+
+    def __init__(self, weight: float):
+        super().__init__()
+        self.layer, self.weight = nn.Linear(3, 8), weight
+
+    def initial_memory(self, count):
+        return {}
+
+    def forward(self, observation, memory, first):
+        features = torch.tanh(self.layer(observation["observation"]))
+        losses = {"size": self.weight * features.square().mean()} if torch.is_grad_enabled() else {}
+        return Encoding(features, losses=losses), memory
+
+
+def sparse(weight: float, **fields: Any) -> Any:
+    return context(encoder=lambda made: Sparse(weight), **fields)
+
+
+@pytest.mark.parametrize("share_encoder", [False, True], ids=["apart", "shared"])
+def test_they_are_part_of_the_loss(share_encoder):
+    """The gradient of an update is that of the loss without them plus theirs; the metric is their mean."""
+    made = sparse(0.7)
+    algorithm = ppo(made, share_encoder=share_encoder, epochs=1, max_gradient_norm=0.0, **WHOLE)
+    without = copy.deepcopy(algorithm)
+    for encoder in without.policy.encoders.values():
+        encoder.weight = 0.0
+    batch = collect(algorithm, made)
+    rows = {name: x[:-1].flatten(0, 1) for name, x in batch.observations.items()}
+    loss = sum(
+        0.7 * encoder({"observation": rows["observation"][None]}, {}, None)[0].features.square().mean()
+        for encoder in algorithm.policy.encoders.values()
+    )
+    parameters = [p for encoder in algorithm.policy.encoders.values() for p in encoder.parameters()]
+    expected = torch.autograd.grad(loss, parameters)
+    metrics = algorithm.update(batch)
+    assert metrics["loss/size"] == pytest.approx(loss.item(), rel=1e-5)
+    assert without.update(batch)["loss/size"] == 0.0
+    plain = [p for encoder in without.policy.encoders.values() for p in encoder.parameters()]
+    for one, other, gradient in zip(parameters, plain, expected, strict=True):
+        torch.testing.assert_close(one.grad - other.grad, gradient, rtol=1e-4, atol=1e-6)
+        assert gradient.abs().max() > 1e-4
+
+
+def test_they_are_learned_from():
+    """Over some updates the loss falls."""
+    made = sparse(10.0)
+    algorithm = ppo(made, learning_rate=1e-2)
+    found = [algorithm.update(collect(algorithm, made, seed=seed))["loss/size"] for seed in range(10)]
+    assert found[-1] < 0.3 * found[0]
+
+
+def test_a_scaled_loss_teaches_the_same():
+    """The scale that float16 needs is theirs too."""
+    policies = []
+    for scale in (None, LossScale("cpu", initial=1024.0)):
+        made = sparse(1.0, precision="bfloat16")
+        algorithm = ppo(made)
+        algorithm._loss_scale = scale
+        algorithm.update(collect(algorithm, made))
+        policies.append(algorithm.policy.state_dict())
+    for name, value in policies[0].items():
+        torch.testing.assert_close(policies[1][name], value, rtol=1e-5, atol=1e-6)
+
+
+def test_they_go_with_memory():
+    """Encoders with memory may have them, too."""
+
+    class SparseMemory(Remembering):
+        def forward(self, observation, memory, first):
+            encoding, memory = super().forward(observation, memory, first)
+            losses = {"size": encoding.features.square().mean()} if torch.is_grad_enabled() else {}
+            return evolve(encoding, losses=losses), memory
+
+    made = context(encoder=lambda own: SparseMemory(None, own))
+    algorithm = ppo(made)
+    assert algorithm.update(collect(algorithm, made))["loss/size"] > 0
+
+
+def test_nothing_but_learning_computes_them():
+    """Neither acting nor the values of a batch has any; an encoder without them leaves no metric."""
+    made = sparse(1.0)
+    algorithm = ppo(made)
+    batch = collect(algorithm, made)
+    targets = algorithm._targets(batch, [])
+    inputs, _ = next(row_minibatches(batch, targets, 8, 1, torch.Generator(), normalize=False))
+    assert list(inputs.evaluate(algorithm.policy).losses) == ["size"]
+    with torch.no_grad():
+        assert inputs.evaluate(algorithm.policy).losses == {}
+    other = ppo(context())
+    other.policy.explicit = False
+    metrics = other.update(collect(other, context()))
+    assert not [name for name in metrics if name.startswith("loss/")]
+    assert same({}, inputs.evaluate(other.policy).losses)
