@@ -14,14 +14,22 @@ class Attention(nn.Module):
 
     def __init__(self, width: int, heads: int, gain: float = 1.0):
         super().__init__()
-        self._heads = heads
-        self.queries = orthogonal(nn.Linear(width, width), 1.0)
-        self.keys_and_values = orthogonal(nn.Linear(width, 2 * width), 1.0)
+        self._heads, self._width = heads, width
+        self.projections = nn.Linear(width, 3 * width)  # of queries, keys and values
+        for weight in self.projections.weight.chunk(3):
+            nn.init.orthogonal_(weight)
+        nn.init.zeros_(self.projections.bias)
         self.output = orthogonal(nn.Linear(width, width), gain)
 
     def forward(self, queries: Tensor, tokens: Tensor, present: Tensor | None = None) -> Tensor:
         """[B, Q, width] and [B, K, width] -> [B, Q, width]; see `attend` for ``present`` [B, K]."""
-        parts = (self.queries(queries), *self.keys_and_values(tokens).chunk(2, -1))
+        if queries is tokens:
+            parts = self.projections(tokens).chunk(3, -1)
+        else:
+            sizes = (self._width, 2 * self._width)
+            weights, biases = self.projections.weight.split(sizes), self.projections.bias.split(sizes)
+            asked, offered = map(functional.linear, (queries, tokens), weights, biases)
+            parts = (asked, *offered.chunk(2, -1))
         found = attend(*(x.unflatten(-1, (self._heads, -1)).transpose(1, 2) for x in parts), present)
         return self.output(found.transpose(1, 2).flatten(2))
 

@@ -15,6 +15,7 @@ from framework.errors import FrameworkError
 from framework.interfaces import Encoding
 from framework.schema import OptionError
 from framework.testing.probes import OBSERVATIONS
+from framework.toolkit.optimizer import FlatAdamW
 from framework.toolkit.spaces import flat_space
 from framework_encoders.cnn import CNN
 from framework_encoders.config import CNNConfig, MLPConfig
@@ -261,7 +262,7 @@ def test_alignment_is_learned():
     torch.manual_seed(0)
     leaves = {"text": MultiDiscrete([8] * 2), "speed": Box(-1, 1, (8,), np.float32)}
     encoder = make(leaves, align=("text", "speed"), align_weight=1.0)
-    optimizer = torch.optim.Adam(encoder.parameters(), 3e-3)
+    optimizer = FlatAdamW(encoder)
 
     def drawn():
         text = torch.randint(8, (1, 32, 2))
@@ -272,7 +273,7 @@ def test_alignment_is_learned():
         loss = encode(encoder, drawn()).losses["alignment"]
         optimizer.zero_grad()
         loss.backward()
-        optimizer.step()
+        optimizer.step(3e-3)
         losses.append(loss.item())
     assert losses[0] > 3.0
     assert np.mean(losses[-10:]) < 1.2
