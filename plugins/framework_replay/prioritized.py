@@ -1,0 +1,100 @@
+"""Prioritized replay."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from framework.errors import FrameworkError
+from framework.interfaces import Batch, Context, Transitions
+from framework_replay.config import PrioritizedConfig
+from framework_replay.storage import Storage
+from framework_replay.sum_tree import SumTree
+
+
+class Prioritized:
+    """The last ``capacity`` steps, the likelier the higher their priority is (Schaul et al., 2016, arXiv:1511.05952).
+
+    The proportional variant: a step of priority x is drawn with probability P in proportion to (x + epsilon)^alpha,
+    and weighs (N P)^-beta over the largest such weight of the same sample. A sample of B divides the whole into B equal
+    parts and draws one step from each (appendix B.2.1). New steps get the largest priority seen, at first 1.
+    """
+
+    def __init__(self, config: PrioritizedConfig, context: Context):
+        self._config = config
+        self._storage = Storage(config.capacity, config.n_step, config.share_frames, context)
+        self._tree = SumTree(self._storage.places)
+        self._largest, self._beta = 1.0, config.beta
+
+    def __len__(self) -> int:
+        return self._storage.size
+
+    def add(self, batch: Batch) -> np.ndarray:
+        """See `framework.interfaces.Replay`."""
+        storage, config = self._storage, self._config
+        start = storage.next_id % storage.places
+        ids = storage.add(batch)
+        self._beta = config.beta + (config.beta_end - config.beta) * batch.progress
+        # The row behind the new ones belongs to no step any more: its place waits for the next.
+        leaves = np.append(np.where(ids.ravel() >= 0, self._leaf(self._largest), 0.0), np.zeros(storage.columns))
+        room = storage.places - start
+        self._tree.fill(start, leaves[:room])
+        if len(leaves) > room:
+            self._tree.fill(0, leaves[room:])
+        return ids
+
+    def sample(self, count: int, rng: np.random.Generator) -> tuple[Transitions, np.ndarray, np.ndarray]:
+        """``count`` transitions drawn with replacement, by and by older. Raises `FrameworkError` where none are."""
+        if not self._storage.size:
+            raise FrameworkError("there is nothing in the replay buffer to sample: add a batch first")
+        places = self._tree.find((np.arange(count) + rng.random(count)) / count)
+        leaves = self._tree.leaves.take(places)
+        ids = self._storage.place_ids(places)
+        weights = (leaves / leaves.min()) ** -self._beta
+        return self._storage.transitions(ids), ids, weights.astype(np.float32)
+
+    def update_priorities(self, ids: Sequence[int], priorities: Sequence[float]) -> None:
+        """Set priorities, such as absolute errors; of several for one id the last counts, evicted ids are ignored.
+
+        Raises `FrameworkError` where a priority is negative, NaN or infinite, or an id was never given.
+        """
+        storage = self._storage
+        numbers, values = np.asarray(ids, np.int64), np.asarray(priorities, np.float64)
+        if numbers.shape != values.shape or numbers.ndim != 1:
+            raise FrameworkError(f"{list(numbers.shape)} ids come with {list(values.shape)} priorities: give as many")
+        if not len(numbers):
+            return
+        if not (values.min() >= 0 and values.max() < np.inf):
+            wrong = np.flatnonzero(~(values >= 0) | np.isinf(values))[0]
+            raise FrameworkError(
+                f"the priority of id {numbers[wrong]} is {values[wrong]}: it must be finite and not < 0"
+            )
+        if numbers.max() >= storage.next_id:
+            raise FrameworkError(f"the id {numbers.max()} was never given: the newest is {storage.next_id - 1}")
+        kept = numbers >= storage.first_id
+        if storage.size < storage.next_id - storage.first_id:
+            kept &= storage.valid(numbers)
+        if not kept.all():
+            numbers, values = numbers[kept], values[kept]
+        self._largest = max(self._largest, float(values.max(initial=0.0)))
+        self._tree.set(numbers % storage.places, self._leaf(values))
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that is stored, and the priorities."""
+        return {
+            "storage": self._storage.state_dict(),
+            "tree": self._tree.state_dict(),
+            "largest": self._largest,
+            "beta": self._beta,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` gave, bit for bit."""
+        self._storage.load_state_dict(state["storage"])
+        self._tree.load_state_dict(state["tree"])
+        self._largest, self._beta = state["largest"], state["beta"]
+
+    def _leaf(self, priority: Any) -> Any:
+        return (priority + self._config.epsilon) ** self._config.alpha
