@@ -20,7 +20,7 @@ class CuriosityConfig:
         "It must have no memory.",
     )
     episodic: bool = option(False, help="Whether the bonus's return stops where an episode ends.")
-    learning_rate: float = option(3e-4, help="Step size of Adam.", gt=0)
+    learning_rate: float = option(1e-3, help="Step size of Adam.", gt=0)
     epochs: int = option(1, help="Times that each update goes through its rows.", ge=1)
     minibatch_size: int = option(256, help="Rows for each step of the optimizer.", ge=1)
     fraction: float = option(
@@ -49,7 +49,6 @@ class RNDConfig(CuriosityConfig):
 class ICMConfig(CuriosityConfig):
     """Options of `icm`."""
 
-    learning_rate: float = option(1e-3, help="Step size of Adam.", gt=0)
     eta: float = option(0.01, help="Factor of the forward model's error that is the reward.", gt=0)
     beta: float = option(0.2, help="Weight of the forward model's loss; the inverse model's is 1 - beta.", ge=0, le=1)
     hidden: tuple[int, ...] = option((256,), help="Width of each layer of the forward and inverse models.", ge=1)
