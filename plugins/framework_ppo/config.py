@@ -60,4 +60,12 @@ class PPOConfig:
         False, help="Divide rewards by the standard deviation of the running discounted return."
     )
     reward_clip: float | None = option(None, help="Bound of the rewards, after they were normalized.", gt=0)
+    sil_updates: int = option(
+        4, help="Steps of self-imitation after each update, where the pipeline has a [replay]; else none.", ge=1
+    )
+    sil_batch_size: int = option(512, help="Past environment steps for each step of self-imitation.", ge=1)
+    sil_coefficient: float = option(0.1, help="Weight of the loss of self-imitation.", ge=0)
+    sil_value_coefficient: float = option(
+        0.01, help="Weight of half the squared error of the values within the loss of self-imitation.", ge=0
+    )
     log_std_init: float = option(0.0, help="Logarithm of the first standard deviation of real-valued actions.")

@@ -10,10 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from framework.errors import FrameworkError
 from framework.interfaces import Batch, Context
 from framework.toolkit.normalize import ReturnScale, RunningMoments
 from framework.toolkit.optimizer import FlatAdamW, LossScale
 from framework_ppo.config import PPOConfig
+from framework_ppo.imitation import SelfImitation
 from framework_ppo.loss import backpropagate, policy_gradient, summarize, value_gradient
 from framework_ppo.minibatches import (
     Minibatch,
@@ -48,7 +50,7 @@ class PPO:
     encoder that has a memory, minibatches are of whole environments, each from the memory that its steps began with.
     """
 
-    supports = frozenset({"action_mask", "memory", "stale", "streams"})
+    supports = frozenset({"action_mask", "memory", "replay", "stale", "streams"})
 
     def __init__(self, config: PPOConfig, context: Context):
         self._config = config
@@ -59,6 +61,11 @@ class PPO:
             torch.default_generator.manual_seed(context.seed)
             self.policy = ActorCritic(config, context).to(context.device)
             self._generator = torch.Generator().manual_seed(int(torch.randint(2**62, ()).item()))
+        if self.policy.remembers and context.make_replay is not None:
+            raise FrameworkError(
+                "self-imitation replays single steps, which an encoder with memory cannot tell from their past:"
+                " leave [replay] out, or choose an encoder without memory"
+            )
         normalized = normalized_leaves(context) if config.normalize_observations else {}
         self._moments = {name: RunningMoments(space.shape, context.device) for name, space in normalized.items()}
         self._return_scale = (
@@ -87,6 +94,12 @@ class PPO:
             torch.default_generator.manual_seed(self._context.seed)
             return BonusStreams(self._context.make_streams())
 
+    @cached_property
+    def _imitation(self) -> SelfImitation | None:
+        """Where the pipeline has a replay buffer; made when first needed, too."""
+        make_replay = self._context.make_replay
+        return None if make_replay is None else SelfImitation(self._config, make_replay())
+
     @torch.no_grad()
     def update(self, batch: Batch) -> dict[str, float]:
         """Some epochs of minibatches over the batch.
@@ -112,6 +125,7 @@ class PPO:
             if step.norm is None:
                 break
             norms.append(step.norm)
+        imitated = self._imitate(learning_rate) if self._imitation else {}
         self._update_moments(batch)
         summary = summarize(*(torch.cat(column) for column in zip(*seen, strict=True)), clip=clip)
         summary |= {f"loss/{name}": torch.stack([each[name] for each in losses]).mean() for name in losses[0]}
@@ -129,6 +143,7 @@ class PPO:
             "learning_rate": learning_rate,
             "clip_range": clip,
             "minibatches": float(len(taken)),
+            **imitated,
             **(self._streams.update(batch, bonuses) if self._streams else {}),
         }
 
@@ -137,7 +152,7 @@ class PPO:
         return np.empty(0) if self._scored is None else mean_advantages(*self._scored)
 
     def state_dict(self) -> dict[str, Any]:
-        """Weights, optimizer, generator, statistics, and the bonuses' states."""
+        """Weights, optimizer, generator, statistics, bonuses and replay buffer."""
         state = {
             "policy": _copy(self.policy.state_dict()),
             "optimizer": self._optimizer.state_dict(),
@@ -146,6 +161,8 @@ class PPO:
         }
         if self._streams:
             state["streams"] = self._streams.state_dict()
+        if self._imitation:
+            state["replay"] = self._imitation.state_dict()
         if self._return_scale is not None:
             state["return_scale"] = _copy(self._return_scale.state_dict())
         if self._loss_scale is not None:
@@ -161,13 +178,18 @@ class PPO:
             moments.load_state_dict(state["moments"][name])
         if self._streams:
             self._streams.load_state_dict(state["streams"])
+        if self._imitation:
+            self._imitation.load_state_dict(state["replay"])
         if self._return_scale is not None:
             self._return_scale.load_state_dict(state["return_scale"])
         if self._loss_scale is not None:
             self._loss_scale.load_state_dict(state["loss_scale"])
 
     def _targets(self, batch: Batch, bonuses: Sequence[Tensor]) -> Targets:
-        """What each step of the batch is learned from, [T, N]; ``bonuses`` are the rewards [T, N] of the bonuses."""
+        """What each step of the batch is learned from, [T, N], now and, where it is worth imitating, later.
+
+        ``bonuses`` are the rewards [T, N] of the bonuses.
+        """
         gamma, lam = self._config.gamma, self._config.gae_lambda
         actions = self.policy.from_environment(batch.actions)
         log_prob, log_ratios = batch.extras["log_probability"], None
@@ -177,7 +199,10 @@ class PPO:
             log_ratios = log_prob - batch.extras["log_probability"]
             values, final_values = self.policy.batch_values(batch)
         own = (values[..., 0], final_values[..., 0]) if self._streams else (values, final_values)
-        found = estimate(batch, self._rewards(batch), *own, log_ratios, gamma=gamma, lam=lam)
+        rewards = self._rewards(batch)
+        if self._imitation:
+            self._imitation.add(batch, rewards, *own)
+        found = estimate(batch, rewards, *own, log_ratios, gamma=gamma, lam=lam)
         if self._streams:
             found = self._streams.combine(found, batch, bonuses, values, final_values, log_ratios, lam)
         return Targets(actions, log_prob, found.advantages, values[:-1], found.returns)
@@ -225,6 +250,12 @@ class PPO:
             backpropagate(evaluation.parameters, evaluation.values, *gradients, losses)
 
         return evaluation, pullback
+
+    def _imitate(self, learning_rate: float) -> dict[str, float]:
+        rng = np.random.default_rng(int(torch.randint(2**62, (), generator=self._generator)))
+        return self._imitation.learn(
+            self.policy, self._forward, lambda: self._optimizer.step(learning_rate, self._loss_scale), rng
+        )
 
     def _objective(
         self, parameters: Tensor, values: Tensor, targets: Targets, clip: float

@@ -1,0 +1,224 @@
+"""Self-imitation: what is stored, what is learned from it, and that it is what the definition says."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from gymnasium.spaces import Box, Discrete
+from remembering import Remembering
+from small_ppo import collect, context, ppo, same
+
+from framework.errors import FrameworkError
+from framework.interfaces import Stream
+from framework_ppo.imitation import imitation_gradient
+from framework_replay.config import PrioritizedConfig, UniformConfig
+from framework_replay.prioritized import Prioritized
+from framework_replay.uniform import Uniform
+
+
+class Watched(Prioritized):
+    """A replay buffer that remembers what it was asked."""
+
+    def __init__(self, config, made):
+        super().__init__(config, made)
+        self.added, self.samples, self.priorities = [], [], []
+
+    def add(self, batch):
+        self.added.append(batch)
+        return super().add(batch)
+
+    def sample(self, count, rng):
+        self.samples.append(super().sample(count, rng))
+        return self.samples[-1]
+
+    def update_priorities(self, ids, priorities):
+        self.priorities.append((np.array(ids), np.array(priorities)))
+        super().update_priorities(ids, priorities)
+
+
+def replaying(kind: Any = Watched, **fields: Any) -> Any:
+    """A context whose pipeline has a replay buffer."""
+    config = UniformConfig(capacity=500) if kind is Uniform else PrioritizedConfig(capacity=500)
+    made = context(make_replay=lambda: kind(config, made), **fields)
+    return made
+
+
+def test_the_gradient_is_autograds():
+    """``-log pi * (R - V)+ + beta / 2 * ((R - V)+)^2``, weighted; the first part moves no value."""
+    draw = torch.Generator().manual_seed(0)
+    log_prob, values, returns = (torch.randn(20, generator=draw) for _ in range(3))
+    weights = torch.rand(20, generator=draw)
+    log_prob.requires_grad_()
+    values.requires_grad_()
+    gaps = (returns - values).clamp(min=0)
+    loss = 0.3 * (weights * (-log_prob * gaps.detach() + 0.5 * 0.7 * gaps.square())).mean()
+    expected = torch.autograd.grad(loss, [log_prob, values])
+    found = imitation_gradient(log_prob.detach(), gaps.detach(), weights, 0.3, 0.7)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other)
+        assert (one == 0).sum() == (returns <= values).sum()
+
+
+def test_discounted_returns_are_stored():
+    """Of each step until its episode's end, with the value of what came next where that was not the end of it all."""
+    made = replaying()
+    algorithm = ppo(made, gamma=0.9)
+    batch = collect(algorithm, made, ends=0.3)
+    final = dict(zip(batch.final_index.tolist(), batch.extras["final_value"].tolist(), strict=True))
+    expected = torch.zeros(16, 4)
+    for n in range(4):
+        after = batch.extras["value"][16, n].item()
+        for t in reversed(range(16)):
+            if batch.terminated[t, n]:
+                after = 0.0
+            elif batch.truncated[t, n]:
+                after = final[t * 4 + n]
+            after = expected[t, n] = batch.rewards[t, n] + 0.9 * after
+    algorithm.update(batch)
+    replay = algorithm._imitation._replay
+    assert list(replay.added[0].extras) == ["return"]
+    torch.testing.assert_close(replay.added[0].extras["return"], expected, rtol=1e-5, atol=1e-5)
+    assert "value" in batch.extras
+    ids, priorities = replay.priorities[0]
+    assert len(set(ids.tolist())) == 64
+    better = (expected - batch.extras["value"][:-1]).clamp(min=0)
+    assert priorities.tolist() == pytest.approx(better.flatten().tolist(), abs=1e-5)
+
+
+@pytest.mark.parametrize("space", [Discrete(3, start=2), Box(-1, 1, (2,), np.float32)], ids=["discrete", "box"])
+@pytest.mark.parametrize("share_encoder", [False, True], ids=["apart", "shared"])
+@pytest.mark.parametrize("explicit", [True, False], ids=["closed_form", "autograd"])
+def test_imitation_is_what_the_definition_says(space, share_encoder, explicit):
+    """Steps of a plain implementation on the same samples end at the same weights; priorities are (R - V)+."""
+    made = replaying(action=space)
+    algorithm = ppo(
+        made,
+        share_encoder=share_encoder,
+        learning_rate=3e-3,
+        sil_updates=3,
+        sil_batch_size=40,
+        sil_coefficient=0.5,
+        sil_value_coefficient=0.8,
+        max_gradient_norm=0.0,
+    )
+    algorithm.policy.explicit = explicit
+    algorithm.update(collect(algorithm, made))
+    policy = copy.deepcopy(algorithm.policy)
+    optimizer = torch.optim.AdamW(policy.parameters(), 3e-3, eps=1e-5, weight_decay=0.0)
+    del algorithm._optimizer  # Adam starts anew, as the plain one does
+    algorithm._optimizer.check()
+    replay = algorithm._imitation._replay
+    replay.samples.clear(), replay.priorities.clear()
+    with torch.no_grad():
+        metrics = algorithm._imitate(3e-3)
+    shares = []
+    for (transitions, ids, weights), (changed, priorities) in zip(replay.samples, replay.priorities, strict=True):
+        found = policy.evaluate(transitions.observations, None)
+        log_prob = policy.distribution.log_prob(found.parameters, policy.from_environment(transitions.actions))
+        gaps = (transitions.extras["return"] - found.values).clamp(min=0)
+        assert ids.tolist() == changed.tolist()
+        assert priorities.tolist() == pytest.approx(gaps.tolist(), rel=1e-3, abs=1e-4)
+        shares.append((gaps > 0).float().mean().item())
+        optimizer.zero_grad()
+        loss = torch.from_numpy(weights) * (-log_prob * gaps.detach() + 0.4 * gaps.square())
+        (0.5 * loss.mean()).backward()
+        optimizer.step()
+    assert 0 < metrics["imitation/share"] == pytest.approx(sum(shares) / 3)
+    assert metrics["imitation/stored"] == 64
+    for name, value in policy.state_dict().items():
+        torch.testing.assert_close(algorithm.policy.state_dict()[name], value, rtol=1e-3, atol=3e-5)
+
+
+def test_a_success_of_the_past_is_repeated():
+    """After one batch in which one action happened to pay, imitation alone makes that action the likely one."""
+    made = replaying()
+    algorithm = ppo(made, learning_rate=1e-2, sil_updates=50, sil_batch_size=64, sil_coefficient=1.0)
+    batch = collect(algorithm, made, ends=1.0, rewards=lambda actions: (actions == 2).float())
+    algorithm._imitation.add(batch, batch.rewards, batch.extras["value"], batch.extras["final_value"])
+    with torch.no_grad():
+        algorithm._imitate(1e-2)
+        probability = algorithm.policy.batch_parameters(batch).softmax(-1)[..., 2].mean()
+    assert probability > 0.7
+
+
+def test_what_was_worse_than_its_value_is_not_imitated():
+    """Where no return exceeds its value, imitation moves nothing."""
+    made = replaying()
+    algorithm = ppo(made)
+    batch = collect(algorithm, made, ends=1.0, rewards=lambda actions: torch.full((16, 4), -100.0))
+    batch.extras["final_value"] = batch.extras["final_value"] - 1000.0
+    algorithm._imitation.add(batch, batch.rewards, batch.extras["value"], batch.extras["final_value"])
+    before = copy.deepcopy(algorithm.policy.state_dict())
+    with torch.no_grad():
+        metrics = algorithm._imitate(1e-2)
+    assert metrics["imitation/gap"] == metrics["imitation/share"] == 0
+    assert same(before, algorithm.policy.state_dict())
+
+
+@pytest.mark.parametrize("kind", [Prioritized, Uniform])
+def test_a_restored_algorithm_goes_on_bit_for_bit(kind):
+    """With all that is stored, its priorities and the generator that samples."""
+    made, other = replaying(kind, seed=1), replaying(kind, seed=2)
+    first, second = (ppo(each, minibatch_size=24, sil_batch_size=16) for each in (made, other))
+    for seed in range(2):
+        first.update(collect(first, made, seed=seed))
+    state = first.state_dict()
+    second.load_state_dict(state)
+    batch = collect(first, made, seed=5)
+    assert first.update(batch) == second.update(batch)
+    assert same(first.policy.state_dict(), second.policy.state_dict())
+    assert first.state_dict().keys() == {"policy", "optimizer", "generator", "moments", "replay"}
+
+
+def test_it_goes_with_bonuses_and_masks():
+    """Returns and values are those of the environment's reward; illegal actions stay impossible."""
+
+    class Paying:
+        episodic = False
+
+        def reward(self, batch):
+            return torch.full_like(batch.rewards, 1e6)
+
+        def update(self, batch):
+            return {}
+
+    made = replaying(action=Discrete(4), bonuses=("pay",), make_streams=lambda: [Stream("pay", Paying(), 0.0, 0.99)])
+    algorithm = ppo(made)
+    mask = torch.ones(17, 4, 4, dtype=torch.bool)
+    mask[..., 3] = False
+    batch = collect(algorithm, made, action_mask=mask)
+    metrics = algorithm.update(batch)
+    assert algorithm._imitation._replay.added[0].extras["return"].abs().max() < 100
+    assert 0 < metrics["imitation/gap"] < 100
+    assert np.isfinite(list(metrics.values())).all()
+
+
+def test_invalid_steps_are_not_stored():
+    """A step in which no action was taken is nothing to imitate."""
+    made = replaying()
+    algorithm = ppo(made)
+    batch = collect(algorithm, made, ends=0.0)
+    batch.truncated[3, 1], batch.valid[4, 1], batch.first[5, 1] = True, False, True
+    batch.final_index, batch.final_observations = torch.tensor([13]), {"observation": torch.ones(1, 3)}
+    batch.extras["final_value"] = torch.tensor([0.3])
+    assert algorithm.update(batch)["imitation/stored"] == 63
+
+
+def test_without_a_replay_buffer_nothing_is_imitated():
+    """Neither metrics nor state tell of it."""
+    made = context()
+    algorithm = ppo(made)
+    metrics = algorithm.update(collect(algorithm, made))
+    assert not [name for name in metrics if name.startswith("imitation")]
+    assert "replay" not in algorithm.state_dict()
+
+
+def test_memory_is_refused():
+    """A single step of the past says nothing to an encoder with memory; samplers say so, too."""
+    made = replaying(encoder=lambda own: Remembering(None, own))
+    with pytest.raises(FrameworkError, match=r"leave \[replay\] out"):
+        ppo(made)
