@@ -41,7 +41,7 @@ class _UnrollGRU(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, inputs: Tensor, keep: Tensor, hidden: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         steps, count, width = *inputs.shape[:2], hidden.shape[1]
-        before, candidates, after = inputs.new_empty(3, steps, count, width)
+        before, candidates, after = (inputs.new_empty(steps, count, width) for _ in range(3))
         gates = inputs.new_empty(steps, count, 2 * width)
         recurrent = torch.empty_like(inputs)
         x_gates, x_n = inputs.tensor_split((2 * width,), -1)

@@ -53,23 +53,11 @@ class _UnrollLSTM(torch.autograd.Function):
         ctx: Any, inputs: Tensor, keep: Tensor, hidden: Tensor, cell: Tensor, weight: Tensor
     ) -> tuple[Tensor, Tensor]:
         steps, count, width = *inputs.shape[:2], hidden.shape[1]
-        h_before, c_before, cells, squashed, after = inputs.new_empty(5, steps, count, width)
+        hs, cs, cells, squashed, after = (inputs.new_empty(steps, count, width) for _ in range(5))
         gates = torch.empty_like(inputs)
         transposed = weight.t()
         squash, candidates = gates.tensor_split((3 * width,), -1)
-        rows = (
-            keep,
-            inputs,
-            h_before,
-            c_before,
-            gates,
-            squash,
-            candidates,
-            *squash.chunk(3, -1),
-            cells,
-            squashed,
-            after,
-        )
+        rows = (keep, inputs, hs, cs, gates, squash, candidates, *squash.chunk(3, -1), cells, squashed, after)
         for keep_t, x, h, c, product, oif, g, o, i, f, after_c, tanh_c, result in zip(
             *map(torch.unbind, rows), strict=True
         ):
@@ -80,36 +68,26 @@ class _UnrollLSTM(torch.autograd.Function):
             g.tanh_()
             cell = torch.mul(i, g, out=after_c).addcmul_(f, c)
             hidden = torch.mul(o, torch.tanh(cell, out=tanh_c), out=result)
-        ctx.save_for_backward(keep, weight, h_before, c_before, gates, squashed)
+        ctx.save_for_backward(keep, weight, hs, cs, gates, squashed)
         ctx.mark_non_differentiable(cells)
         return after, cells
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        keep, weight, h_before, c_before, gates, squashed = ctx.saved_tensors
-        steps, count, width = h_before.shape
+        keep, weight, hs, cs, gates, squashed = ctx.saved_tensors
+        steps, count, width = hs.shape
         o, i, f, g = gates.chunk(4, -1)
         # Everything is the gradient of a state after a step times one of these, so that few operations are left for
         # the steps, which wait for one another.
         slope_o = squashed * o * (1 - o)
         slope_c = o * (1 - squashed.square())
-        slopes = torch.stack((g * i * (1 - i), c_before * f * (1 - f), i * (1 - g.square())), dim=2)
+        slopes = torch.stack((g * i * (1 - i), cs * f * (1 - f), i * (1 - g.square())), dim=2)
         d_gates = gates.new_empty(steps, count, 4, width)
         d_hidden, d_cell = gates.new_zeros(2, count, width)
-        steps_back = (
-            gradient,
-            keep,
-            f,
-            slope_o,
-            slope_c,
-            slopes,
-            d_gates[:, :, 0],
-            d_gates[:, :, 1:],
-            d_gates.flatten(2),
-        )
+        rows = (gradient, keep, f, slope_o, slope_c, slopes, d_gates[:, :, 0], d_gates[:, :, 1:], d_gates.flatten(2))
         for gradient_t, keep_t, f_t, slope_o_t, slope_c_t, slopes_t, d_o, d_others, d_flat in zip(
-            *(reversed(x.unbind()) for x in steps_back), strict=True
+            *(reversed(x.unbind()) for x in rows), strict=True
         ):
             d_hidden = d_hidden + gradient_t
             d_cell = torch.addcmul(d_cell, d_hidden, slope_c_t)
@@ -118,4 +96,4 @@ class _UnrollLSTM(torch.autograd.Function):
             d_hidden = torch.mm(d_flat, weight).mul_(keep_t)
             d_cell = (d_cell * f_t).mul_(keep_t)
         flat = d_gates.view(steps * count, 4 * width)
-        return flat.view(steps, count, -1), None, d_hidden, d_cell, flat.t() @ h_before.view(-1, width)
+        return flat.view(steps, count, -1), None, d_hidden, d_cell, flat.t() @ hs.view(-1, width)

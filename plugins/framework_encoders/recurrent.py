@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
+from attrs import evolve
 from torch import Tensor, nn
 
 from framework.errors import FrameworkError
@@ -60,8 +61,9 @@ class Recurrent(nn.Module):
             inputs = self.input(encoding.features.to(torch.float32))
             keep = first.logical_not().to(torch.float32).unsqueeze(-1)
             features, *states = self.unroll(inputs, keep, *(memory[name].detach() for name in self.states))
-        after = {name: state.detach() for name, state in zip(self.states, states, strict=True)}
-        return Encoding(features, encoding.tokens, encoding.losses), after
+        # Copies, as the states of all steps would otherwise be kept for the sake of the last.
+        after = {name: state.detach().clone() for name, state in zip(self.states, states, strict=True)}
+        return evolve(encoding, features=features), after
 
 
 def stateless_core(core: str | Mapping[str, Any], context: Context) -> Encoder:

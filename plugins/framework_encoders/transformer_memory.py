@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+from attrs import evolve
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -58,7 +59,7 @@ class TransformerMemory(nn.Module):
             x = layer(known, bands)
         features = self.norm(x)[:, : bands.steps].transpose(0, 1)
         inputs = torch.stack(kept, 1) * bands.seen[:, None, :, None]
-        return Encoding(features, encoding.tokens, encoding.losses), {"inputs": inputs, "seen": bands.seen}
+        return evolve(encoding, features=features), {"inputs": inputs, "seen": bands.seen}
 
 
 class Bands:

@@ -194,7 +194,7 @@ def test_images(name):
 
 
 def test_what_else_the_core_gives_is_kept(name):
-    """Tokens and auxiliary losses of the core pass through."""
+    """Tokens, their mask and auxiliary losses of the core pass through."""
 
     class Core(nn.Module):
         features = 3
@@ -204,14 +204,14 @@ def test_what_else_the_core_gives_is_kept(name):
 
         def forward(self, observation, memory, first):
             x = observation["observation"]
-            return Encoding(x, tokens=x.unsqueeze(2), losses={"extra": x.sum()}), memory
+            return Encoding(x, x.unsqueeze(2), token_mask=x[..., :1] > 0, losses={"extra": x.sum()}), memory
 
     made = context(make_part=lambda part, own: Core() if part == "mlp" else make_part(part, own))
-    table = dict(SMALL[name])
-    encoder = make_part(table, made)
+    encoder = make_part(SMALL[name], made)
     seen, first = sequences(2, 3)
     encoding, _ = encoder(seen, encoder.initial_memory(3), first)
     assert torch.equal(encoding.tokens, seen["observation"].unsqueeze(2))
+    assert torch.equal(encoding.token_mask, seen["observation"][..., :1] > 0)
     assert encoding.losses == {"extra": seen["observation"].sum()}
 
 
