@@ -219,7 +219,7 @@ class DQN:
 
     def _epsilon(self, progress: float) -> float:
         start, end, fraction = self._config.epsilon_start, self._config.epsilon_end, self._config.epsilon_fraction
-        return start + (end - start) * min(progress / fraction, 1.0) if fraction else end
+        return end + (start - end) * max(1.0 - progress / fraction, 0.0) if fraction else end
 
     def _summary(self, seen: list[tuple[Tensor, ...]]) -> dict[str, float]:
         errors, weights, chosen, norms = (torch.stack(column) for column in zip(*seen, strict=True))

@@ -1,0 +1,126 @@
+"""DQN solves every probe environment that takes no memory, through the whole kernel, with either replay buffer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import runs
+import torch
+
+import framework
+from framework.runtime.session import Session
+from framework.testing.probes import OBSERVATIONS, PROBES, Probe, expected
+from framework.toolkit.spaces import flatten
+
+PIPELINE = """
+[run]
+total_steps = 1  # set by the test
+
+[environment]
+use = "gymnasium"
+id = "CartPole-v1"  # set by the test
+
+[encoder]
+use = "mlp"
+hidden = [16]
+
+[algorithm]
+use = "dqn"
+learning_rate = 0.01
+learning_rate_schedule = "linear"
+minibatch_size = 32
+gradient_steps_per_step = 0.5
+learning_starts = 32
+target_interval = 20
+epsilon_fraction = 0.5
+
+[replay]
+use = "uniform"
+
+[sampling]
+environments = 8
+rollout_length = 8
+
+[evaluation]
+episodes = 8
+
+[checkpoint]
+every_seconds = 3600.0
+
+[runtime]
+samplers = 0
+"""
+STEPS = 1024
+#: What probes take that is not in the pipeline above.
+LONG = {
+    "algorithm.huber_threshold": 100.0,
+    "algorithm.learning_rate": 0.05,
+    "algorithm.target_interval": 10,
+    "replay.n_step": 20,
+}
+IMAGES = {
+    "encoder": {"use": "cnn", "channels": [16, 32], "kernels": [8, 4], "strides": [6, 2], "features": 32},
+    "algorithm.learning_rate": 0.003,
+}
+GAMMA = 0.99
+TOLERANCE = 0.05
+
+FEW = [
+    *((number, "vector", "discrete", "uniform") for number in range(1, 7)),
+    (3, "vector", "discrete", "prioritized"),
+    (5, "image", "discrete_start", "uniform"),
+    (5, "nested", "masked", "prioritized"),
+]
+ALL = [
+    (number, observation, action, replay)
+    for number in PROBES
+    if number != 7
+    for observation in OBSERVATIONS
+    for action in ("discrete", "discrete_start", "masked")
+    for replay in ("uniform", "prioritized")
+]
+
+
+def solve(folder: Path, number: int, observation: str, action: str, replay: str) -> None:
+    """Train, and compare the greedy return and the values of first observations with what must come out."""
+    overrides: dict[str, Any] = {
+        "environment.id": f"framework.testing.probes:Probe{number}-v0",
+        "environment.kwargs": {"observation": observation, "action": action},
+        "algorithm.gamma": GAMMA,
+        "run.total_steps": STEPS,
+        "replay.use": replay,
+        **(IMAGES if observation == "image" else {}),
+        **(LONG if number == 6 else {}),
+    }
+    session = Session(framework.load(runs.write(folder, PIPELINE), overrides), root=folder)
+    *_, last = session.updates()
+    facts = expected(number)
+    assert last.evaluation is not None
+    if number != 2:  # where chance decides
+        assert last.evaluation["evaluation/return"] >= 0.95 * facts.episode_return
+
+    network = framework.load_agent(session.directory, "last").policy.network
+    probe = Probe(number, observation, action)
+    probe.reset(seed=0)
+    for signal, value in facts.value(GAMMA).items():
+        rows = [flatten(probe.observation_space, probe.encode(signal)) for _ in range(32)]
+        seen = {name: torch.from_numpy(np.stack([row[name] for row in rows])) for name in rows[0]}
+        with torch.inference_mode():
+            found = network.values(seen).amax(-1).numpy()
+        assert found == pytest.approx(value, rel=TOLERANCE), f"signal {signal}"
+
+
+@pytest.mark.parametrize(("number", "observation", "action", "replay"), FEW)
+def test_probe_is_solved(tmp_path: Path, number: int, observation: str, action: str, replay: str) -> None:
+    """The greedy policy is the best one, and its values are right within 5 %."""
+    solve(tmp_path, number, observation, action, replay)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "observation", "action", "replay"), [case for case in ALL if case not in FEW])
+def test_every_combination_is_solved(tmp_path: Path, number: int, observation: str, action: str, replay: str) -> None:
+    """As above: every kind of observation with every kind of discrete action."""
+    solve(tmp_path, number, observation, action, replay)
