@@ -86,7 +86,7 @@ def _build(pipeline: Pipeline) -> Iterator[Problem]:
         if vector.action_mask is not None and "action_mask" not in pipeline.algorithm.component.supports:
             name = pipeline.algorithm.use
             yield Problem(f"it gives info['action_mask'], which {name} does not support", "environment")
-        context = make_context(pipeline, vector.observation_space, vector.action_space, "cpu")
+        context = make_context(pipeline, vector.observation_space, vector.action_space, "cpu", tell=lambda _: None)
         bonuses = {f"bonus.{index}": bonus for index, bonus in enumerate(pipeline.bonuses)}
         single = {"algorithm": pipeline.algorithm, "curriculum": pipeline.curriculum, "replay": pipeline.replay}
         for path, chosen in (single | bonuses).items():

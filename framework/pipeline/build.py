@@ -21,6 +21,7 @@ from framework.interfaces import (
     Stream,
 )
 from framework.pipeline.components import Chosen, as_table, choose
+from framework.pipeline.pretrained import Tell, prepare
 from framework.plugins import describe, traceback_of
 
 if TYPE_CHECKING:
@@ -60,12 +61,14 @@ def build_algorithm(
     *,
     device: str,
     precision: str | None = None,
+    tell: Tell | None = None,
 ) -> Algorithm:
     """The pipeline's algorithm for these spaces; it builds the encoder itself, through its context.
 
-    ``precision`` is the pipeline's unless it is given.
+    ``precision`` is the pipeline's unless it is given. ``tell`` hears which weights of another run were loaded; without
+    it none are.
     """
-    context = make_context(pipeline, observation_space, action_space, device, precision)
+    context = make_context(pipeline, observation_space, action_space, device, precision, tell)
     algorithm: Algorithm = build(pipeline.algorithm, context)
     return algorithm
 
@@ -86,6 +89,7 @@ def make_context(
     action_space: gymnasium.Space[Any],
     device: str,
     precision: str | None = None,
+    tell: Tell | None = None,
 ) -> Context:
     """What components may know: flat observation space, action space, and the pipeline's sizes."""
     context = Context(
@@ -102,7 +106,15 @@ def make_context(
         bonuses=_distinct(chosen.use for chosen in pipeline.bonuses),
     )
 
+    def prepared(chosen: Chosen, own: Context) -> Encoder:
+        encoder: Encoder = build(chosen, own)
+        prepare(encoder, chosen.kernel, pipeline.directory, tell)
+        return encoder
+
     def make_encoder(own: Context | None = None) -> Encoder:
+        return prepared(pipeline.encoder, own or context)
+
+    def make_own_encoder(own: Context | None = None) -> Encoder:
         encoder: Encoder = build(pipeline.encoder, own or context)
         return encoder
 
@@ -112,12 +124,13 @@ def make_context(
         )
         if chosen is None:
             raise PipelineError(problems)
-        encoder: Encoder = build(chosen, own)
-        return encoder
+        return prepared(chosen, own)
 
     def make_streams() -> list[Stream]:
+        # A bonus trains an encoder of its own, also where the policy's is frozen.
+        given = evolve(context, make_encoder=make_own_encoder)
         return [
-            Stream(name, build(chosen, context), chosen.weight, chosen.discount)
+            Stream(name, build(chosen, given), chosen.kernel.weight, chosen.kernel.discount)
             for name, chosen in zip(context.bonuses, pipeline.bonuses, strict=True)
         ]
 

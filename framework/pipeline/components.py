@@ -22,13 +22,12 @@ class Chosen:
     use: str  #: its qualified name: ``mlp``, ``acme/rnd``, ``my_file:MyEncoder``
     config: Any  #: instance of its config class; ``None`` where it has no options
     component: Component
-    weight: float = 1.0  #: of a bonus
-    discount: float = 0.99  #: of a bonus
+    kernel: Any = None  #: instance of what `KERNEL_OPTIONS` has for its kind
 
     def to_plain(self) -> dict[str, Any]:
         """Its table in a pipeline file, with every option."""
-        stream = {"weight": self.weight, "discount": self.discount} if self.kind == "bonus" else {}
-        return {"use": self.use, **stream, **(plain(self.config) if self.config is not None else {})}
+        given = (plain(part) for part in (self.kernel, self.config) if part is not None)
+        return {"use": self.use} | {key: value for part in given for key, value in part.items()}
 
 
 @frozen
@@ -39,6 +38,23 @@ class StreamOptions:
     discount: float = option(0.99, help="Discount of future rewards of the bonus.", ge=0, le=1)
 
 
+@frozen
+class Pretrained:
+    """What the kernel itself reads from the table of an encoder: weights that it starts from, or keeps."""
+
+    init_from: str | None = option(
+        None,
+        help="Weights to start from: a run directory, a checkpoint's folder or a .safetensors file, relative to the"
+        " pipeline file.",
+    )
+    init_share: float = option(0.5, help="Share of the encoder's numbers that init_from must have.", ge=0, le=1)
+    freeze: bool = option(False, help="Whether the encoder is never trained.")
+
+
+#: What the kernel itself reads from the table of a component, beside the component's own options.
+KERNEL_OPTIONS: dict[str, type] = {"bonus": StreamOptions, "encoder": Pretrained}
+
+
 def choose(
     kind: str, table: Any, path: str, *, directory: Path, catalog: Catalog
 ) -> tuple[Chosen | None, list[Problem]]:
@@ -47,8 +63,9 @@ def choose(
     if isinstance(found, Problem):
         return None, [found]
     component, config_class = found
-    stream = [key for key in options(StreamOptions) if kind == "bonus"]
-    reserved = ("use", *stream)
+    kernel_class = KERNEL_OPTIONS.get(kind)
+    kernel_keys = tuple(options(kernel_class)) if kernel_class else ()
+    reserved = ("use", *kernel_keys)
     try:
         if config_class is None:
             config, problems = None, unknown_keys(table, (), path, reserved)[0]
@@ -57,13 +74,15 @@ def choose(
     except Exception as error:
         reason = f"the options of {kind} {component.name!r} ({component.origin}) are broken: {describe(error)}"
         return None, [Problem(f"{reason}\n{traceback_of(error)}", join(path, "use"), exit_code=EXIT_PLUGIN)]
-    rewards, wrong = structure(StreamOptions, {key: table[key] for key in stream if key in table}, path)
-    problems += wrong
+    kernel = None
+    if kernel_class is not None:
+        kernel, wrong = structure(kernel_class, {key: table[key] for key in kernel_keys if key in table}, path)
+        problems += wrong
     for where, part_kind, part in parts(config):
         problems += choose(part_kind, as_table(part), f"{path}.{where}", directory=directory, catalog=catalog)[1]
     if problems:
         return None, problems
-    return Chosen(kind, component.name, config, component, rewards.weight, rewards.discount), []
+    return Chosen(kind, component.name, config, component, kernel), []
 
 
 def parts(config: Any) -> Iterator[tuple[str, str, Any]]:

@@ -10,7 +10,7 @@ from attrs import NOTHING
 
 from framework.catalog import Catalog, Component
 from framework.errors import PluginError
-from framework.pipeline.components import StreamOptions
+from framework.pipeline.components import KERNEL_OPTIONS
 from framework.pipeline.sections import COMPONENTS, KEYS, SECTIONS, Top
 from framework.pipeline.toml import literal
 from framework.plugins import TARGET
@@ -93,8 +93,8 @@ def pipeline_schema(catalog: Catalog) -> tuple[dict[str, Any], list[str]]:
 def _variant(component: Component, unknown: list[str]) -> dict[str, Any]:
     """The table of one component."""
     properties: dict[str, Any] = {"use": {"const": component.name}}
-    if component.kind == "bonus":
-        properties |= json_schema(StreamOptions)["properties"]
+    if component.kind in KERNEL_OPTIONS:
+        properties |= json_schema(KERNEL_OPTIONS[component.kind])["properties"]
     head = {"title": component.name, "description": component.summary}
     try:
         cls = component.config_class()

@@ -5,13 +5,11 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
 import torch
 from attrs import frozen
 
@@ -21,6 +19,7 @@ from framework.pipeline.build import build_algorithm, build_curriculum, build_en
 from framework.plugins import Lifecycle
 from framework.runtime import checkpoint
 from framework.runtime.agent import Acting
+from framework.runtime.episodes import Episodes
 from framework.runtime.evaluate import evaluate
 from framework.runtime.inprocess import InProcess
 from framework.runtime.launch import Launcher
@@ -40,8 +39,6 @@ from framework.toolkit.processor import emulates_bfloat16
 if TYPE_CHECKING:
     from framework.pipeline.sections import Pipeline
 
-#: Finished episodes that ``return``, ``length`` and ``success`` are means of.
-EPISODE_WINDOW = 100
 #: Policies below so many parameters are updated faster by one thread than by several.
 SMALL_POLICY = 1_000_000
 _POLL = 0.2  # seconds
@@ -105,8 +102,13 @@ class Learner:
         self._kept_versions = self._lag if self._lag is not None else Worker.FREE_VERSIONS
         self._device = _device(pipeline.runtime.device)
         self._worker = Worker(pipeline)
+        saved = resume and bool(checkpoint.checkpoints(record.checkpoints))
         self._algorithm = build_algorithm(
-            pipeline, self._worker.observation_space, self._worker.action_space, device=self._device
+            pipeline,
+            self._worker.observation_space,
+            self._worker.action_space,
+            device=self._device,
+            tell=None if saved else lambda text: record.event("weights_loaded", what=text),
         )
         if pipeline.runtime.precision == "bfloat16" and emulates_bfloat16(self._device):
             record.event("bfloat16_emulated")
@@ -115,8 +117,7 @@ class Learner:
 
         self.update = 0
         self._elapsed = 0.0
-        self._episodes = 0
-        self._window: deque[dict[str, Any]] = deque(maxlen=EPISODE_WINDOW)
+        self._episodes = Episodes()
         self._best = -math.inf
         self._states: dict[int, ShardState] = {}
         curriculum = build_curriculum(pipeline, self._worker.observation_space, self._worker.action_space)
@@ -175,8 +176,8 @@ class Learner:
         progress = self.steps / self._pipeline.run.total_steps
         batch = collate(trajectories, self._device, progress=progress, lag=lag)
         learned = self._algorithm.update(batch)
-        episodes = self._book_episodes([item.trajectory for item in dropped], trajectories)
-        learned |= self._tasks.update(episodes)
+        ended = self._episodes.add([*(item.trajectory for item in dropped), *trajectories], self._scores())
+        learned |= self._tasks.update(ended)
         self._check_metrics(learned, trajectories)
         self.update += 1
         self._versions[self.update] = self._version()
@@ -192,8 +193,8 @@ class Learner:
         metrics: dict[str, Any] = {
             "update": self.update,
             "steps": self.steps,
-            "episodes": self._episodes,
-            **self._means(),
+            "episodes": self._episodes.count,
+            **self._episodes.means(),
             "lag": lag,
             **({"dropped": len(dropped)} if self._lag is None else {}),
             **learned,
@@ -203,7 +204,7 @@ class Learner:
             "time/updating": finished - started,
             **_sampler_times(trajectories),
         }
-        self._record.episodes(episodes)
+        self._record.episodes([{"update": self.update, "steps": self.steps, **episode} for episode in ended])
         self._record.metrics(metrics)
         self._lifecycle.call("update_finished", directory=self._record.directory, metrics=metrics)
         evaluation = self._evaluate() if self._evaluation_due() else None
@@ -245,35 +246,15 @@ class Learner:
         state = {f"shard {item.shard}": {**item.arrays, "version": item.version} for item in trajectories}
         return checkpoint.save(self._record.checkpoints, f"bad-{self.update:08d}", state)
 
-    def _book_episodes(self, dropped: list[Trajectory], learned: list[Trajectory]) -> list[dict[str, Any]]:
-        """The episodes that ended; those ``learned`` from with their scores, where there is a curriculum."""
-        ended = [episode for trajectory in (*dropped, *learned) for episode in trajectory.episodes()]
-        if self._pipeline.curriculum is not None and isinstance(self._algorithm, EpisodeScores):
-            scores = self._algorithm.episode_scores().tolist()
-            for episode, score in zip(ended[len(ended) - len(scores) :], scores, strict=True):
-                episode["score"] = score
-        ended.sort(key=lambda episode: episode["step"])
-        for episode in ended:
-            del episode["step"]
-            success = episode.pop("success")
-            if success >= 0:
-                episode["success"] = bool(success)
-        self._episodes += len(ended)
-        self._window.extend(ended)
-        return [
-            {"update": self.update + 1, "steps": self.steps + self._steps_per_update, **episode} for episode in ended
-        ]
+    def _scores(self) -> Sequence[float]:
+        """Of the episodes in the last batch, where a curriculum may want them."""
+        if self._pipeline.curriculum is None or not isinstance(self._algorithm, EpisodeScores):
+            return []
+        scores: list[float] = self._algorithm.episode_scores().tolist()
+        return scores
 
     def _version(self) -> Version:
         return {"weights": pack(self._algorithm.policy), **self._tasks.draw(self.update)}
-
-    def _means(self) -> dict[str, float]:
-        means = {}
-        for name in ("return", "length", "success"):
-            values = [episode[name] for episode in self._window if name in episode]
-            if values:
-                means[name] = float(np.mean(values))
-        return means
 
     # Evaluation.
 
@@ -317,8 +298,7 @@ class Learner:
         state = {
             "update": self.update,
             "elapsed": monotonic() - self._started,
-            "episodes": self._episodes,
-            "window": list(self._window),
+            "episodes": self._episodes.state_dict(),
             "best": self._best,
             "algorithm": self._algorithm.state_dict(),
             "curriculum": self._tasks.state_dict(),
@@ -346,8 +326,7 @@ class Learner:
             self._record.event("checkpoint_skipped", reason=problem)
         self.update = state["update"]
         self._elapsed = state["elapsed"]
-        self._episodes = state["episodes"]
-        self._window.extend(state["window"])
+        self._episodes.load_state_dict(state["episodes"])
         self._best = state["best"]
         self._algorithm.load_state_dict(state["algorithm"])
         self._tasks.load_state_dict(state["curriculum"])

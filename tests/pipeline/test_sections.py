@@ -86,7 +86,7 @@ def test_every_kind_of_component(loaded, components):
     """Bonuses have weights beside their options; components without options have None."""
     pipeline = loaded(FULL, "environment={use='school'}")
     assert pipeline.encoder.config == components.NetConfig(hidden=(32,))
-    assert [bonus.weight for bonus in pipeline.bonuses] == [0.5, 1.0]
+    assert [bonus.kernel.weight for bonus in pipeline.bonuses] == [0.5, 1.0]
     assert [bonus.config.decay for bonus in pipeline.bonuses] == [0.25, 0.5]
     assert (pipeline.curriculum.config, pipeline.replay.config) == (None, None)
 
@@ -326,7 +326,7 @@ def test_components_inside_components(loaded, catalog):
 def test_a_bonus_has_a_reward_stream(loaded):
     """The kernel reads weight and discount beside the bonus's own options."""
     pipeline = loaded(MINIMAL, "bonus=[{use='counter', weight=2, discount=0.5, decay=0.1}, {use='counter'}]")
-    assert [(bonus.weight, bonus.discount) for bonus in pipeline.bonuses] == [(2.0, 0.5), (1.0, 0.99)]
+    assert [(bonus.kernel.weight, bonus.kernel.discount) for bonus in pipeline.bonuses] == [(2.0, 0.5), (1.0, 0.99)]
 
 
 PLAIN = st.recursive(
