@@ -1,1 +1,6 @@
-"""Checks and small environments for testing components."""
+"""For those who write components: checks that prove one right, and environments that find a wrong one."""
+
+from framework.testing.conformance import Case, Report, Result, cases, conformance, run
+from framework.testing.subject import Skip, Subject, subject
+
+__all__ = ["Case", "Report", "Result", "Skip", "Subject", "cases", "conformance", "run", "subject"]

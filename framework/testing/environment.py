@@ -1,0 +1,289 @@
+"""Checks of environments: Gymnasium's own, one by one, and what the kernel relies on."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from typing import Any, SupportsFloat
+
+import gymnasium
+import numpy as np
+from gymnasium.utils import env_checker, passive_env_checker
+
+from framework.interfaces import EnvironmentContext, NativeEnvironment
+from framework.testing.common import seeded
+from framework.testing.compare import difference
+from framework.testing.subject import Skip, Subject
+
+#: Steps of an environment that are compared.
+_STEPS = 60
+
+#: What Gymnasium's checks say that is no fault here: unbounded spaces are common, and so are wrappers.
+_HARMLESS = (
+    "infinity",
+    "is different from the unwrapped version",
+    "For Box action spaces, we recommend",
+    "It seems a Box observation space is an image",
+    "A Box observation space has an unconventional shape",
+    "render_modes",
+    "render_fps",
+)
+
+
+def check_spaces(subject: Subject) -> None:
+    """Its spaces are of the kinds that the framework takes, and its environments agree on them."""
+    from framework.toolkit.spaces import check_action_space, flat_space
+
+    with _environments(subject, 2) as (one, other):
+        assert flat_space(one.observation_space)
+        check_action_space(one.action_space)
+        assert one.observation_space == other.observation_space, "two environments have different observation spaces"
+        assert one.action_space == other.action_space, "two environments have different action spaces"
+
+
+def check_seeding(subject: Subject) -> None:
+    """The same seed and actions give the same episodes, whatever was played before: how runs are resumed."""
+    with _environments(subject, 2) as (one, other):
+        with seeded(1):
+            _play(other, 3)
+        with seeded(2):
+            first = _play(one, 5)
+        with seeded(3):
+            again = _play(other, 5)
+    assert not (found := difference(first, again)), (
+        f"two episodes of seed 5 differ: {found}; draw every random number from self.np_random, after "
+        "super().reset(seed=seed)"
+    )
+
+
+def check_seeds_matter(subject: Subject) -> None:
+    """Other seeds give other episodes."""
+    with _environments(subject, 1) as (environment,):
+        played = [_play(environment, seed, actions_seed=0) for seed in range(8)]
+    if not any(difference(played[0], each) for each in played[1:]):
+        raise Skip("eight seeds give the same episode: it has nothing random")
+
+
+def check_no_global_random_state(subject: Subject) -> None:
+    """Python's and NumPy's global generators stay as they are."""
+    import random
+
+    with _environments(subject, 1) as (environment,), seeded(1):
+        before = random.getstate(), np.random.get_state()
+        _play(environment, 0)
+        found = difference((random.getstate(), np.random.get_state()), before)
+    assert not found, "it draws from a global generator: use self.np_random"
+
+
+def check_vector_equals_single(subject: Subject) -> None:
+    """Stepped side by side, environments give what each gives alone: they share nothing."""
+    with _environments(subject, 3) as together:
+        turns = [_turns(environment, seed) for seed, environment in enumerate(together)]
+        mixed: list[list[Any]] = [[] for _ in together]
+        for _ in range(_STEPS):
+            for index, turn in enumerate(turns):
+                mixed[index].append(next(turn))
+    for seed, found in enumerate(mixed):
+        with _environments(subject, 1) as (environment,):
+            turn = _turns(environment, seed)
+            wrong = difference([next(turn) for _ in range(_STEPS)], found)
+        assert not wrong, f"beside others, an environment plays differently than alone: {wrong}"
+
+
+def check_observations_fit(subject: Subject) -> None:
+    """Observations are in their space, and rewards are finite."""
+    with _environments(subject, 1) as (environment,):
+        for observation, reward, *_ in _play(environment, 0):
+            assert environment.observation_space.contains(observation), (
+                f"an observation is not in {environment.observation_space}: {observation!r}"
+            )
+            assert np.isfinite(float(reward)), f"the reward is {reward!r}"
+
+
+def check_observations_are_not_reused(subject: Subject) -> None:
+    """An observation that was given stays as it is while the environment goes on."""
+    with _environments(subject, 1) as (environment,):
+        observation, info = environment.reset(seed=0)
+        kept = [(observation, deepcopy(observation))]
+        environment.action_space.seed(0)
+        for _ in range(5):
+            observation, _, terminated, truncated, info = environment.step(_action(environment, info))
+            kept.append((observation, deepcopy(observation)))
+            if terminated or truncated:
+                break
+        wrong = [number for number, (given, copied) in enumerate(kept) if difference(given, copied)]
+    assert not wrong, f"the observation of step {wrong[0]} changed afterwards: give a copy" if wrong else ""
+
+
+def check_action_masks(subject: Subject) -> None:
+    """Where it tells the legal actions, it does so always, in the action space's size, and there is always one."""
+    from framework.toolkit.spaces import mask_size
+
+    with _environments(subject, 1) as (environment,):
+        infos = [info for *_, info in _play(environment, 0)]
+        if not any("action_mask" in info for info in infos):
+            raise Skip("it gives no info['action_mask']")
+        size = mask_size(environment.action_space)
+        assert all("action_mask" in info for info in infos), "info['action_mask'] is there only sometimes"
+        assert all(np.size(info["action_mask"]) == size for info in infos), (
+            f"info['action_mask'] must have {size} values"
+        )
+
+
+def check_success(subject: Subject) -> None:
+    """Where it tells success, it does so at each episode's end, as true or false."""
+    with _environments(subject, 1) as (environment,):
+        ends = [info for _, _, terminated, truncated, info in _play(environment, 0) if terminated or truncated]
+        told = [info["success"] for info in ends if "success" in info]
+        if not told:
+            raise Skip("it gives no info['success']")
+        assert len(told) == len(ends), "info['success'] is there at some ends of episodes only"
+        assert all(isinstance(value, (bool, np.bool_)) for value in told), f"info['success'] is {told[0]!r}"
+
+
+def check_native_vector(subject: Subject) -> None:
+    """Its own vector version has the same spaces, and says how finished environments are reset."""
+    component = subject.build(EnvironmentContext(seed=0))
+    if not isinstance(component, NativeEnvironment) or not getattr(component, "native", False):
+        raise Skip("its own vector version is not asked for")
+    with _environments(subject, 1) as (environment,):
+        vector = component.make_vector(2)
+        try:
+            assert vector.single_observation_space == environment.observation_space, "it has another observation space"
+            assert vector.single_action_space == environment.action_space, "it has another action space"
+            assert "autoreset_mode" in vector.metadata, "metadata['autoreset_mode'] is missing"
+        finally:
+            vector.close()
+
+
+# --- Gymnasium's checks ------------------------------------------------------------------------------------------
+
+
+def check_gymnasium_spaces(subject: Subject) -> None:
+    """Gymnasium's check of both spaces."""
+
+    def both(environment: Any) -> None:
+        passive_env_checker.check_observation_space(environment.observation_space)
+        passive_env_checker.check_action_space(environment.action_space)
+
+    _gymnasium(subject, both)
+
+
+def check_gymnasium_reset_seed(subject: Subject) -> None:
+    """Gymnasium's check of ``reset(seed=...)``."""
+    _gymnasium(subject, env_checker.check_reset_seed_determinism)
+
+
+def check_gymnasium_reset_options(subject: Subject) -> None:
+    """Gymnasium's check of ``reset(options=...)``."""
+    _gymnasium(subject, env_checker.check_reset_options)
+
+
+def check_gymnasium_reset_return(subject: Subject) -> None:
+    """Gymnasium's check of what ``reset`` returns."""
+    _gymnasium(subject, env_checker.check_reset_return_type)
+    _gymnasium(subject, passive_env_checker.env_reset_passive_checker)
+
+
+def check_gymnasium_step_determinism(subject: Subject) -> None:
+    """Gymnasium's check that equal steps have equal results."""
+    with _environments(subject, 1) as (environment,):
+        if "action_mask" in environment.reset(seed=0)[1]:
+            raise Skip("Gymnasium's check would take illegal actions")
+    _gymnasium(subject, env_checker.check_step_determinism)
+
+
+def check_gymnasium_step_return(subject: Subject) -> None:
+    """Gymnasium's check of what ``step`` returns."""
+
+    def step(environment: Any) -> None:
+        _, info = environment.reset(seed=0)
+        environment.action_space.seed(0)
+        passive_env_checker.env_step_passive_checker(environment, _action(environment, info))
+
+    _gymnasium(subject, step)
+
+
+def check_gymnasium_seed_method(subject: Subject) -> None:
+    """Gymnasium's check that no method of older versions is left."""
+    _gymnasium(subject, env_checker.check_seed_deprecation)
+
+
+def _gymnasium(subject: Subject, check: Callable[[Any], Any]) -> None:
+    with _environments(subject, 1) as (environment,), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        check(environment)
+    told = [str(each.message) for each in caught if issubclass(each.category, UserWarning)]
+    faults = [text for text in told if not any(part in text for part in _HARMLESS)]
+    assert not faults, "; ".join(faults)
+
+
+# --- helpers -----------------------------------------------------------------------------------------------------
+
+Turn = tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]
+
+
+@contextmanager
+def _environments(subject: Subject, count: int) -> Iterator[Sequence[gymnasium.Env[Any, Any]]]:
+    component = subject.build(EnvironmentContext(seed=0))
+    made = [component.make() for _ in range(count)]
+    try:
+        yield made
+    finally:
+        for environment in made:
+            environment.close()
+
+
+def _turns(environment: Any, seed: int, actions_seed: int | None = None) -> Iterator[Turn]:
+    """Steps with random legal actions, over as many episodes as that takes."""
+    environment.action_space.seed(seed if actions_seed is None else actions_seed)
+    while True:
+        observation, info = environment.reset(seed=seed)
+        yield deepcopy(observation), 0.0, False, False, info
+        terminated = truncated = False
+        while not (terminated or truncated):
+            observation, reward, terminated, truncated, info = environment.step(_action(environment, info))
+            yield deepcopy(observation), float(reward), bool(terminated), bool(truncated), info
+        seed += 1
+
+
+def _play(environment: Any, seed: int, actions_seed: int | None = None) -> list[Turn]:
+    turns = _turns(environment, seed, actions_seed)
+    return [next(turns) for _ in range(_STEPS)]
+
+
+def _action(environment: Any, info: dict[str, Any]) -> Any:
+    mask = info.get("action_mask")
+    if mask is None:
+        return environment.action_space.sample()
+    space = environment.action_space
+    if isinstance(space, gymnasium.spaces.Discrete):
+        return space.sample(np.asarray(mask).astype(np.int8))
+    parts = np.split(
+        np.concatenate([np.ravel(part) for part in mask]) if isinstance(mask, tuple) else np.ravel(mask),
+        np.cumsum(space.nvec.reshape(-1))[:-1],
+    )
+    return space.sample(tuple(part.astype(np.int8) for part in parts))
+
+
+CHECKS = (
+    check_spaces,
+    check_seeding,
+    check_seeds_matter,
+    check_no_global_random_state,
+    check_vector_equals_single,
+    check_observations_fit,
+    check_observations_are_not_reused,
+    check_action_masks,
+    check_success,
+    check_native_vector,
+    check_gymnasium_spaces,
+    check_gymnasium_reset_seed,
+    check_gymnasium_reset_options,
+    check_gymnasium_reset_return,
+    check_gymnasium_step_determinism,
+    check_gymnasium_step_return,
+    check_gymnasium_seed_method,
+)

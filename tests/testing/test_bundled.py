@@ -1,0 +1,62 @@
+"""Every bundled component passes the conformance kit, but for what is said here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from framework.catalog import Component, default_catalog
+from framework.testing import cases, subject
+from framework.testing.conformance import run_case
+
+# Threads that wait for one another make tests slow where others run beside them.
+torch.set_num_threads(1)
+
+#: Options that a component needs, or that make it learn fast: by kind and name.
+OPTIONS: dict[tuple[str, str], dict[str, Any]] = {
+    ("algorithm", "dqn"): {"learning_starts": 64, "learning_rate": 0.003, "gradient_steps_per_step": 0.25},
+    ("algorithm", "ppo"): {"learning_rate": 0.01, "entropy_coefficient": 0.0},
+    ("curriculum", "fixed"): {"tasks": [1, "two", [3, 4], {"five": 6}], "weights": [4.0, 2.0, 1.0, 1.0]},
+    ("curriculum", "learnability"): {"count": 8},
+    ("curriculum", "learning_progress"): {"count": 8},
+    ("curriculum", "prioritized_level_replay"): {"count": 8},
+    ("encoder", "cnn"): {"features": 32},
+    ("encoder", "impala_cnn"): {"features": 32, "channels": [4, 8]},
+    ("environment", "atari"): {"game": "pong"},
+    ("environment", "gymnasium"): {"id": "CartPole-v1"},
+    ("environment", "minigrid"): {"id": "MiniGrid-DoorKey-5x5-v0"},
+}
+#: Why a component is not tried at all.
+LEFT_OUT = {("environment", "envpool"): "its package is not among the tests'"}
+#: Checks that take long, as they learn.
+SLOW = "solves_probe"
+
+
+def _cases() -> list[Any]:
+    found = []
+    for component in default_catalog().components():
+        key = (component.kind, component.name)
+        if component.distribution != "framework-rl" or key in LEFT_OUT:
+            continue
+        what = subject(*key, OPTIONS.get(key))
+        for case in cases(what):
+            slow = [pytest.mark.slow] if case.name.startswith(SLOW) else []
+            found.append(pytest.param(case, id=f"{component.kind}-{component.name}-{case.name}", marks=slow))
+    return found
+
+
+@pytest.mark.parametrize("case", _cases())
+def test_conforms(case: Any) -> None:
+    """A check of the kit holds."""
+    result = run_case(case)
+    if result.status == "skipped":
+        pytest.skip(result.reason)
+    assert result.status == "passed", result.reason
+
+
+def test_only_installed_components_are_spoken_of() -> None:
+    """No entry above is about a component that is gone."""
+    bundled: list[Component] = [c for c in default_catalog().components() if c.distribution == "framework-rl"]
+    assert (OPTIONS.keys() | LEFT_OUT.keys()) <= {(each.kind, each.name) for each in bundled}
