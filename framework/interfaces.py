@@ -86,6 +86,19 @@ class Encoding:
     losses: Mapping[str, torch.Tensor] = field(factory=dict)
     token_mask: torch.Tensor | None = None  #: [T, N, K] bool: which tokens are there; None where all are
 
+    # Written out, as torch.compile cannot read the one that attrs would write.
+    def __init__(
+        self,
+        features: torch.Tensor,
+        tokens: torch.Tensor | None = None,
+        losses: Mapping[str, torch.Tensor] | None = None,
+        token_mask: torch.Tensor | None = None,
+    ):
+        object.__setattr__(self, "features", features)
+        object.__setattr__(self, "tokens", tokens)
+        object.__setattr__(self, "losses", {} if losses is None else losses)
+        object.__setattr__(self, "token_mask", token_mask)
+
 
 class Encoder(Protocol):
     """Observations to features. An ``nn.Module`` built as ``Encoder(config, context)``."""

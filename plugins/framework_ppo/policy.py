@@ -73,6 +73,7 @@ class ActorCritic(nn.Module):
         #: Whether `vjp` works; else `evaluate` and autograd do.
         self.explicit = (
             context.precision == "float32"
+            and not context.compile
             and not self.remembers
             and all(isinstance(encoder, ExplicitEncoder) for encoder in self.encoders.values())
         )

@@ -76,8 +76,11 @@ class PPO:
 
     @cached_property
     def _optimizer(self) -> FlatAdamW:
-        """Made when first needed: samplers only want the policy."""
+        """Made when first needed, as networks are compiled: samplers only want the policy as it is."""
         config = self._config
+        if self._context.compile:
+            for encoder in self.policy.encoders.values():
+                encoder.compile()
         return FlatAdamW(
             self.policy,
             epsilon=config.adam_epsilon,
