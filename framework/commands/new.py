@@ -1,0 +1,44 @@
+"""Start a component of your own: a package that installs and passes its tests, or a single file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from framework.interfaces import KINDS
+
+
+@click.command()
+@click.argument("kind", type=click.Choice(KINDS), metavar="KIND")
+@click.argument("name")
+@click.option("--here", is_flag=True, help='Write one file into this folder, for use = "my_file:MyEncoder".')
+@click.option("--diff", is_flag=True, help="Write nothing: show how what is there differs from what would be written.")
+def command(kind: str, name: str, here: bool, diff: bool) -> None:
+    """Start a component of KIND (environment, encoder, algorithm, bonus, curriculum or replay), called NAME.
+
+    NAME is such as my_bonus, or plugin/my_bonus. The component works as it is: change it step by step, and run its
+    tests after each. A newer framework may bring newer templates: --diff, with the same arguments, shows the changes.
+    """
+    from framework.commands._scaffold import changes, names, render, table, write
+
+    what = names(kind, name, here=here)
+    files = render(what)
+    folder = Path() if here else Path(what.distribution)
+    if diff:
+        click.echo("".join(changes(files, folder)), nl=False)
+        return
+    write(files, folder)
+    for path in files:
+        click.echo(f"wrote {folder / path}")
+    if here:
+        use = f"bonus='[{{use = \"{what.use}\"}}]'" if kind == "bonus" else f"{kind}.use={what.use}"
+        commands = [
+            f"framework check --component {what.use} --kind {kind}",
+            f"framework check PIPELINE.toml {use} --build",
+            f"framework run PIPELINE.toml {use}",
+        ]
+        click.echo(f"\nIn a pipeline file in this folder:\n\n{table(what)}")
+    else:
+        commands = [f"cd {folder} && pip install -e '.[test]'", "pytest", "framework run example.toml"]
+    click.echo("\nNext:\n\n" + "\n".join(f"  {line}" for line in commands))

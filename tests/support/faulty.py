@@ -1,0 +1,360 @@
+"""Components that are wrong in one way each, made of the right ones that the templates hold."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import gymnasium
+import numpy as np
+import torch
+from torch import nn
+
+from framework.interfaces import Encoding
+
+# --- encoders ----------------------------------------------------------------------------------------------------
+
+
+def leaks_across_the_batch(right: Any) -> Any:
+    class Wrong(right):
+        def forward(self, observation, memory, first):
+            encoding, memory = super().forward(observation, memory, first)
+            return Encoding(encoding.features + encoding.features.mean(1, keepdim=True)), memory
+
+    return Wrong
+
+
+def ignores_first(right: Any) -> Any:
+    class Wrong(right):
+        supports = ("memory",)
+
+        def initial_memory(self, count):
+            return {"sum": torch.zeros(count, self.features)}
+
+        def forward(self, observation, memory, first):
+            encoding, _ = super().forward(observation, {}, first)
+            sums = memory["sum"] + encoding.features.cumsum(0)
+            return Encoding(sums), {"sum": sums[-1]}
+
+    return Wrong
+
+
+def drops_out(right: Any) -> Any:
+    class Wrong(right):
+        def __init__(self, config, context):
+            super().__init__(config, context)
+            self.layers.append(nn.Dropout(0.5))
+
+    return Wrong
+
+
+def has_a_dead_parameter(right: Any) -> Any:
+    class Wrong(right):
+        def __init__(self, config, context):
+            super().__init__(config, context)
+            self.unused = nn.Linear(3, 3)
+
+    return Wrong
+
+
+def leaves_a_leaf_out(right: Any) -> Any:
+    class Wrong(right):
+        def forward(self, observation, memory, first):
+            seen = dict(observation)
+            seen[self._names[-1]] = torch.zeros_like(seen[self._names[-1]])
+            return super().forward(seen, memory, first)
+
+    return Wrong
+
+
+# --- algorithms --------------------------------------------------------------------------------------------------
+
+
+def changes_the_batch(right: Any) -> Any:
+    class Wrong(right):
+        def update(self, batch):
+            batch.rewards.clamp_(-0.1, 0.1)
+            return super().update(batch)
+
+    return Wrong
+
+
+def forgets_its_optimizer(right: Any) -> Any:
+    class Wrong(right):
+        def state_dict(self):
+            return {"policy": super().state_dict()["policy"]}
+
+        def load_state_dict(self, state):
+            self.policy.load_state_dict(state["policy"])
+
+    return Wrong
+
+
+def takes_truncation_for_termination(right: Any) -> Any:
+    class Wrong(right):
+        def update(self, batch):
+            done = batch.terminated | batch.truncated
+            return super().update(attrs.evolve(batch, terminated=done, truncated=torch.zeros_like(done)))
+
+    return Wrong
+
+
+def bootstraps_from_the_next_episode(right: Any) -> Any:
+    class Wrong(right):
+        def update(self, batch):
+            values = batch.extras["value"][1:].flatten()[batch.final_index]
+            return super().update(attrs.evolve(batch, extras={**batch.extras, "final_value": values}))
+
+    return Wrong
+
+
+def learns_from_invalid_steps(right: Any) -> Any:
+    class Wrong(right):
+        def update(self, batch):
+            return super().update(attrs.evolve(batch, valid=torch.ones_like(batch.valid)))
+
+    return Wrong
+
+
+def rolls_its_own_dice(right: Any) -> Any:
+    class Wrong(right):
+        def update(self, batch):
+            return super().update(attrs.evolve(batch, rewards=batch.rewards + torch.randn(())))
+
+    return Wrong
+
+
+def sees_nothing(right: Any) -> Any:
+    class Wrong(right):
+        def __init__(self, config, context):
+            super().__init__(config, context)
+            self.policy.encoder.register_forward_hook(
+                lambda module, given, output: (Encoding(torch.zeros_like(output[0].features)), output[1])
+            )
+
+    return Wrong
+
+
+# --- bonuses -----------------------------------------------------------------------------------------------------
+
+
+def has_no_effect(right: Any) -> Any:
+    class Wrong(right):
+        def reward(self, batch):
+            return torch.zeros_like(batch.rewards)
+
+    return Wrong
+
+
+def never_learns(right: Any) -> Any:
+    class Wrong(right):
+        def update(self, batch):
+            return {}
+
+    return Wrong
+
+
+def rewards_with_a_gradient(right: Any) -> Any:
+    class Wrong(right):
+        def reward(self, batch):
+            return super().reward(batch) * torch.ones((), requires_grad=True)
+
+    return Wrong
+
+
+def rewards_invalid_steps(right: Any) -> Any:
+    class Wrong(right):
+        def reward(self, batch):
+            return super().reward(attrs.evolve(batch, valid=torch.ones_like(batch.valid)))
+
+    return Wrong
+
+
+def divides_by_a_variance_of_zero(right: Any) -> Any:
+    class Wrong(right):
+        def reward(self, batch):
+            reward = super().reward(batch)
+            return (reward - reward.mean()) / reward.std()
+
+    return Wrong
+
+
+# --- curricula ---------------------------------------------------------------------------------------------------
+
+
+def starves_a_task(right: Any) -> Any:
+    class Wrong(right):
+        def __init__(self, config, context):
+            super().__init__(config, context)
+            self._floor = 0.0
+
+    return Wrong
+
+
+def samples_with_its_own_generator(right: Any) -> Any:
+    class Wrong(right):
+        def sample(self, count, rng):
+            self._rng = getattr(self, "_rng", np.random.default_rng(0))
+            return super().sample(count, self._rng)
+
+    return Wrong
+
+
+def gives_arrays(right: Any) -> Any:
+    class Wrong(right):
+        def sample(self, count, rng):
+            return [np.int64(task) for task in super().sample(count, rng)]
+
+    return Wrong
+
+
+def knows_only_its_own_tasks(right: Any) -> Any:
+    class Wrong(right):
+        def update(self, episodes):
+            return super().update([{**each, "task": self._tasks[self._tasks.index(each["task"])]} for each in episodes])
+
+    return Wrong
+
+
+# --- replay buffers ----------------------------------------------------------------------------------------------
+
+
+def never_evicts(right: Any) -> Any:
+    class Wrong(right):
+        def __init__(self, config, context):
+            super().__init__(attrs.evolve(config, capacity=10_000), context)
+
+    return Wrong
+
+
+def goes_on_into_the_next_episode(right: Any) -> Any:
+    class Wrong(right):
+        def add(self, batch):
+            following = {name: x[1:].flatten(0, 1)[batch.final_index] for name, x in batch.observations.items()}
+            return super().add(attrs.evolve(batch, final_observations=following))
+
+    return Wrong
+
+
+def hands_out_the_same_tensors(right: Any) -> Any:
+    class Wrong(right):
+        def sample(self, count, rng):
+            self._given = getattr(self, "_given", {})
+            sample = super().sample(count, rng)
+            return self._given.setdefault(sample[1].tobytes(), sample)
+
+    return Wrong
+
+
+def uses_ids_again(right: Any) -> Any:
+    class Wrong(right):
+        def add(self, batch):
+            ids = super().add(batch)
+            return np.where(ids < 0, ids, ids % self._capacity)
+
+    return Wrong
+
+
+def favours_the_newest(right: Any) -> Any:
+    class Wrong(right):
+        def sample(self, count, rng):
+            class Skewed:
+                def integers(self, low, high, size):
+                    return high - 1 - np.floor((high - low) * rng.random(size) ** 2).astype(np.int64)
+
+            return super().sample(count, Skewed())
+
+    return Wrong
+
+
+# --- environments ------------------------------------------------------------------------------------------------
+
+
+def _around(right: Any, wrap: Any) -> Any:
+    class Wrong(right):
+        def make(self):
+            return wrap(super().make())
+
+    return Wrong
+
+
+def ignores_its_seed(right: Any) -> Any:
+    class Unseeded(gymnasium.Wrapper):
+        def reset(self, *, seed=None, options=None):
+            return self.env.reset(seed=int(np.random.default_rng().integers(2**31)), options=options)
+
+    return _around(right, Unseeded)
+
+
+def shares_its_state(right: Any) -> Any:
+    steps: list[Any] = []
+
+    class Counting(gymnasium.Wrapper):
+        def reset(self, *, seed=None, options=None):
+            steps.clear()
+            return self.env.reset(seed=seed, options=options)
+
+        def step(self, action):
+            steps.append(action)
+            observation, reward, *rest = self.env.step(action)
+            return observation, reward + len(steps), *rest
+
+    return _around(right, Counting)
+
+
+def reuses_its_observation(right: Any) -> Any:
+    class Reusing(gymnasium.Wrapper):
+        def reset(self, *, seed=None, options=None):
+            self.array, info = self.env.reset(seed=seed, options=options)
+            return self.array, info
+
+        def step(self, action):
+            observation, *rest = self.env.step(action)
+            self.array[:] = observation
+            return self.array, *rest
+
+    return _around(right, Reusing)
+
+
+def leaves_its_space(right: Any) -> Any:
+    class Outside(gymnasium.ObservationWrapper):
+        def observation(self, observation):
+            return observation * 5
+
+    return _around(right, Outside)
+
+
+#: Kind, what is wrong, and the check that has to say so.
+FAULTS = [
+    ("encoder", leaks_across_the_batch, "row_independence[vector]"),
+    ("encoder", ignores_first, "first_resets_memory[vector]"),
+    ("encoder", drops_out, "train_eval_parity[vector]"),
+    ("encoder", has_a_dead_parameter, "gradients_everywhere[vector]"),
+    ("encoder", leaves_a_leaf_out, "every_leaf_matters[two]"),
+    ("algorithm", changes_the_batch, "batch_is_left_alone"),
+    ("algorithm", forgets_its_optimizer, "state_round_trip"),
+    ("algorithm", takes_truncation_for_termination, "truncation_is_not_termination"),
+    ("algorithm", bootstraps_from_the_next_episode, "true_last_observation"),
+    ("algorithm", learns_from_invalid_steps, "invalid_steps_have_no_effect"),
+    ("algorithm", rolls_its_own_dice, "same_seed_same_output"),
+    ("algorithm", rolls_its_own_dice, "no_global_random_state"),
+    ("algorithm", sees_nothing, "solves_probe_of_observations[discrete]"),
+    ("bonus", has_no_effect, "changes_advantages"),
+    ("bonus", never_learns, "falls_on_repetition"),
+    ("bonus", rewards_with_a_gradient, "no_gradient"),
+    ("bonus", rewards_invalid_steps, "no_reward_for_invalid_steps"),
+    ("bonus", divides_by_a_variance_of_zero, "reward_over_observations[vector]"),
+    ("curriculum", starves_a_task, "no_task_starves"),
+    ("curriculum", samples_with_its_own_generator, "sampling_has_no_memory"),
+    ("curriculum", gives_arrays, "tasks"),
+    ("curriculum", knows_only_its_own_tasks, "any_order"),
+    ("replay", never_evicts, "evicts_the_oldest"),
+    ("replay", goes_on_into_the_next_episode, "transitions[1]"),
+    ("replay", hands_out_the_same_tensors, "nothing_is_shared"),
+    ("replay", uses_ids_again, "ids"),
+    ("replay", favours_the_newest, "sampling_statistics"),
+    ("environment", ignores_its_seed, "seeding"),
+    ("environment", shares_its_state, "vector_equals_single"),
+    ("environment", reuses_its_observation, "observations_are_not_reused"),
+    ("environment", leaves_its_space, "observations_fit"),
+]
