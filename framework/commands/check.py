@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from framework.errors import EXIT_DONE, EXIT_PLUGIN, EXIT_USAGE, FrameworkError, PipelineError, PluginError, Problem
+from framework.interfaces import KINDS
 
 if TYPE_CHECKING:
     from framework.pipeline import Pipeline
@@ -16,17 +17,44 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("file", metavar="PIPELINE")
+@click.argument("file", metavar="[PIPELINE]", required=False)
 @click.argument("overrides", nargs=-1)
 @click.option("--show", is_flag=True, help="Print the whole pipeline, and where each value comes from.")
 @click.option("--build", is_flag=True, help="Also make the environment and build every component.")
+@click.option(
+    "--component",
+    metavar="NAME",
+    help="Instead of a pipeline, check that a component does what its kind asks for; the arguments are its options.",
+)
+@click.option("--kind", type=click.Choice(KINDS), help="The kind of the component, where its name does not tell.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
-def command(file: str, overrides: tuple[str, ...], show: bool, build: bool, as_json: bool) -> int:
+def command(
+    file: str | None,
+    overrides: tuple[str, ...],
+    show: bool,
+    build: bool,
+    component: str | None,
+    kind: str | None,
+    as_json: bool,
+) -> int:
     """Check the pipeline file PIPELINE: everything that is wrong is printed at once.
 
     OVERRIDES are dotted keys with TOML values, such as algorithm.learning_rate=1e-4. Strings need their quotes
     (run.name='"second"'), but for the value of "use", which is always a name (algorithm.use=ppo).
+
+    With --component, such as acme/fancy or my_file:MyEncoder, the conformance checks of its kind are run, those that
+    `framework.testing` has for pytest; OVERRIDES are options of the component, such as width=8.
     """
+    if component is not None:
+        if show or build:
+            raise click.UsageError("--show and --build are for pipelines, not for --component")
+        from framework.commands._component import check_component
+
+        return check_component(component, kind, [file, *overrides] if file else [], as_json=as_json)
+    if file is None:
+        raise click.UsageError("name a pipeline file, or a component with --component")
+    if kind is not None:
+        raise click.UsageError("--kind is for --component")
     from framework.pipeline import load_document
 
     try:

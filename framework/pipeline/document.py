@@ -57,9 +57,15 @@ def read(path: str | Path, overrides: Sequence[str] | Mapping[str, Any] = ()) ->
     ``use``, which is always a name. Raises `PipelineError` where a file cannot be read or is no TOML.
     """
     document = _read_file(Path(path), ())
+    override(document, overrides)
+    return document
+
+
+def override(document: Document, overrides: Sequence[str] | Mapping[str, Any]) -> None:
+    """Lay overrides, as `read` takes them, over a document; what is wrong with them is added to its problems."""
     pairs = []
-    for override in overrides.items() if isinstance(overrides, Mapping) else overrides:
-        keys, value, reason = _parse_override(override) if isinstance(override, str) else _given(*override)
+    for each in overrides.items() if isinstance(overrides, Mapping) else overrides:
+        keys, value, reason = _parse_override(each) if isinstance(each, str) else _given(*each)
         if reason:
             document.problems.append(Problem(reason, None, str(OVERRIDE)))
         else:
@@ -67,7 +73,6 @@ def read(path: str | Path, overrides: Sequence[str] | Mapping[str, Any] = ()) ->
     # A new component comes before its options, in whatever order they were given.
     for keys, value in sorted(pairs, key=lambda pair: pair[0][-1] != "use"):
         _override(document, document.values, "", keys, value)
-    return document
 
 
 def _read_file(path: Path, children: tuple[Path, ...]) -> Document:

@@ -1,0 +1,62 @@
+"""Runs the conformance checks of one component, for the command line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from framework.catalog import default_catalog
+from framework.errors import EXIT_DONE, EXIT_RUN_FAILED, EXIT_USAGE, FrameworkError, PipelineError
+from framework.plugins import did_you_mean
+
+
+def check_component(use: str, kind: str | None, options: Sequence[str], *, as_json: bool) -> int:
+    """Run the checks of the component ``use`` with options such as ``"width=8"``, and print what comes of each."""
+    from framework.testing.conformance import Report, cases, run_case
+    from framework.testing.subject import subject
+
+    what = subject(kind or _kind(use), use, _options(options), directory=Path.cwd())
+    report = Report(f"{what.kind} {what.chosen.use}", [])
+    for case in cases(what):
+        result = run_case(case)
+        report.results.append(result)
+        if not as_json:
+            click.echo(f"{result.status:<8}{result.name}")
+    if as_json:
+        values = {"kind": what.kind, "component": what.chosen.use, "passed": not report.failed}
+        click.echo(json.dumps(values | {"checks": [result._asdict() for result in report.results]}, indent=2))
+    else:
+        click.echo(f"\n{report}")
+    return EXIT_RUN_FAILED if report.failed else EXIT_DONE
+
+
+def _kind(use: str) -> str:
+    """The kind of the only component of this name."""
+    components = default_catalog().components()
+    kinds = [each.kind for each in components if each.name == use]
+    if len(kinds) == 1:
+        return kinds[0]
+    if kinds:
+        raise _Usage(f"{use!r} is the name of several components: say which with --kind ({', '.join(kinds)})")
+    if ":" in use:
+        raise _Usage(f"{use!r} is a class: say what it is with --kind")
+    raise _Usage(f"no component is named {use!r}{did_you_mean(use, [each.name for each in components])}")
+
+
+def _options(written: Sequence[str]) -> dict[str, Any]:
+    """``["width=8", "net.depth=2"]`` as a table."""
+    from framework.pipeline.document import Document, override
+
+    document = Document({}, {}, [])
+    override(document, written)
+    if document.problems:
+        raise PipelineError(document.problems)
+    return document.values
+
+
+class _Usage(FrameworkError):
+    exit_code = EXIT_USAGE
