@@ -1,0 +1,169 @@
+"""Every kind composes with every other by the pipeline file alone: the matrix of the bundled components.
+
+The default run does a share of the cells in which every pair of components comes up; ``-m slow`` does all of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from itertools import combinations, product
+from pathlib import Path
+
+import pytest
+
+import framework
+from framework.errors import FrameworkError
+from framework.runtime.session import Session
+
+ENVIRONMENT = '''
+import gymnasium
+import numpy as np
+from attrs import frozen
+from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete
+
+from framework.schema import option
+
+SPACES = {
+    "vector": Box(-1, 1, (4,), np.float32),
+    "image": Box(0, 255, (36, 36, 1), np.uint8),
+    "tokens": Box(-1, 1, (3, 5), np.float32),
+    "dict": Dict({
+        "text": MultiDiscrete([7] * 4), "eye": Box(0, 255, (36, 36, 3), np.uint8), "body": Box(-1, 1, (2,), np.float32)
+    }),
+}
+
+
+class Noise(gymnasium.Env):
+    """Random observations; ends after a few steps, by itself or cut, later at higher levels."""
+
+    action_space = Discrete(3)
+
+    def __init__(self, observation):
+        self.observation_space = SPACES[observation]
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.observation_space.seed(int(self.np_random.integers(2**31)))
+        level = options["task"] if options else 0.5
+        self.count, self.length = 0, 3 + int(4 * level)
+        return self.observation_space.sample(), {}
+
+    def step(self, action):
+        self.count += 1
+        over = self.count == self.length
+        cut = over and self.np_random.random() < 0.5
+        info = {"success": bool(self.np_random.random() < 0.9)} if over else {}
+        return self.observation_space.sample(), float(action), over and not cut, cut, info
+
+
+class Noises:
+    supports = {"tasks"}
+
+    @frozen
+    class Config:
+        observation: str = option(help="Which space.", choices=SPACES)
+
+    def __init__(self, config, context):
+        self.observation = config.observation
+
+    def make(self):
+        return Noise(self.observation)
+'''
+ENCODERS = {
+    "mlp": ("vector", 'use = "mlp"\nhidden = [8]'),
+    "cnn": ("image", 'use = "cnn"\nchannels = [4]\nkernels = [4]\nstrides = [4]\nfeatures = 8'),
+    "impala_cnn": ("image", 'use = "impala_cnn"\nchannels = [2, 2]\nfeatures = 8'),
+    "transformer": ("tokens", 'use = "transformer"\nwidth = 8\ndepth = 1\nheads = 2'),
+    "multimodal": ("dict", 'use = "multimodal"\nwidth = 8\nheads = 2'),
+    "gru": ("vector", 'use = "gru"\nfeatures = 8\ncore = { use = "mlp", hidden = [8] }'),
+    "lstm": ("vector", 'use = "lstm"\nfeatures = 8\ncore = { use = "mlp", hidden = [8] }'),
+    "transformer_memory": (
+        "vector",
+        'use = "transformer_memory"\nwidth = 8\ndepth = 1\nheads = 2\nwindow = 4\ncore = { use = "mlp", hidden = [8] }',
+    ),
+}
+WITH_MEMORY = ("gru", "lstm", "transformer_memory")
+ALGORITHMS = {
+    "ppo": 'use = "ppo"\nminibatch_size = 32\nepochs = 1',
+    "dqn": 'use = "dqn"\nminibatch_size = 16\nlearning_starts = 16',
+}
+BONUSES = {"none": (), "rnd": ("rnd",), "icm": ("icm",), "both": ("rnd", "icm")}
+CURRICULA = {"none": "", "threshold": '[curriculum]\nuse = "threshold"'}
+REPLAYS = {"none": "", "prioritized": '[replay]\nuse = "prioritized"\ncapacity = 200'}
+AXES = (ENCODERS, ALGORITHMS, BONUSES, CURRICULA, REPLAYS)
+UPDATES = 10
+
+Cell = tuple[str, ...]
+
+
+def refusal(cell: Cell) -> str:
+    """Why `check` refuses a cell, as a part of its message; empty where it does not."""
+    encoder, algorithm, _, _, replay = cell
+    if algorithm == "dqn":
+        if encoder in WITH_MEMORY:
+            return f'{encoder} needs an algorithm that supports "memory", unlike dqn'
+        return "dqn needs a replay" if replay == "none" else ""
+    return "memory" if encoder in WITH_MEMORY and replay != "none" else ""
+
+
+def pipeline(cell: Cell) -> str:
+    """The pipeline file of a cell."""
+    encoder, algorithm, bonuses, curriculum, replay = cell
+    observation, options = ENCODERS[encoder]
+    # What a bonus sees goes through an encoder without memory.
+    own = '\nencoder = { use = "mlp", hidden = [8] }' if encoder in WITH_MEMORY else ""
+    return "\n".join(
+        [
+            f"[run]\ntotal_steps = {UPDATES * 32}",
+            f'[environment]\nuse = "noise:Noises"\nobservation = "{observation}"',
+            f"[encoder]\n{options}",
+            f"[algorithm]\n{ALGORITHMS[algorithm]}",
+            *(f'[[bonus]]\nuse = "{bonus}"{own}' for bonus in BONUSES[bonuses]),
+            CURRICULA[curriculum],
+            REPLAYS[replay],
+            "[sampling]\nenvironments = 4\nrollout_length = 8",
+            "[evaluation]\nepisodes = 2",
+            "[runtime]\nsamplers = 0",
+        ]
+    )
+
+
+def pairs(cell: Cell) -> set[tuple[tuple[int, str], ...]]:
+    return set(combinations(enumerate(cell), 2))
+
+
+def covering(cells: list[Cell]) -> Iterator[Cell]:
+    """Cells in which every pair of components comes up that comes up in any: always the one with the most new pairs."""
+    missing = set().union(*map(pairs, cells))
+    while missing:
+        best = max(cells, key=lambda cell: len(pairs(cell) & missing))
+        missing -= pairs(best)
+        yield best
+
+
+EVERY = list(product(*AXES))
+SHARE = set(covering([cell for cell in EVERY if not refusal(cell)])) | {cell for cell in EVERY if refusal(cell)}
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [pytest.param(cell, id="-".join(cell), marks=[] if cell in SHARE else pytest.mark.slow) for cell in EVERY],
+)
+def test_every_combination_runs_or_is_refused(cell: Cell, tmp_path: Path) -> None:
+    """Ten updates with finite metrics, or a refusal that says why, before anything has started."""
+    (tmp_path / "noise.py").write_text(ENVIRONMENT)
+    path = tmp_path / "p.toml"
+    path.write_text(pipeline(cell))
+    if reason := refusal(cell):
+        with pytest.raises(FrameworkError, match=reason):
+            next(Session(framework.load(path), root=tmp_path).updates())
+        assert not any(path.read_text() for path in tmp_path.glob("run-*/metrics.jsonl"))
+        return
+    updates = list(Session(framework.load(path), root=tmp_path).updates())
+    assert [update.number for update in updates] == list(range(1, UPDATES + 1))
+    numbers = {name: value for update in updates for name, value in update.metrics.items() if value is not None}
+    assert all(math.isfinite(value) for value in numbers.values())
+    assert ("curriculum/level" in numbers) == (cell[3] == "threshold")
+    for bonus in BONUSES[cell[2]]:
+        assert f"bonus/{bonus}/reward" in numbers
