@@ -44,8 +44,9 @@ def restore(rows: int, columns: int, state: dict[str, Any]) -> Whole | Frames:
 
 def overlap(values: np.ndarray) -> np.ndarray:
     """[T, N] bool: whether each stack of ``values`` [T + 1, N, K, ...] is the one before it, moved on by one frame."""
-    same: np.ndarray = values[1:, :, :-1] == values[:-1, :, 1:]
-    return same.reshape(*same.shape[:2], -1).all(axis=2)
+    same = np.equal(values[1:, :, :-1], values[:-1, :, 1:])
+    alike: np.ndarray = same.reshape(*same.shape[:2], -1).all(axis=2)
+    return alike
 
 
 class Whole:

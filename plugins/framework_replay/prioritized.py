@@ -66,19 +66,20 @@ class Prioritized:
             raise FrameworkError(f"{list(numbers.shape)} ids come with {list(values.shape)} priorities: give as many")
         if not len(numbers):
             return
-        if not (values.min() >= 0 and values.max() < np.inf):
+        largest = values.max()
+        if not (values.min() >= 0 and largest < np.inf):
             wrong = np.flatnonzero(~(values >= 0) | np.isinf(values))[0]
             raise FrameworkError(
                 f"the priority of id {numbers[wrong]} is {values[wrong]}: it must be finite and not < 0"
             )
         if numbers.max() >= storage.next_id:
             raise FrameworkError(f"the id {numbers.max()} was never given: the newest is {storage.next_id - 1}")
-        kept = numbers >= storage.first_id
-        if storage.size < storage.next_id - storage.first_id:
-            kept &= storage.valid(numbers)
-        if not kept.all():
+        some_invalid = storage.size < storage.next_id - storage.first_id
+        if some_invalid or numbers.min() < storage.first_id:
+            kept = (numbers >= storage.first_id) & storage.valid(numbers)
             numbers, values = numbers[kept], values[kept]
-        self._largest = max(self._largest, float(values.max(initial=0.0)))
+            largest = values.max(initial=0.0)
+        self._largest = max(self._largest, float(largest))
         self._tree.set(numbers % storage.places, self._leaf(values))
 
     def state_dict(self) -> dict[str, Any]:

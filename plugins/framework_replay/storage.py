@@ -224,7 +224,8 @@ class Storage:
         return records[:, 0], records[np.arange(len(ids)), last], last + 1, rewards
 
     def _tensor(self, values: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy(np.ascontiguousarray(values)).to(self._device)
+        tensor = torch.from_numpy(np.ascontiguousarray(values))
+        return tensor if self._device == "cpu" else tensor.to(self._device)
 
 
 def _records(batch: Batch) -> np.ndarray:
@@ -242,8 +243,8 @@ def _records(batch: Batch) -> np.ndarray:
     arrays = {name: _array(values) for name, values in fields.items()}
     kinds = {name: (x.dtype, x.shape[2:]) for name, x in arrays.items()} | {"final": (np.dtype(np.int64), ())}
     records = np.empty(shape, _dtype(kinds))
-    for name, values in arrays.items():
-        records[name] = values
+    for name, array in arrays.items():
+        records[name] = array
     records["final"] = -1
     return records
 

@@ -1,18 +1,20 @@
 """A sum tree in float64: leaves found by prefix sum and changed many at a time, in few array operations.
 
-Each node has 8 children; above some 2,048 nodes a plain cumulative sum is cheaper than further levels. Inside a node,
-the sums of the children before each child come from one product with a triangular matrix, and how many of them lie
-at or below the target is counted in the eight bytes that their comparison makes.
+Each node has 8 children; where there are no more than 16,384 nodes, cumulative sums (PyTorch's are four times as fast
+as numpy's) and binary search are cheaper than further levels. Inside a node there is no branch to mispredict: the sums
+of the children before each child come from one product with a triangular matrix, and how many of them lie at or below
+the target is counted in the eight bytes that their comparison makes.
 """
 
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 from framework.errors import FrameworkError
 
 _WIDTH, _BITS = 8, 3
-_TOP = 2048
+_TOP = 16_384
 _BEFORE = np.triu(np.ones((_WIDTH, _WIDTH)), 1)
 _ONES = np.ones(_WIDTH)
 #: Times eight bytes that are 0 or 1, its highest byte is the sum of all but the first one (in memory).
@@ -31,7 +33,9 @@ class SumTree:
         top = -(-size // _WIDTH**depth)
         self._levels = [np.zeros(top * _WIDTH**level) for level in range(depth, -1, -1)]  #: leaves first
         self._nodes = [level.reshape(-1, _WIDTH) for level in self._levels[:-1]]  #: children side by side
+        self._top = torch.from_numpy(self._levels[-1])
         self._sums = np.zeros(top + 1)  #: those of the top level before each of its nodes, and the total
+        self._sums_after = torch.from_numpy(self._sums[1:])
 
     @property
     def leaves(self) -> np.ndarray:
@@ -48,7 +52,7 @@ class SumTree:
         self._levels[0][index] = values
         for nodes, above in zip(self._nodes, self._levels[1:], strict=True):
             index = index >> _BITS
-            above[index] = nodes.take(index, axis=0, mode="clip") @ _ONES
+            above[index] = nodes.take(index, axis=0, mode="clip").dot(_ONES)
 
     def fill(self, start: int, values: np.ndarray) -> None:
         """Set successive leaves, from ``start`` on and not beyond the end."""
@@ -68,13 +72,16 @@ class SumTree:
         rest = shares * sums[-1]
         index = sums[:-1].searchsorted(rest, side="right") - 1
         rest -= sums.take(index)
-        rows = np.arange(0, len(rest) * _WIDTH, _WIDTH)
+        start = np.arange(0, len(rest) * _WIDTH, _WIDTH)
         for nodes in reversed(self._nodes):
-            before = nodes.take(index, axis=0, mode="clip") @ _BEFORE
-            passed = (before <= rest[:, None]).view(np.uint64).ravel()
-            child = ((passed * _COUNT) >> _HIGHEST).view(np.int64)
-            rest -= before.ravel().take(rows + child)
-            index = (index << _BITS) + child
+            before = nodes.take(index, axis=0, mode="clip").dot(_BEFORE)
+            passed = (before <= rest[:, None]).reshape(-1).view(np.uint64)
+            passed *= _COUNT
+            passed >>= _HIGHEST
+            child = passed.view(np.int64)
+            rest -= before.take(start + child)
+            index <<= _BITS
+            index += child
         return self._positive(index)
 
     def state_dict(self) -> dict[str, list[np.ndarray]]:
@@ -87,7 +94,7 @@ class SumTree:
             level[:] = saved
 
     def _cumulated(self) -> np.ndarray:
-        np.cumsum(self._levels[-1], out=self._sums[1:])
+        torch.cumsum(self._top, 0, out=self._sums_after)
         return self._sums
 
     def _positive(self, index: np.ndarray) -> np.ndarray:
