@@ -6,6 +6,7 @@ import copy
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import runs
 import torch
@@ -15,6 +16,8 @@ from small_ppo import collect, context, observations, ppo, same
 
 import framework
 from framework.runtime.session import Session
+from framework.testing.probes import ACTIONS, OBSERVATIONS, Probe, expected
+from framework.toolkit.spaces import flatten
 from framework_ppo.minibatches import sequence_minibatches, sequences
 
 shared = pytest.mark.parametrize("share_encoder", [False, True], ids=["apart", "shared"])
@@ -275,7 +278,7 @@ def test_a_restored_algorithm_goes_on_bit_for_bit():
 
 PROBE = """
 [run]
-total_steps = 4096
+total_steps = 6144
 
 [environment]
 use = "gymnasium"
@@ -304,9 +307,54 @@ samplers = 0
 """
 
 
-def test_what_was_seen_first_is_acted_on_last(tmp_path: Path) -> None:
-    """The memory probe is solved, though hardly a trajectory begins with an episode."""
-    pipeline = framework.load(runs.write(tmp_path, PROBE))
-    *_, last = Session(pipeline, root=tmp_path).updates()
+CORE = {"use": "mlp", "hidden": [16]}
+#: Small networks for small images.
+IMAGES = {"use": "cnn", "channels": [16, 32], "kernels": [8, 4], "strides": [6, 2], "features": 32}
+ENCODERS: dict[str, dict[str, Any]] = {
+    "gru": {"use": "gru", "features": 16, "core": CORE},
+    "lstm": {"use": "lstm", "features": 16, "core": CORE},
+    "transformer_memory": {
+        "use": "transformer_memory",
+        "width": 16,
+        "heads": 2,
+        "depth": 1,
+        "window": 6,
+        "core": CORE,
+    },
+}
+
+
+def solve(folder: Path, observation: str = "vector", action: str = "discrete", **overrides: Any) -> None:
+    """Train on the memory probe; the greedy return must be right, and the values of what an episode starts with."""
+    overrides |= {"environment.kwargs": {"observation": observation, "action": action}}
+    *_, last = Session(framework.load(runs.write(folder, PROBE), overrides), root=folder).updates()
     assert last.evaluation is not None
     assert last.evaluation["evaluation/return"] >= 0.95
+    policy = framework.load_agent(next(folder.glob("run-*")), "last").policy
+    probe = Probe(7, observation, action)
+    probe.reset(seed=0)
+    for signal, value in expected(7).value(0.99).items():
+        seen = flatten(probe.observation_space, probe.encode(signal))
+        with torch.inference_mode():
+            found = policy.values({name: torch.from_numpy(np.asarray(x)[None]) for name, x in seen.items()})
+        assert found.item() == pytest.approx(value, rel=0.15)
+
+
+def test_what_was_seen_first_is_acted_on_last(tmp_path: Path) -> None:
+    """The memory probe is solved, though hardly a trajectory begins with an episode."""
+    solve(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("action", ACTIONS)
+@pytest.mark.parametrize("observation", OBSERVATIONS)
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_every_encoder_with_memory_solves_it(tmp_path: Path, encoder: str, observation: str, action: str) -> None:
+    """With every kind of observation and of action."""
+    table = ENCODERS[encoder] | ({"core": IMAGES} if observation == "image" else {})
+    overrides: dict[str, Any] = {"encoder": table, "run.total_steps": 24_576}
+    if action == "box" or observation == "image":
+        overrides["algorithm.learning_rate"] = 0.003
+    if action == "box":
+        overrides["algorithm.log_std_init"] = -1.0
+    solve(tmp_path, observation, action, **overrides)
