@@ -1,0 +1,56 @@
+"""Exactness with components of all kinds at work: memory, bonuses, replay, curriculum."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import runs
+
+TASKS = """
+[curriculum]
+use = "learnability"
+tasks = [3.0, 9.8, 20.0]
+success_return = 20.0
+"""
+GRAVITY = runs.CARTPOLE.replace('id = "CartPole-v1"', 'id = "CartPole-v1"\ntask_attribute = "gravity"')
+BONUSES = '[[bonus]]\nuse = "rnd"\nencoder = "mlp"\n[[bonus]]\nuse = "icm"\nencoder = "mlp"\n'
+REPLAY = '[replay]\nuse = "prioritized"\ncapacity = 500\n'
+
+
+def with_parts(*parts: str, encoder: str = "", algorithm: str = "") -> str:
+    """The pipeline with gravity as its task, and these tables."""
+    text = GRAVITY.replace("[sampling]", "\n".join([TASKS, *parts, "[sampling]"]))
+    text = text.replace('use = "mlp"\nhidden = [16, 16]', encoder) if encoder else text
+    return text.replace('use = "ppo"\nminibatch_size = 64\nepochs = 2', algorithm) if algorithm else text
+
+
+GRU = 'use = "gru"\nfeatures = 8\ncore = { use = "mlp", hidden = [8] }'
+DQN = 'use = "dqn"\nminibatch_size = 16\nlearning_starts = 64'
+PIPELINES = {
+    "memory and bonuses": with_parts(BONUSES, encoder=GRU),
+    "bonuses and imitation": with_parts(BONUSES, REPLAY),
+    "values from replay": with_parts(BONUSES, REPLAY, algorithm=DQN),
+}
+
+
+@pytest.fixture(scope="module", params=PIPELINES.values(), ids=PIPELINES)
+def reference(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A pipeline file and an undisturbed run of it, with two samplers at lag 1."""
+    folder = tmp_path_factory.mktemp("reference")
+    path = runs.write(folder, request.param)
+    return path, runs.run(path, folder, runtime__samplers=2)
+
+
+def test_sampling_inside_the_learner_changes_nothing(reference: tuple[Path, Path], tmp_path: Path) -> None:
+    """Bit-equal with no sampler at all."""
+    path, undisturbed = reference
+    runs.assert_equal_runs(undisturbed, runs.run(path, tmp_path, runtime__samplers=0))
+
+
+def test_killed_run_resumes_exactly(reference: tuple[Path, Path], tmp_path: Path) -> None:
+    """Killed with -9 twice and resumed: statistics, buffers, priorities and memories are all restored."""
+    path, undisturbed = reference
+    directory = runs.kill_and_resume(path, tmp_path, [4, 9], ("runtime.samplers=2",))
+    runs.assert_equal_runs(undisturbed, directory)
+    assert not runs.events(directory, "not_replayable")
