@@ -16,7 +16,7 @@ torch.set_num_threads(1)
 
 #: Options that a component needs, or that make it learn fast: by kind and name.
 OPTIONS: dict[tuple[str, str], dict[str, Any]] = {
-    ("algorithm", "dqn"): {"learning_starts": 64, "learning_rate": 0.003, "gradient_steps_per_step": 0.25},
+    ("algorithm", "dqn"): {"learning_starts": 64, "learning_rate": 0.003, "gradient_steps_per_step": 0.1},
     ("algorithm", "ppo"): {"learning_rate": 0.01, "entropy_coefficient": 0.0},
     ("curriculum", "fixed"): {"tasks": [1, "two", [3, 4], {"five": 6}], "weights": [4.0, 2.0, 1.0, 1.0]},
     ("curriculum", "learnability"): {"count": 8},
@@ -30,8 +30,8 @@ OPTIONS: dict[tuple[str, str], dict[str, Any]] = {
 }
 #: Why a component is not tried at all.
 LEFT_OUT = {("environment", "envpool"): "its package is not among the tests'"}
-#: Checks that take long, as they learn.
-SLOW = "solves_probe"
+#: What takes long: checks that learn, and starting the emulator again and again.
+SLOW = ("algorithm-ppo-solves_probe", "algorithm-dqn-solves_probe", "environment-atari")
 
 
 def _cases() -> list[Any]:
@@ -42,8 +42,8 @@ def _cases() -> list[Any]:
             continue
         what = subject(*key, OPTIONS.get(key))
         for case in cases(what):
-            slow = [pytest.mark.slow] if case.name.startswith(SLOW) else []
-            found.append(pytest.param(case, id=f"{component.kind}-{component.name}-{case.name}", marks=slow))
+            name = f"{component.kind}-{component.name}-{case.name}"
+            found.append(pytest.param(case, id=name, marks=[pytest.mark.slow] if name.startswith(SLOW) else []))
     return found
 
 
