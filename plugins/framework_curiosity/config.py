@@ -36,6 +36,7 @@ class CuriosityConfig:
 class RNDConfig(CuriosityConfig):
     """Options of `rnd`."""
 
+    learning_rate: float = option(1e-4, help="Step size of Adam.", gt=0)
     normalize_rewards: bool = option(
         True, help="Divide rewards by the standard deviation of their running discounted sum."
     )

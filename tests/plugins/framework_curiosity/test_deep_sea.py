@@ -40,7 +40,7 @@ CELLS = 210
 
 def cells_visited(folder: Path, bonus: str, seed: int) -> tuple[int, int]:
     """How many cells were visited in a thousand episodes, and how many in the last 250 of them."""
-    pipeline = runs.write(folder, PIPELINE + (f'[[bonus]]\nuse = "{bonus}"\n' if bonus else ""))
+    pipeline = runs.write(folder, PIPELINE + (f'[[bonus]]\nuse = "{bonus}"\nlearning_rate = 1e-3\n' if bonus else ""))
     early: set[tuple[int, int]] = set()
     DeepSea.visited, DeepSea.episodes = set(), 0
 
