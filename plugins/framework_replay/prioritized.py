@@ -49,10 +49,9 @@ class Prioritized:
         """``count`` transitions drawn with replacement, by and by older. Raises `FrameworkError` where none are."""
         if not self._storage.size:
             raise FrameworkError("there is nothing in the replay buffer to sample: add a batch first")
-        places = self._tree.find((np.arange(count) + rng.random(count)) / count)
-        leaves = self._tree.leaves.take(places)
+        places, leaves = self._tree.find((np.arange(count) + rng.random(count)) / count)
         ids = self._storage.place_ids(places)
-        weights = (leaves / leaves.min()) ** -self._beta
+        weights = (leaves / np.minimum.reduce(leaves)) ** -self._beta
         return self._storage.transitions(ids), ids, weights.astype(np.float32)
 
     def update_priorities(self, ids: Sequence[int], priorities: Sequence[float]) -> None:
@@ -66,16 +65,16 @@ class Prioritized:
             raise FrameworkError(f"{list(numbers.shape)} ids come with {list(values.shape)} priorities: give as many")
         if not len(numbers):
             return
-        largest = values.max()
-        if not (values.min() >= 0 and largest < np.inf):
+        largest = np.maximum.reduce(values)
+        if not (np.minimum.reduce(values) >= 0 and largest < np.inf):
             wrong = np.flatnonzero(~(values >= 0) | np.isinf(values))[0]
             raise FrameworkError(
                 f"the priority of id {numbers[wrong]} is {values[wrong]}: it must be finite and not < 0"
             )
-        if numbers.max() >= storage.next_id:
+        if np.maximum.reduce(numbers) >= storage.next_id:
             raise FrameworkError(f"the id {numbers.max()} was never given: the newest is {storage.next_id - 1}")
         some_invalid = storage.size < storage.next_id - storage.first_id
-        if some_invalid or numbers.min() < storage.first_id:
+        if some_invalid or np.minimum.reduce(numbers) < storage.first_id:
             kept = (numbers >= storage.first_id) & storage.valid(numbers)
             numbers, values = numbers[kept], values[kept]
             largest = values.max(initial=0.0)

@@ -41,7 +41,7 @@ class Storage:
         self._n_step, self._share_frames, self._device = n_step, share_frames, context.device
         # The columns of a batch may be other environments each time; then nothing goes on from batch to batch.
         self._continued = context.policy_lag != "free"
-        self._steps = np.zeros(0, _dtype({}))  #: [places] records, see `_records`
+        self._allocate(_dtype({}))
         self._leaves: dict[str, observations.Whole | observations.Frames] = {}
         self._finals = Queue()  #: last observations of episodes
         self._finals_after = np.zeros(self.rows + 1, np.int64)  #: number of the next final, after each row
@@ -55,10 +55,6 @@ class Storage:
     def next_id(self) -> int:
         """The smallest id that was not given yet."""
         return self.next_row * self.columns
-
-    @property
-    def _extras(self) -> list[str]:
-        return [name for name in self._steps.dtype.names or () if name.startswith(_EXTRA)]
 
     @property
     def shared(self) -> list[str]:
@@ -78,7 +74,7 @@ class Storage:
             leaves[_MASK] = _array(batch.action_mask)
         records, first = _records(batch), _array(batch.first)
         if not self._leaves:
-            self._steps = np.zeros(self.places, records.dtype)
+            self._allocate(records.dtype)
             for name, values in leaves.items():
                 self._leaves[name] = observations.make(self.rows + 1, values, first, share_frames=self._share_frames)
         if records.dtype != self._steps.dtype or leaves.keys() != self._leaves.keys():
@@ -155,7 +151,7 @@ class Storage:
             )
         self.next_row, self.size = state["next_row"], state["size"]
         columns = state["steps"]
-        self._steps = np.zeros(self.places, _dtype({name: (x.dtype, x.shape[1:]) for name, x in columns.items()}))
+        self._allocate(_dtype({name: (x.dtype, x.shape[1:]) for name, x in columns.items()}))
         for name, values in columns.items():
             self._steps[name][: len(values)] = values
         self._leaves = {
@@ -163,6 +159,10 @@ class Storage:
         }
         self._finals.load_state_dict(state["finals"])
         self._finals_after[:] = state["finals_after"]
+
+    def _allocate(self, dtype: np.dtype[Any]) -> None:
+        self._steps = np.zeros(self.places if dtype.names else 0, dtype)  #: [places] records, see `_records`
+        self._extras = [name for name in dtype.names or () if name.startswith(_EXTRA)]
 
     def _join(self, leaves: dict[str, np.ndarray], first: np.ndarray) -> np.ndarray:
         """End what does not go on in a batch's row 0; returns the columns whose observation there is not known yet.

@@ -62,8 +62,8 @@ class SumTree:
             first, last = first >> _BITS, last >> _BITS
             above[first : last + 1] = nodes[first : last + 1] @ _ONES
 
-    def find(self, shares: np.ndarray) -> np.ndarray:
-        """The leaf that each share [B] of the total, in [0, 1], falls on when leaves lie side by side in their order.
+    def find(self, shares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The leaf that each share [B] of the total falls on when leaves lie side by side, and its value.
 
         A leaf of 0 is never found. Where rounding puts a share on one, or behind the last, the nearest positive leaf
         before it stands in. Sorted shares are found faster. Raises `FrameworkError` where all leaves are 0.
@@ -97,11 +97,13 @@ class SumTree:
         torch.cumsum(self._top, 0, out=self._sums_after)
         return self._sums
 
-    def _positive(self, index: np.ndarray) -> np.ndarray:
+    def _positive(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         leaves = self._levels[0]
-        if not leaves.take(index).all():
+        values = leaves.take(index)
+        if not np.minimum.reduce(values) > 0:
             positive = np.flatnonzero(leaves)
             if not len(positive):
                 raise FrameworkError("a sum tree whose leaves are all 0 was searched: set some first")
             index = positive[np.maximum(positive.searchsorted(index, side="right") - 1, 0)]
-        return index
+            values = leaves.take(index)
+        return index, values

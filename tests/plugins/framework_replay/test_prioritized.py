@@ -92,7 +92,7 @@ def test_steps_are_drawn_in_proportion(alpha, batch):
     replay, rng = filled(priorities, alpha=alpha), np.random.default_rng(2)
     tree = replay._tree
     shares = np.concatenate([(np.arange(batch) + rng.random(batch)) / batch for _ in range(100_000 // batch)])
-    counts = np.bincount(tree.find(shares), minlength=20)[:20]
+    counts = np.bincount(tree.find(shares)[0], minlength=20)[:20]
     expected = (priorities + 1e-6) ** alpha
     expected *= 100_000 / expected.sum()
     assert ((counts - expected) ** 2 / expected).sum() < 43.8

@@ -30,7 +30,7 @@ def test_find_is_a_search_in_the_cumulative_sum(size):
     targets = shares * edges[-1]
     expected = edges.searchsorted(targets, side="right")
     clear = np.abs(edges[:, None] - targets).min(axis=0) > 1e-9 if size < 3000 else slice(None)
-    np.testing.assert_array_equal(tree.find(shares)[clear], expected[clear])
+    np.testing.assert_array_equal(tree.find(shares)[0][clear], expected[clear])
 
 
 @sizes
@@ -39,8 +39,9 @@ def test_find_never_gives_a_leaf_of_zero(size):
     tree, values, _ = filled(size)
     edges = np.concatenate(([0.0], np.cumsum(values)))
     shares = np.clip(edges / edges[-1], 0, 1)
-    found = tree.find(np.concatenate((shares, [0.0, 1.0])))
-    assert (values[found] > 0).all()
+    found, leaves = tree.find(np.concatenate((shares, [0.0, 1.0])))
+    assert (leaves > 0).all()
+    np.testing.assert_array_equal(leaves, values[found])
     assert found[-1] == np.flatnonzero(values)[-1]
     assert found[-2] == np.flatnonzero(values)[0]
 
@@ -51,7 +52,7 @@ def test_a_single_positive_leaf_is_always_found():
     for place in (0, 7, 8, 12_500, 19_999):
         tree.fill(0, np.zeros(20_000))
         tree.set(np.array([place]), np.array([1e-12]))
-        assert (tree.find(np.linspace(0, 1, 9)) == place).all()
+        assert (tree.find(np.linspace(0, 1, 9))[0] == place).all()
 
 
 def test_a_tree_of_zeros_is_not_searched():
@@ -96,13 +97,13 @@ def test_every_way_of_setting_gives_the_same_sums(size, seed):
     assert rows.total == pytest.approx(single.total, rel=1e-12)
     np.testing.assert_equal(loaded.state_dict(), single.state_dict())
     shares = np.linspace(0, 1, 50)
-    np.testing.assert_array_equal(loaded.find(shares), single.find(shares))
+    np.testing.assert_array_equal(loaded.find(shares)[0], single.find(shares)[0])
 
 
 def test_leaves_are_drawn_in_proportion():
     """100,000 draws fit the leaves' shares (chi-square, at the 0.1 % level)."""
     tree, values, rng = filled(50, seed=3)
-    counts = np.bincount(tree.find(rng.random(100_000)), minlength=50)
+    counts = np.bincount(tree.find(rng.random(100_000))[0], minlength=50)
     expected = values / values.sum() * 100_000
     positive = expected > 0
     assert not counts[~positive].any()
