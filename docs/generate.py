@@ -19,7 +19,7 @@ from framework import catalog, hookspecs, plugins
 from framework.commands import cli
 from framework.interfaces import KINDS
 from framework.pipeline import describe
-from framework.pipeline.components import Weight
+from framework.pipeline.components import KERNEL_OPTIONS
 from framework.pipeline.sections import COMPONENTS, DEFAULT_ENCODER, KEYS, REQUIRED, SECTIONS, Top
 from framework.runtime.agent import Agent
 from framework.runtime.learner import Update
@@ -99,8 +99,9 @@ def _pipeline() -> Iterator[str]:
             need = f"Optional: `{DEFAULT_ENCODER}` where it is missing." if key == "encoder" else "Optional."
             need = "Required." if key in REQUIRED and key != "encoder" else need
             yield f"{need} `use` names the {key}; the other keys are its [options](components.md)."
-            if key == "bonus":
-                yield _table(describe.rows(Weight))
+            if key in KERNEL_OPTIONS:
+                yield f"Every {key} has these beside its own:"
+                yield _table(describe.rows(KERNEL_OPTIONS[key]))
 
 
 def _components() -> Iterator[str]:
@@ -118,7 +119,12 @@ def _components() -> Iterator[str]:
         for component in components:
             yield f"### {component.name}"
             supports = ", ".join(f"`{capability}`" for capability in sorted(component.supports))
-            yield component.summary + (f" Supports {supports}." if supports else "")
+            needs = ", ".join(f"a {kind}" for kind in sorted(component.needs))
+            yield (
+                component.summary
+                + (f" Supports {supports}." if supports else "")
+                + (f" Needs {needs}." if needs else "")
+            )
             cls = component.config_class()
             yield _table(describe.rows(cls)) if cls else "No options."
 

@@ -101,6 +101,8 @@ class Learner:
         self._lag: int | None = sampling.policy_lag if isinstance(sampling.policy_lag, int) else None
         self._kept_versions = self._lag if self._lag is not None else Worker.FREE_VERSIONS
         self._device = _device(pipeline.runtime.device)
+        # How weights are initialised depends on the number of threads: always one, as in a sampler.
+        torch.set_num_threads(1)
         self._worker = Worker(pipeline)
         saved = resume and bool(checkpoint.checkpoints(record.checkpoints))
         self._algorithm = build_algorithm(
