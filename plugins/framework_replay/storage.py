@@ -56,11 +56,6 @@ class Storage:
         """The smallest id that was not given yet."""
         return self.next_row * self.columns
 
-    @property
-    def shared(self) -> list[str]:
-        """Names of the observation leaves of which each frame is stored once."""
-        return [name for name, leaf in self._leaves.items() if isinstance(leaf, observations.Frames)]
-
     def add(self, batch: Batch) -> np.ndarray:
         """Append the steps of a batch; returns their ids [T, N], -1 where ``valid`` is false."""
         steps, columns = batch.rewards.shape
