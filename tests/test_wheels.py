@@ -57,6 +57,7 @@ class Wide(nn.Module):
     def forward(self, observation, memory, first):
         return Encoding(self.layer(observation["observation"]).relu()), memory
 """
+BUNDLED = ("curiosity", "curricula", "dqn", "encoders", "gymnasium", "ppo", "replay", "tensorboard")
 GOOD = DECLARATION.format(hook="register_encoders", module="framework_acme")
 MISSPELLED = DECLARATION.format(hook="register_encoderz", module="framework_misspelled")
 RAISING = "raise RuntimeError('{} was imported')\n"
@@ -157,16 +158,13 @@ def write_pipeline(folder, encoder):
 
 
 def test_the_wheel_has_only_packages_of_its_own_name(wheels):
-    """No top-level package called plugins, tests or benchmarks is installed."""
+    """No top-level package called plugins, tests or benchmarks is installed; templates lie inside the framework."""
     [wheel] = wheels.glob("framework_rl-*.whl")
-    names = {name.partition("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
-    assert {name for name in names if not name.endswith(".dist-info")} == {
-        "framework",
-        "framework_encoders",
-        "framework_gymnasium",
-        "framework_ppo",
-        "framework_tensorboard",
-    }
+    files = zipfile.ZipFile(wheel).namelist()
+    names = {name.partition("/")[0] for name in files}
+    packages = {"framework", *(f"framework_{plugin}" for plugin in BUNDLED)}
+    assert {name for name in names if not name.endswith(".dist-info")} == packages
+    assert any(name.startswith("framework/templates/bonus/") for name in files)
 
 
 def test_each_plugin_has_its_row(framework, environment):
@@ -174,10 +172,7 @@ def test_each_plugin_has_its_row(framework, environment):
     rows = json.loads(framework("plugins", "--json").stdout)
     status = {(row["name"], row["distribution"]): row["status"] for row in rows}
     assert status == {
-        ("encoders", "framework-rl"): "loaded",
-        ("gymnasium", "framework-rl"): "loaded",
-        ("ppo", "framework-rl"): "loaded",
-        ("tensorboard", "framework-rl"): "loaded",
+        **{(plugin, "framework-rl"): "loaded" for plugin in BUNDLED},
         ("acme", "framework-acme"): "loaded",
         ("exploding", "framework-exploding"): "broken",
         ("misspelled", "framework-misspelled"): "broken",
@@ -246,7 +241,7 @@ def test_everything_broken(framework, tmp_path):
     """``plugins``, ``doctor`` and ``--help`` work where no plugin does, and say so."""
     shadows = tmp_path / "shadows"
     shadows.mkdir()
-    for module in ("acme", "encoders", "gymnasium", "ppo", "tensorboard"):
+    for module in ("acme", *BUNDLED):
         (shadows / f"framework_{module}.py").write_text("1 / 0\n")
     broken = {"PYTHONPATH": str(shadows)}
     rows = json.loads(framework("plugins", "--json", **broken).stdout)

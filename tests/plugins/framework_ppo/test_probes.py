@@ -47,17 +47,12 @@ samplers = 0
 """
 STEPS = 4096
 #: What a probe takes that is not in the pipeline above; what images take, and real-valued actions.
-LONG = {
-    "run.total_steps": 16_384,
-    "sampling.environments": 4,
-    "sampling.rollout_length": 16,
-    "algorithm.max_gradient_norm": 5.0,
-}
+LONG = {"run.total_steps": 16_384, "sampling.environments": 4, "sampling.rollout_length": 16}
 IMAGES = {
     "run.total_steps": 2048,
     "algorithm.learning_rate": 0.003,
     "algorithm.share_encoder": True,
-    "algorithm.max_gradient_norm": 5.0,
+    "algorithm.value_coefficient": 2.0,
 }
 BOX = {"run.total_steps": STEPS, "algorithm.log_std_init": -1.0}
 #: A mean that overshoots to where every sample is clipped never comes back.
@@ -142,5 +137,5 @@ def test_probe_is_solved(tmp_path: Path, number: int, observation: str, action: 
 @pytest.mark.parametrize(("number", "observation", "action", "encoder"), [case for case in ALL if case not in FEW])
 def test_every_combination_is_solved(tmp_path: Path, number: int, observation: str, action: str, encoder: str) -> None:
     """As above: every kind of observation with every kind of action."""
-    patience = 1 if number == 6 else 5 if encoder in ENCODERS else 3
+    patience = 5 if encoder in ENCODERS else 3
     solve(tmp_path, number, observation, action, encoder, patience)
