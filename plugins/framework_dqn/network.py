@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any
 
 import torch
 from gymnasium import spaces
@@ -13,6 +11,7 @@ from torch import Tensor, nn
 from framework.errors import FrameworkError
 from framework.interfaces import Context, ExplicitEncoder
 from framework.toolkit.networks import MLP
+from framework.toolkit.processor import autocast
 from framework_dqn.config import DQNConfig
 
 Tensors = dict[str, Tensor]
@@ -35,7 +34,7 @@ class QNetwork(nn.Module):
             raise FrameworkError("dqn works with encoders without memory only, as it learns from single transitions")
         head = DuelingHead if config.dueling else Head
         self.head = head(self.encoder.features, config.head_hidden, int(context.action_space.n))
-        self._autocast = _autocast(context)
+        self._autocast = autocast(context)
         #: Whether `vjp` works; else `forward` and autograd do.
         self.explicit = (
             context.precision == "float32" and not context.compile and isinstance(self.encoder, ExplicitEncoder)
@@ -114,12 +113,3 @@ def _joined(value: Tensor, advantage: Tensor) -> Tensor:
 
 def _rows(observations: Tensors) -> Tensors:
     return {name: x.unsqueeze(0) for name, x in observations.items()}
-
-
-def _autocast(context: Context) -> AbstractContextManager[Any]:
-    if context.precision == "float32":
-        return nullcontext()
-    device = torch.device(context.device).type
-    if context.precision == "float16" and device == "cpu":
-        raise FrameworkError('precision = "float16" needs a GPU; use "bfloat16" or "float32" on a CPU')
-    return torch.autocast(device, getattr(torch, context.precision))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +15,7 @@ from framework.interfaces import Batch, Context, Encoding, ExplicitEncoder
 from framework.toolkit.distributions import DiagonalGaussian, distribution_for, mask_logits
 from framework.toolkit.networks import MLP
 from framework.toolkit.normalize import Standardize
+from framework.toolkit.processor import autocast
 from framework_ppo.config import PPOConfig
 from framework_ppo.sequences import column_parts, interleave
 
@@ -69,7 +69,7 @@ class ActorCritic(nn.Module):
         self.normalizers = nn.ModuleList(
             Standardize(space.shape or (), config.observation_clip) for space in normalized.values()
         )
-        self._autocast = _autocast(context)
+        self._autocast = autocast(context)
         #: Whether `vjp` works; else `evaluate` and autograd do.
         self.explicit = (
             context.precision == "float32"
@@ -320,12 +320,3 @@ def in_parts(observations: Tensors, *others: Tensor) -> Iterator[Any]:
     for part in parts:
         rows = dict(zip(observations, part, strict=False))
         yield (rows, *part[len(rows) :]) if others else rows
-
-
-def _autocast(context: Context) -> AbstractContextManager[Any]:
-    if context.precision == "float32":
-        return nullcontext()
-    device = torch.device(context.device).type
-    if context.precision == "float16" and device == "cpu":
-        raise FrameworkError('precision = "float16" needs a GPU; use "bfloat16" or "float32" on a CPU')
-    return torch.autocast(device, getattr(torch, context.precision))

@@ -2,8 +2,10 @@ import time
 
 import pytest
 import torch
+from small_ppo import context
 
-from framework.toolkit.processor import emulates_bfloat16
+from framework.errors import FrameworkError
+from framework.toolkit.processor import autocast, emulates_bfloat16
 
 
 def product_seconds(dtype):
@@ -27,3 +29,17 @@ def test_emulation_is_known_by_its_speed():
 def test_gpus_are_not_asked_about():
     """Emulation is about processors."""
     assert not emulates_bfloat16("cuda:0")
+
+
+def test_float16_needs_a_gpu():
+    """On a CPU it is refused, with the precisions that work there."""
+    with pytest.raises(FrameworkError, match='use "bfloat16" or "float32" on a CPU'):
+        autocast(context(precision="float16"))
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("float32", torch.float32), ("bfloat16", torch.bfloat16)])
+def test_networks_compute_in_the_precision_asked_for(precision, dtype):
+    """Products come out in it; float32 changes nothing."""
+    x = torch.ones(2, 2)
+    with autocast(context(precision=precision)):
+        assert torch.mm(x, x).dtype == dtype
