@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-_EPISODE, _TRAJECTORY, _EVALUATION, _ALGORITHM, _TASKS, _TASK_ORDER = range(6)
+_EPISODE, _TRAJECTORY, _EVALUATION, _TASKS, _TASK_ORDER = range(5)
 
 
 def _seed(*key: int) -> int:
@@ -35,8 +35,3 @@ def task_order_seed(run: int, shard: int, number: int) -> int:
 def evaluation_seed(run: int) -> int:
     """What evaluations start from: the same episodes each time, and none of those trained on."""
     return _seed(run, _EVALUATION)
-
-
-def algorithm_seed(run: int) -> int:
-    """What the learner's components start from."""
-    return _seed(run, _ALGORITHM)

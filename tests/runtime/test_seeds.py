@@ -8,14 +8,17 @@ def test_seeds_are_a_function_of_their_key() -> None:
     assert seeds.episode_seed(1, 2, 3) == 1895476584
     assert seeds.trajectory_seed(1, 2, 3) == 50878163
     assert seeds.evaluation_seed(1) == 798405205
-    assert seeds.algorithm_seed(1) == 2005377912
+    assert seeds.tasks_seed(1, 2) == 768136099
+    assert seeds.task_order_seed(1, 2, 3) == 718923638
 
 
 def test_seeds_differ() -> None:
     """Every run, environment, shard, number and purpose has a seed of its own."""
     keys = list(product(range(4), range(12), range(12)))
     found = [seeds.episode_seed(*key) for key in keys] + [seeds.trajectory_seed(*key) for key in keys]
-    found += [seed(run) for run in range(4) for seed in (seeds.evaluation_seed, seeds.algorithm_seed)]
+    found += [seeds.task_order_seed(*key) for key in keys]
+    found += [seeds.tasks_seed(run, version) for run in range(4) for version in range(12)]
+    found += [seeds.evaluation_seed(run) for run in range(4)]
     assert len(set(found)) == len(found)
 
 
