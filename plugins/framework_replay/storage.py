@@ -101,15 +101,14 @@ class Storage:
         """The transitions that start with some steps, which must still be there."""
         first, last, steps, rewards = self._spans(ids)
         both = np.concatenate((ids, ids + steps * self.columns))
-        ended = np.flatnonzero(last["final"] >= 0)
+        ended = (last["final"] >= 0).nonzero()[0]
         pairs: dict[str, tuple[torch.Tensor, ...]] = {}
         for name, leaf in self._leaves.items():
             values = leaf.take(both)
             if len(ended):
                 # Nothing tells what is legal after the end.
                 values[len(ids) + ended] = True if name == _MASK else self._finals.take(name, last["final"][ended])
-            found = self._tensor(values)
-            pairs[name] = found[: len(ids)], found[len(ids) :]
+            pairs[name] = self._tensor(values[: len(ids)]), self._tensor(values[len(ids) :])
         mask, next_mask = pairs.pop(_MASK, (None, None))
         return Transitions(
             observations={name: pair[0] for name, pair in pairs.items()},

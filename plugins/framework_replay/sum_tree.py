@@ -1,25 +1,19 @@
-"""A sum tree in float64: leaves found by prefix sum and changed many at a time, in few array operations.
+"""A sum tree in float64: leaves found by prefix sum and changed many at a time, compiled by Numba.
 
-Each node has 8 children; where there are no more than 16,384 nodes, cumulative sums (PyTorch's are four times as fast
-as numpy's) and binary search are cheaper than further levels. Inside a node there is no branch to mispredict: the sums
-of the children before each child come from one product with a triangular matrix, and how many of them lie at or below
-the target is counted in the eight bytes that their comparison makes.
+Each node has 8 children, which fill a cache line, and beside each stands the sum of those before it. A search takes all
+targets through one level before it goes to the next: so their memory is fetched side by side.
 """
 
 from __future__ import annotations
 
 import numpy as np
-import torch
+from numba import njit
 
 from framework.errors import FrameworkError
 
-_WIDTH, _BITS = 8, 3
-_TOP = 16_384
-_BEFORE = np.triu(np.ones((_WIDTH, _WIDTH)), 1)
-_ONES = np.ones(_WIDTH)
-#: Times eight bytes that are 0 or 1, its highest byte is the sum of all but the first one (in memory).
-_COUNT = np.uint64(0x0001010101010101)
-_HIGHEST = np.uint64(56)
+_WIDTH, _BITS = 8, np.uint64(3)
+_ONE, _TWO, _FOUR = np.uint64(1), np.uint64(2), np.uint64(4)
+_compiled = njit(cache=True, nogil=True)
 
 
 class SumTree:
@@ -27,83 +21,118 @@ class SumTree:
 
     def __init__(self, size: int):
         self.size = size
-        depth = 0
-        while -(-size // _WIDTH**depth) > _TOP:
-            depth += 1
-        top = -(-size // _WIDTH**depth)
-        self._levels = [np.zeros(top * _WIDTH**level) for level in range(depth, -1, -1)]  #: leaves first
-        self._nodes = [level.reshape(-1, _WIDTH) for level in self._levels[:-1]]  #: children side by side
-        self._top = torch.from_numpy(self._levels[-1])
-        self._sums = np.zeros(top + 1)  #: those of the top level before each of its nodes, and the total
-        self._sums_after = torch.from_numpy(self._sums[1:])
+        levels = [_whole(size)]
+        while levels[-1] > _WIDTH:
+            levels.append(_whole(levels[-1] // _WIDTH))
+        #: Where each level starts in the arrays below: first comes the root, alone in a row of 8, and last the leaves.
+        self._starts = np.cumsum([0, _WIDTH, *reversed(levels[1:])]).astype(np.uint64)
+        self._sums = _zeros(_WIDTH + sum(levels))  #: of the leaves under a node, or the leaf's value
+        self._before = _zeros(_WIDTH + sum(levels))  #: sum of a node's siblings before it; see `_add_up`
 
     @property
     def leaves(self) -> np.ndarray:
         """[size] float64; to be read only."""
-        return self._levels[0][: self.size]
+        return self._sums[int(self._starts[-1]) :][: self.size]
 
     @property
     def total(self) -> float:
         """The sum of all leaves."""
-        return float(self._cumulated()[-1])
+        return float(self._sums[0])
 
     def set(self, index: np.ndarray, values: np.ndarray) -> None:
         """Set the leaves at ``index`` [B]; where one stands there twice, the later value counts."""
-        self._levels[0][index] = values
-        for nodes, above in zip(self._nodes, self._levels[1:], strict=True):
-            index = index >> _BITS
-            above[index] = nodes.take(index, axis=0, mode="clip").dot(_ONES)
+        _set(self._sums, self._before, self._starts, index.astype(np.uint64), values)
 
     def fill(self, start: int, values: np.ndarray) -> None:
         """Set successive leaves, from ``start`` on and not beyond the end."""
-        self._levels[0][start : start + len(values)] = values
-        first, last = start, start + len(values) - 1
-        for nodes, above in zip(self._nodes, self._levels[1:], strict=True):
-            first, last = first >> _BITS, last >> _BITS
-            above[first : last + 1] = nodes[first : last + 1] @ _ONES
+        self.leaves[start : start + len(values)] = values
+        _refresh(self._sums, self._before, self._starts, np.uint64(start), np.uint64(start + len(values) - 1))
 
     def find(self, shares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The leaf that each share [B] of the total falls on when leaves lie side by side, and its value.
 
-        A leaf of 0 is never found. Where rounding puts a share on one, or behind the last, the nearest positive leaf
-        before it stands in. Sorted shares are found faster. Raises `FrameworkError` where all leaves are 0.
+        A leaf of 0 is never found. Sorted shares are found faster. Raises `FrameworkError` where all leaves are 0.
         """
-        sums = self._cumulated()
-        rest = shares * sums[-1]
-        index = sums[:-1].searchsorted(rest, side="right") - 1
-        rest -= sums.take(index)
-        start = np.arange(0, len(rest) * _WIDTH, _WIDTH)
-        for nodes in reversed(self._nodes):
-            before = nodes.take(index, axis=0, mode="clip").dot(_BEFORE)
-            passed = (before <= rest[:, None]).reshape(-1).view(np.uint64)
-            passed *= _COUNT
-            passed >>= _HIGHEST
-            child = passed.view(np.int64)
-            rest -= before.take(start + child)
-            index <<= _BITS
-            index += child
-        return self._positive(index)
+        total = self.total
+        if not total > 0:
+            raise FrameworkError("a sum tree whose leaves are all 0 was searched: set some first")
+        index, values = np.zeros(len(shares), np.uint64), np.empty(len(shares))
+        _find(self._sums, self._before, self._starts, shares * total, index, values)
+        return index.view(np.int64), values
 
-    def state_dict(self) -> dict[str, list[np.ndarray]]:
-        """All levels: parents summed anew could round otherwise."""
-        return {"levels": [level.copy() for level in self._levels]}
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """All leaves: the sums follow from them, bit for bit."""
+        return {"leaves": self.leaves.copy()}
 
-    def load_state_dict(self, state: dict[str, list[np.ndarray]]) -> None:
+    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
         """Restore what `state_dict` gave, bit for bit."""
-        for level, saved in zip(self._levels, state["levels"], strict=True):
-            level[:] = saved
+        self.fill(0, state["leaves"])
 
-    def _cumulated(self) -> np.ndarray:
-        torch.cumsum(self._top, 0, out=self._sums_after)
-        return self._sums
 
-    def _positive(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        leaves = self._levels[0]
-        values = leaves.take(index)
-        if not np.minimum.reduce(values) > 0:
-            positive = np.flatnonzero(leaves)
-            if not len(positive):
-                raise FrameworkError("a sum tree whose leaves are all 0 was searched: set some first")
-            index = positive[np.maximum(positive.searchsorted(index, side="right") - 1, 0)]
-            values = leaves.take(index)
-        return index, values
+def _whole(count: int) -> int:
+    return -(-count // _WIDTH) * _WIDTH
+
+
+def _zeros(count: int) -> np.ndarray:
+    """[count] float64 that start with a cache line."""
+    zeros = np.zeros(count + _WIDTH)
+    first = -zeros.ctypes.data % (_WIDTH * zeros.itemsize) // zeros.itemsize
+    return zeros[first : first + count]
+
+
+# Below, places are unsigned: of a signed one Numba asks each time whether it counts from the end.
+
+
+@_compiled
+def _find(sums, before, starts, rest, index, values):
+    """Turn ``index``, of zeros, into the leaf that each target ``rest`` falls on; changes both.
+
+    A node's eight children are searched by halves, without a branch to mispredict.
+    """
+    for start in starts[1:]:
+        for at in range(len(rest)):
+            first, target = start + (index[at] << _BITS), rest[at]
+            child = np.uint64(before[first + _FOUR] <= target) << _TWO
+            child += np.uint64(before[first + child + _TWO] <= target) << _ONE
+            child += np.uint64(before[first + child + _ONE] <= target)
+            rest[at] = target - before[first + child]
+            index[at] = (index[at] << _BITS) + child
+    for at in range(len(rest)):
+        values[at] = sums[starts[-1] + index[at]]
+
+
+@_compiled
+def _set(sums, before, starts, index, values):
+    """Set leaves, and the sums above them; changes ``index``."""
+    for at in range(len(index)):
+        sums[starts[-1] + index[at]] = values[at]
+    for level in range(len(starts) - 1, 0, -1):
+        for at in range(len(index)):
+            index[at] >>= _BITS
+            sums[starts[level - 1] + index[at]] = _add_up(sums, before, starts[level] + (index[at] << _BITS))
+
+
+@_compiled
+def _refresh(sums, before, starts, first, last):
+    """Set the sums above the leaves ``first`` to ``last``."""
+    for level in range(len(starts) - 1, 0, -1):
+        first, last = first >> _BITS, last >> _BITS
+        for node in range(first, last + _ONE):
+            sums[starts[level - 1] + node] = _add_up(sums, before, starts[level] + (node << _BITS))
+
+
+@_compiled
+def _add_up(sums, before, first):
+    """The sum of the eight children from ``first`` on; writes down what is before each.
+
+    Before those at the end that are 0 it writes infinity: rounding may take a target there, and must not.
+    """
+    total = 0.0
+    for child in range(_WIDTH):
+        before[first + np.uint64(child)] = total
+        total += sums[first + np.uint64(child)]
+    last = first + np.uint64(_WIDTH - 1)
+    while last > first and not sums[last]:
+        before[last] = np.inf
+        last -= _ONE
+    return total
