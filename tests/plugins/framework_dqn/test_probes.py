@@ -5,23 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import probing
 import pytest
-import runs
-import torch
 
-import framework
-from framework.runtime.session import Session
-from framework.testing.probes import OBSERVATIONS, PROBES, Probe, expected
-from framework.toolkit.spaces import flatten
+from framework.testing.probes import OBSERVATIONS, PROBES
 
 PIPELINE = """
 [run]
 total_steps = 1  # set by the test
 
 [environment]
-use = "gymnasium"
-id = "CartPole-v1"  # set by the test
 
 [encoder]
 use = "mlp"
@@ -46,12 +39,6 @@ rollout_length = 8
 
 [evaluation]
 episodes = 8
-
-[checkpoint]
-every_seconds = 3600.0
-
-[runtime]
-samplers = 0
 """
 STEPS = 1024
 #: What probes take that is not in the pipeline above.
@@ -65,7 +52,6 @@ IMAGES = {
     "encoder": {"use": "cnn", "channels": [16, 32], "kernels": [8, 4], "strides": [6, 2], "features": 32},
     "algorithm.learning_rate": 0.003,
 }
-GAMMA = 0.99
 TOLERANCE = 0.05
 
 FEW = [
@@ -85,32 +71,23 @@ ALL = [
 
 
 def solve(folder: Path, number: int, observation: str, action: str, replay: str) -> None:
-    """Train, and compare the greedy return and the values of first observations with what must come out."""
+    """Train with the settings that the probe takes."""
     overrides: dict[str, Any] = {
-        "environment.id": f"framework.testing.probes:Probe{number}-v0",
-        "environment.kwargs": {"observation": observation, "action": action},
-        "algorithm.gamma": GAMMA,
         "run.total_steps": STEPS,
         "replay.use": replay,
         **(IMAGES if observation == "image" else {}),
         **(LONG if number == 6 else {}),
     }
-    session = Session(framework.load(runs.write(folder, PIPELINE), overrides), root=folder)
-    *_, last = session.updates()
-    facts = expected(number)
-    assert last.evaluation is not None
-    if number != 2:  # where chance decides
-        assert last.evaluation["evaluation/return"] >= 0.95 * facts.episode_return
-
-    network = framework.load_agent(session.directory, "last").policy.network
-    probe = Probe(number, observation, action)
-    probe.reset(seed=0)
-    for signal, value in facts.value(GAMMA).items():
-        rows = [flatten(probe.observation_space, probe.encode(signal)) for _ in range(32)]
-        seen = {name: torch.from_numpy(np.stack([row[name] for row in rows])) for name in rows[0]}
-        with torch.inference_mode():
-            found = network.values(seen).amax(-1).numpy()
-        assert found == pytest.approx(value, rel=TOLERANCE), f"signal {signal}"
+    probing.solve(
+        folder,
+        PIPELINE,
+        overrides,
+        number,
+        observation,
+        action,
+        values=lambda policy, seen: policy.network.values(seen).amax(-1),
+        tolerance=TOLERANCE,
+    )
 
 
 @pytest.mark.parametrize(("number", "observation", "action", "replay"), FEW)

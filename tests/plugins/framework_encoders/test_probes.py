@@ -5,23 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import probing
 import pytest
-import runs
-import torch
 
-import framework
-from framework.runtime.session import Session
-from framework.testing.probes import OBSERVATIONS, Probe
-from framework.toolkit.spaces import flatten
+from framework.testing.probes import OBSERVATIONS
 
 PIPELINE = """
 [run]
 total_steps = 2048
 
 [environment]
-use = "gymnasium"
-id = "framework.testing.probes:Probe5-v0"
 
 [encoder]
 width = 16
@@ -40,12 +33,6 @@ share_encoder = true
 [sampling]
 environments = 8
 rollout_length = 32
-
-[checkpoint]
-every_seconds = 3600.0
-
-[runtime]
-samplers = 0
 """
 #: For observations whose signal stands in one of several leaves.
 LONG = {"run.total_steps": 16_384, "algorithm.learning_rate": 0.001}
@@ -53,19 +40,16 @@ PARTS = {"body": {"use": "mlp", "hidden": [16]}, "pair/1": "transformer"}
 
 
 def solve(folder: Path, observation: str, overrides: dict[str, Any]) -> None:
-    """Train in probe 5: greedy actions must be right, and the values of both signals near 1."""
-    changes = {"environment.kwargs": {"observation": observation}} | overrides
-    session = Session(framework.load(runs.write(folder, PIPELINE), changes), root=folder)
-    *_, last = session.updates()
-    assert last.evaluation is not None
-    assert last.evaluation["evaluation/return"] == 1.0
-    probe, policy = Probe(5, observation), framework.load_agent(session.directory, "last").policy
-    probe.reset(seed=0)
-    for signal in (-1, 1):
-        rows = [flatten(probe.observation_space, probe.encode(signal)) for _ in range(32)]
-        seen = {name: torch.from_numpy(np.stack([row[name] for row in rows])) for name in rows[0]}
-        with torch.inference_mode():
-            assert policy.values(seen).numpy() == pytest.approx(1.0, rel=0.15)
+    """Train in probe 5."""
+    probing.solve(
+        folder,
+        PIPELINE,
+        overrides,
+        5,
+        observation,
+        values=lambda policy, seen: policy.values(seen),
+        tolerance=0.15,
+    )
 
 
 @pytest.mark.parametrize("encoder", ["transformer", "multimodal"])

@@ -5,23 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import probing
 import pytest
-import runs
-import torch
 
-import framework
-from framework.runtime.session import Session
-from framework.testing.probes import ACTIONS, OBSERVATIONS, PROBES, Probe, expected
-from framework.toolkit.spaces import flatten
+from framework.testing.probes import ACTIONS, OBSERVATIONS, PROBES
 
 PIPELINE = """
 [run]
 total_steps = 1  # set by the test
 
 [environment]
-use = "gymnasium"
-id = "CartPole-v1"  # set by the test
 
 [encoder]
 use = "mlp"
@@ -38,16 +31,10 @@ entropy_coefficient = 0.0
 [sampling]
 environments = 8
 rollout_length = 32
-
-[checkpoint]
-every_seconds = 3600.0
-
-[runtime]
-samplers = 0
 """
 STEPS = 4096
 #: What a probe takes that is not in the pipeline above; what images take, and real-valued actions.
-LONG = {"run.total_steps": 16_384, "sampling.environments": 4, "sampling.rollout_length": 16}
+LONG: dict[str, Any] = {"run.total_steps": 16_384, "sampling.environments": 4, "sampling.rollout_length": 16}
 IMAGES = {
     "run.total_steps": 2048,
     "algorithm.learning_rate": 0.003,
@@ -62,7 +49,6 @@ ENCODERS: dict[str, dict[str, Any]] = {
     "cnn": {"use": "cnn", "channels": [16, 32], "kernels": [8, 4], "strides": [6, 2], "features": 32},
     "impala_cnn": {"use": "impala_cnn", "channels": [4, 8, 16], "features": 32},
 }
-GAMMA = 0.99
 #: A value counts as right within this share of it; where it depends on actions, exploring costs a little.
 TOLERANCE = 0.05
 EXPLORING = 0.15
@@ -89,42 +75,22 @@ ALL = [
 
 
 def solve(folder: Path, number: int, observation: str, action: str, encoder: str, patience: int = 1) -> None:
-    """Train, ``patience`` times as long as the settings say, and compare with what must come out.
-
-    That is the greedy return, and the values of first observations.
-    """
-    overrides: dict[str, Any] = {
-        "environment.id": f"framework.testing.probes:Probe{number}-v0",
-        "environment.kwargs": {"observation": observation, "action": action},
-        "algorithm.gamma": GAMMA,
-    }
-    if encoder in ENCODERS:
-        overrides |= {"encoder": ENCODERS[encoder], **IMAGES}
-    overrides |= (BOX if action == "box" else {}) | (LONG if number == 6 else {})
+    """Train, ``patience`` times as long as the settings say."""
+    overrides = (BOX if action == "box" else {}) | (LONG if number == 6 else {})
     overrides |= SMALL_STEPS if action == "box" and number in (4, 5) else {}
+    if encoder in ENCODERS:
+        overrides = {"encoder": ENCODERS[encoder]} | IMAGES | overrides
     overrides["run.total_steps"] = patience * overrides.get("run.total_steps", STEPS)
-    pipeline = framework.load(runs.write(folder, PIPELINE), overrides)
-    session = Session(pipeline, root=folder)
-    *_, last = session.updates()
-    facts = expected(number)
-    assert last.evaluation is not None
-    if number != 2:  # where chance decides
-        assert last.evaluation["evaluation/return"] >= 0.95 * facts.episode_return
-
-    policy = framework.load_agent(session.directory, "last").policy
-    tolerance = EXPLORING if number in (4, 5) else TOLERANCE
-    for signal, value in facts.value(GAMMA).items():
-        found = values(policy, Probe(number, observation, action), signal)
-        assert found == pytest.approx(value, rel=tolerance), f"signal {signal}"
-
-
-def values(policy: Any, probe: Probe, signal: int) -> np.ndarray:
-    """The values of some observations that show a signal."""
-    probe.reset(seed=0)
-    rows = [flatten(probe.observation_space, probe.encode(signal)) for _ in range(32)]
-    observations = {name: torch.from_numpy(np.stack([row[name] for row in rows])) for name in rows[0]}
-    with torch.inference_mode():
-        return policy.values(observations).numpy()
+    probing.solve(
+        folder,
+        PIPELINE,
+        overrides,
+        number,
+        observation,
+        action,
+        values=lambda policy, seen: policy.values(seen),
+        tolerance=EXPLORING if number in (4, 5) else TOLERANCE,
+    )
 
 
 @pytest.mark.parametrize(("number", "observation", "action", "encoder"), FEW)
