@@ -1,7 +1,7 @@
 """Trains an example on some seeds and says whether it reaches its aim: ``python benchmarks/learning.py cartpole``.
 
-With ``--lags`` it is trained at several policy lags. ``--report`` trains nothing: it writes
-``docs/reference/results.md`` from the result files.
+With ``--against`` it is also trained in other ways, each an override. ``--report`` trains nothing: it writes
+``docs/reference/results.md`` and its picture from the result files.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 
 from measure.aims import EXAMPLES, Aim, aims
-from measure.plot import draw_curves
+from measure.plot import draw_curves, draw_panels
 from measure.processes import module, run
-from measure.report import PAGE, page
+from measure.report import PAGE, PICTURE, page, results
 from measure.results import Measurement, machine, publish, table
 
 #: A curve is thinned to about so many points.
@@ -27,13 +27,15 @@ def main() -> None:
     arguments.add_argument("example", nargs="?", choices=known, help=f"one of {', '.join(known)}")
     arguments.add_argument("overrides", nargs="*", help="as framework run takes them")
     arguments.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3], help="default 1 2 3")
-    arguments.add_argument("--lags", nargs="+", metavar="LAG", help="policy lags: numbers or free")
+    arguments.add_argument("--against", nargs="+", default=[], metavar="OVERRIDE", help="train with each of these, too")
     arguments.add_argument("--plot", type=Path, metavar="FILE", help="draw the learning curves; needs matplotlib")
     arguments.add_argument("--output", type=Path, help="JSON file (default benchmarks/results/learning-NAME.json)")
-    arguments.add_argument("--report", action="store_true", help="write the page of results instead")
+    arguments.add_argument("--report", action="store_true", help="write the page of results instead; needs matplotlib")
     options = arguments.parse_args()
     if options.report:
-        PAGE.write_text(page(), encoding="utf-8")
+        found = results()
+        draw_panels(PICTURE, {name: result["measurements"] for name, result in found.items()})
+        PAGE.write_text(page(found), encoding="utf-8")
     elif options.example:
         measure(options, known[options.example])
     else:
@@ -43,18 +45,15 @@ def main() -> None:
 def measure(options: argparse.Namespace, aim: Aim) -> None:
     """Train, print the table, write all results, and draw them."""
     before = machine()
-    rows: dict[str, list[str]] = {options.example: []}
-    if options.lags:
-        rows = {f"lag {lag}": ["sampling.policy_lag=" + (lag if lag.isdigit() else f'"{lag}"')] for lag in options.lags}
+    rows = {options.example: [], **{override: [override] for override in options.against}}
     measurements = [
         {"row": row, "seed": seed, **train(options.example, [*overrides, *options.overrides, f"run.seed={seed}"])}
         for seed in options.seeds
         for row, overrides in rows.items()
     ]
     lines = [[row, *aim.verdict(measurements, row)] for row in rows]
-    name = f"learning-{options.example}" + ("-lags" if options.lags else "")
     publish(
-        name,
+        f"learning-{options.example}",
         table(["", "seeds", "steps", "seconds each", "returns", "aim", "reached"], lines),
         output=options.output,
         settings={"example": options.example, "seeds": options.seeds, "overrides": options.overrides, "rows": rows},

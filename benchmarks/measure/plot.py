@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,20 @@ def draw_curves(path: Path, measurements: Sequence[Measurement], title: str) -> 
     figure.savefig(path, dpi=100, metadata={"Software": None})
 
 
+def draw_panels(path: Path, panels: Mapping[str, Sequence[Measurement]], columns: int = 3) -> None:
+    """Learning curves of several benchmarks, side by side. Raises `SystemExit` where matplotlib is missing."""
+    lines = -(-len(panels) // columns)
+    figure, axes = _pyplot().subplots(
+        lines, columns, figsize=(4.4 * columns, 3 * lines), layout="constrained", squeeze=False
+    )
+    for axis in axes.flat[len(panels) :]:
+        axis.remove()
+    for axis, (name, measurements) in zip(axes.flat, panels.items(), strict=False):
+        _curves(axis, measurements)
+        axis.set_title(name, fontsize="medium")
+    figure.savefig(path, dpi=80, metadata={"Software": None})
+
+
 def _curves(axes: Any, measurements: Sequence[Measurement]) -> None:
     """Returns of each row: the median, and the range from minimum to maximum."""
     for n, row in enumerate(_rows(measurements)):
@@ -50,11 +64,12 @@ def _curves(axes: Any, measurements: Sequence[Measurement]) -> None:
         axes.plot(steps, np.median(returns, 0), color=f"C{n}", label=row)
         axes.fill_between(steps, returns.min(0), returns.max(0), color=f"C{n}", alpha=0.15, linewidth=0)
     axes.set_xlabel("environment steps")
-    axes.set_ylabel("return, mean of the last 100 episodes")
+    axes.set_ylabel("return, mean of 100 episodes")
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.3)
-    axes.legend(fontsize="small", frameon=False)
+    if len(_rows(measurements)) > 1:
+        axes.legend(fontsize="small", frameon=False)
 
 
 def _rows(measurements: Sequence[Measurement]) -> list[str]:

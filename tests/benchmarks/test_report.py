@@ -41,15 +41,21 @@ def test_area_is_the_mean_over_the_steps() -> None:
 
 
 def test_page_says_what_the_files_say(tmp_path: Path) -> None:
-    """Only examples with a result file are on the page, with their figures, the machine, and the lags beside them."""
-    (tmp_path / "learning-cartpole.json").write_text(result([run("cartpole", 1, 480.0), run("cartpole", 2, 400.0)]))
-    (tmp_path / "learning-cartpole-lags.json").write_text(result([run("lag 0", 1, 490.0), run("lag free", 1, 300.0)]))
-    page = report.page(tmp_path)
+    """Only examples with a result file are on the page, with their figures, the machine, and what they were compared
+    with.
+    """
+    lag = "sampling.policy_lag=0"
+    runs = [run("cartpole", 1, 480.0), run("cartpole", 2, 400.0), run(lag, 1, 490.0), run(lag, 2, 300.0)]
+    (tmp_path / "learning-cartpole.json").write_text(result(runs))
+    (tmp_path / "learning-pendulum.json").write_text(result([run("pendulum", 1, -200.0)]))
+    page = report.page(report.results(tmp_path))
     (line,) = [line for line in page.splitlines() if "examples/cartpole.toml" in line]
     assert [cell.strip() for cell in line.strip("|").split("|")][1:] == [
         "CartPole-v1", "1, 2", "4,096", "11 to 12", "480, 400", "475", "1 of 2",
     ]  # fmt: skip
     assert "2030-01-02, Abacus 9000, 3 cores (25% busy with other things before), torch 9.9" in page
-    assert "--lags 0 free" in page
-    assert [line.split("|")[-2].strip() for line in page.splitlines() if line.startswith("| lag")] == ["245", "150"]
+    assert f"learning.py cartpole --against {lag}`" in page
+    (line,) = [line for line in page.splitlines() if line.startswith(f"| {lag}")]
+    assert line.split("|")[-2].strip() == "198"
+    assert "pendulum, compared" not in page
     assert "acrobot" not in page
