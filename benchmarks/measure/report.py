@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
 from measure.aims import Aim, aims
-from measure.results import BENCHMARKS, Measurement, table, values
+from measure.results import BENCHMARKS, Measurement, show, table, values
 
 RESULTS = BENCHMARKS / "results"
 PAGE = BENCHMARKS.parent / "docs/reference/results.md"
@@ -54,15 +53,28 @@ def _compared(name: str, found: dict[str, Any], aim: Aim) -> str:
     if len(rows) == 1:
         return ""
     against = " ".join(map(shlex.quote, rows[1:]))
-    lines = [[row, *aim.verdict(runs, row), mean(map(area, values(runs, row, "curve")))] for row in rows]
+    lines: list[list[float | str | None]] = []
+    for row in rows:
+        curves = values(runs, row, "curve")
+        lines.append([row, *aim.verdict(runs, row), _listed(first_reached(curve, aim.score) for curve in curves)])
+        lines[-1].append(_listed(area(curve) for curve in curves))
     return "\n\n".join(
         [
             f"## {name}, compared",
-            f"`python benchmarks/learning.py {name} --against {against}`. The last column is the area under the "
-            "learning curve, as a mean return.",
-            table(["", *_HEADER, "mean over the run"], lines),
+            f"`python benchmarks/learning.py {name} --against {against}`. The last columns are about training: the "
+            "steps after which the mean return of 100 episodes first is what is aimed at, and its mean over the run.",
+            table(["", *_HEADER, "steps to it", "mean over the run"], lines),
         ]
     )
+
+
+def first_reached(curve: list[list[float]], score: float) -> float | None:
+    """The steps after which a learning curve first is at ``score`` or above; None where it never is."""
+    return next((steps for steps, value in curve if value >= score), None)
+
+
+def _listed(numbers: Iterable[float | None]) -> str:
+    return ", ".join(map(show, numbers))
 
 
 def area(curve: list[list[float]]) -> float:

@@ -40,6 +40,13 @@ def test_area_is_the_mean_over_the_steps() -> None:
     assert report.area([[0, 1.0], [10, 1.0], [30, 4.0]]) == pytest.approx((10 * 1 + 20 * 2.5) / 30)
 
 
+def test_a_score_is_reached_when_the_curve_is_there() -> None:
+    """Exactly there counts; where it never is there is no number."""
+    curve = [[0, 1.0], [10, 3.0], [30, 2.0], [40, 4.0]]
+    assert report.first_reached(curve, 3.0) == 10
+    assert report.first_reached(curve, 4.5) is None
+
+
 def test_page_says_what_the_files_say(tmp_path: Path) -> None:
     """Only examples with a result file are on the page, with their figures, the machine, and what they were compared
     with.
@@ -56,6 +63,6 @@ def test_page_says_what_the_files_say(tmp_path: Path) -> None:
     assert "2030-01-02, Abacus 9000, 3 cores (25% busy with other things before), torch 9.9" in page
     assert f"learning.py cartpole --against {lag}`" in page
     (line,) = [line for line in page.splitlines() if line.startswith(f"| {lag}")]
-    assert line.split("|")[-2].strip() == "198"
+    assert [cell.strip() for cell in line.split("|")[-3:-1]] == ["3,000, -", "245, 150"]
     assert "pendulum, compared" not in page
     assert "acrobot" not in page
