@@ -1,0 +1,68 @@
+"""Policies that were not learned: they act on the observation of mode "state" and on what is legal, like anyone.
+
+Each is a function ``(rows [31, 48], mask [55], rng) -> action``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from framework_research import rules, view
+from framework_research.world import BARS, CODE, LINES, RELATIONS, RESULTS, SECOND, SHORTEST
+
+_RELATION = slice(8, 8 + RELATIONS)
+_SUBJECT = slice(8 + RELATIONS, 8 + RELATIONS + CODE)
+_OBJECT = slice(8 + RELATIONS + CODE, 8 + RELATIONS + 2 * CODE)
+#: A similarity that only equal codes have.
+_SAME = 0.99
+
+
+def random_legal(rows: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> int:
+    """Any legal action."""
+    return int(rng.choice(np.flatnonzero(mask)))
+
+
+def expert(rows: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> int:
+    """Follows the chain hop by hop and notes nothing else; reads figures."""
+    return _research(rows, mask, rng, sees=True)
+
+
+def blind_expert(rows: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> int:
+    """The same, but of a figure it notes any bar."""
+    return _research(rows, mask, rng, sees=False)
+
+
+def _research(rows: np.ndarray, mask: np.ndarray, rng: np.random.Generator, *, sees: bool) -> int:
+    notes = int(rows[view.NOTE : view.MISC, view.PRESENT].sum())
+    hops = int(rows[view.HOP : view.RESULT, view.PRESENT].sum())
+    if notes == hops:
+        return rules.ANSWER + notes - 1
+    relation = rows[view.HOP + notes, _RELATION]
+    if rows[view.DOCUMENT, view.SUBJECT_IN_FOCUS] > _SAME:
+        for line in range(LINES):
+            row = rows[view.LINE + line]
+            if row[view.SUBJECT_IN_FOCUS] > _SAME and row[_RELATION] @ relation:
+                if not row[view.IS_FIGURE]:
+                    return rules.NOTE + line
+                if mask[rules.VIEW_FIGURE]:
+                    return rules.VIEW_FIGURE
+                return rules.NOTE_BAR + _bar(rows, row[view.RULE], rng, sees=sees)
+        return rules.FIND + notes
+    for result in range(RESULTS):
+        if rows[view.RESULT + result, view.SUBJECT_IN_FOCUS] > _SAME:
+            return rules.OPEN + result
+    for line in range(LINES):
+        if rows[view.LINE + line, view.OBJECT_IN_FOCUS] > _SAME and mask[rules.FOLLOW + line]:
+            return rules.FOLLOW + line
+    return rules.SEARCH_NOTE + notes - 1 if notes else rules.SEARCH_QUESTION
+
+
+def _bar(rows: np.ndarray, rule: float, rng: np.random.Generator, *, sees: bool) -> int:
+    """Which bar a figure is about."""
+    bars = rows[view.BAR : view.BAR + BARS]
+    shown = np.flatnonzero(bars[:, view.PRESENT])
+    if not sees:
+        return int(rng.choice(shown))
+    order = shown[np.argsort(-bars[shown, view.HEIGHT])]
+    place = round(rule * 2)
+    return int(order[-1] if place == SHORTEST else order[1] if place == SECOND else order[0])

@@ -1,0 +1,129 @@
+"""The observation of mode "state": what the browser shows, as rows of numbers.
+
+A row has 8 flags, the relation it is about (one-hot, 8), and the codes of its subject and its object (16 each).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from framework_research.chance import compiled
+from framework_research.rules import focus, has_figure
+from framework_research.world import BARS, CODE, HOPS, LINES, NOTES, PAGES, QUESTIONS, RELATIONS, RESULTS
+
+#: First row of each kind, and how many rows there are.
+QUESTION = 0
+HOP = QUESTION + 1
+RESULT = HOP + HOPS
+DOCUMENT = RESULT + RESULTS
+LINE = DOCUMENT + 1
+BAR = LINE + LINES
+NOTE = BAR + BARS
+MISC = NOTE + NOTES
+TOKENS = MISC + 1
+
+#: Flags. Rows of all kinds have the first four: what highlighting on a page tells. The others depend on the kind.
+PRESENT, SUBJECT_IN_FOCUS, OBJECT_IN_FOCUS, ASKED = range(4)
+QUESTION_NUMBER, QUESTIONS_IN_ALL, HOPS_IN_ALL = 4, 5, 6
+HOP_NUMBER = 4
+PAGE_NUMBER, PAGES_IN_ALL, FIGURE_HERE, FIGURE_OPEN = 4, 5, 6, 7
+ALIVE, IS_FIGURE, RULE = 4, 5, 6
+HEIGHT, SEEN = 4, 5
+LAST = 4
+TIME, ROOM, WAY_BACK = 4, 5, 6
+_FLAGS = 8
+_SUBJECT = _FLAGS + RELATIONS
+_OBJECT = _SUBJECT + CODE
+FEATURES = _OBJECT + CODE
+
+
+@compiled
+def _similarity(world, one, other):
+    total = np.float32(0.0)
+    for place in range(CODE):
+        total += world.code[one, place] * world.code[other, place]
+    return total / np.float32(CODE)
+
+
+@compiled
+def _is_asked(world, browser, relation):
+    for hop in range(world.hops[browser.question]):
+        if world.asked[browser.question, hop] == relation:
+            return True
+    return False
+
+
+@compiled
+def _row(world, browser, row, subject, relation, target):
+    """Fill a row with a fact, any part of which may be missing (-1)."""
+    row[PRESENT] = 1.0
+    middle = focus(world, browser)
+    if subject >= 0:
+        row[SUBJECT_IN_FOCUS] = _similarity(world, subject, middle)
+        for place in range(CODE):
+            row[_SUBJECT + place] = world.code[subject, place]
+    if relation >= 0:
+        row[ASKED] = _is_asked(world, browser, relation)
+        row[_FLAGS + relation] = 1.0
+    if target >= 0:
+        row[OBJECT_IN_FOCUS] = _similarity(world, target, middle)
+        for place in range(CODE):
+            row[_OBJECT + place] = world.code[target, place]
+
+
+@compiled
+def look(worlds, browsers, limit, rows):
+    """Fill ``rows`` [N, 31, 48]. After the last answer there is nothing left to see, and all is 0."""
+    rows[:] = 0.0
+    for at in range(len(worlds)):
+        world, browser, seen = worlds[at], browsers[at], rows[at]
+        question = browser.question
+        if question == world.questions:
+            continue
+        _row(world, browser, seen[QUESTION], world.chain[question, 0], -1, -1)
+        seen[QUESTION, QUESTION_NUMBER] = question / QUESTIONS
+        seen[QUESTION, QUESTIONS_IN_ALL] = world.questions / QUESTIONS
+        seen[QUESTION, HOPS_IN_ALL] = world.hops[question] / HOPS
+        for hop in range(world.hops[question]):
+            _row(world, browser, seen[HOP + hop], -1, np.int64(world.asked[question, hop]), -1)
+            seen[HOP + hop, HOP_NUMBER] = hop / HOPS
+        for result in range(RESULTS):
+            if browser.results[result] >= 0:
+                _row(world, browser, seen[RESULT + result], np.int64(browser.results[result]), -1, -1)
+        if browser.document >= 0:
+            _page(world, browser, seen)
+        for note in range(browser.noted):
+            subject, relation, target = browser.notes[note]
+            _row(world, browser, seen[NOTE + note], np.int64(subject), np.int64(relation), np.int64(target))
+            seen[NOTE + note, LAST] = note == browser.noted - 1
+        seen[MISC, PRESENT] = 1.0
+        seen[MISC, TIME] = browser.steps / limit
+        seen[MISC, ROOM] = browser.noted / NOTES
+        seen[MISC, WAY_BACK] = browser.visited > 0
+
+
+@compiled
+def _page(world, browser, seen):
+    document, page = browser.document, browser.page
+    here = has_figure(world, browser)
+    _row(world, browser, seen[DOCUMENT], document, -1, -1)
+    seen[DOCUMENT, PAGE_NUMBER] = page / PAGES
+    seen[DOCUMENT, PAGES_IN_ALL] = world.pages / PAGES
+    seen[DOCUMENT, FIGURE_HERE] = here
+    seen[DOCUMENT, FIGURE_OPEN] = browser.viewed
+    for line in range(LINES):
+        subject = np.int64(world.subject[document, page, line])
+        if subject < 0:
+            continue
+        target, row = np.int64(world.object[document, page, line]), seen[LINE + line]
+        _row(world, browser, row, subject, np.int64(world.relation[document, page, line]), target)
+        row[ALIVE] = world.alive[document, page, line]
+        if target < 0:
+            row[IS_FIGURE] = 1.0
+            row[RULE] = world.figure_rule[document] / 2
+    if here:
+        for bar in range(world.bars):
+            row, shown = seen[BAR + bar], np.int64(world.bar_entity[document, bar])
+            _row(world, browser, row, document, np.int64(world.figure_relation[document]), shown)
+            row[SEEN] = browser.viewed
+            row[HEIGHT] = world.bar_height[document, bar] * browser.viewed
