@@ -6,75 +6,64 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium.spaces import Box, Discrete
 
-from framework_research.rules import ACTIONS, BROWSER, begin, legal, step
-from framework_research.synthetic import Synthetic
-from framework_research.view import FEATURES, TOKENS, look
-from framework_research.world import WORLD
+from framework.interfaces import EnvironmentContext
+from framework_research.config import ResearchConfig
+from framework_research.desks import ACTION_SPACE, OBSERVATION_SPACE, Desks
+from framework_research.vector import ResearchVectorEnv
 
-
-class Desks:
-    """``count`` worlds with a browser each, as arrays: what `ResearchEnv` and its vector version are made of."""
-
-    def __init__(self, count: int, *, split: str, gamma: float, dense: bool, max_steps: int):
-        self._corpus = Synthetic(split)
-        self._gamma, self._dense, self._limit = gamma, dense, max_steps
-        self.worlds, self.browsers = np.zeros(count, WORLD), np.zeros(count, BROWSER)
-        self.masks = np.zeros((count, ACTIONS), bool)
-        self.rewards = np.zeros(count)
-        self.terminated = np.zeros(count, bool)
-
-    def begin(self, index: slice, levels: np.ndarray, seeds: np.ndarray) -> None:
-        """New worlds at ``index``, of these levels and seeds."""
-        self._corpus.sample(self.worlds[index], levels, seeds)
-        _begin(self.worlds[index], self.browsers[index], self.masks[index])
-
-    def step(self, actions: np.ndarray) -> None:
-        """One action [N] int64 at each desk."""
-        step(
-            self.worlds, self.browsers, actions, self.masks, self._gamma, self._dense, self.rewards, self.terminated
-        )
-
-    def rows(self) -> np.ndarray:
-        """What can be seen, [N, 31, 48] float32."""
-        rows = np.empty((len(self.worlds), TOKENS, FEATURES), np.float32)
-        look(self.worlds, self.browsers, self._limit, rows)
-        return rows
+_FIRST = np.zeros(1, np.int64)
 
 
-from framework_research.chance import compiled  # noqa: E402
+class ResearchEnv(gymnasium.Env[np.ndarray, np.int64]):
+    """One research agenda an episode. Keyword arguments are those of `ResearchConfig`.
 
+    Observations are [31, 48] float32 (see `framework_research.view`), actions the 55 of `framework_research.rules`,
+    of which ``info["action_mask"]`` tells the legal ones. ``info["success"]`` comes with the end of an episode. A seed
+    is that of a world: with the same level it is the same one, byte for byte.
+    """
 
-@compiled
-def _begin(worlds, browsers, masks):
-    for at in range(len(worlds)):
-        begin(browsers[at])
-        legal(worlds[at], browsers[at], masks[at])
+    metadata = {"render_modes": []}  # noqa: RUF012
 
+    def __init__(self, **options: Any):
+        self.config = ResearchConfig(**options)
+        self.observation_space, self.action_space = OBSERVATION_SPACE, ACTION_SPACE
+        self.desks = Desks(self.config, 1)
 
-class ResearchEnv(gymnasium.Env[Any, np.int64]):
-    def __init__(self, task_complexity: float = 0.5, *, split: str = "train", reward_shaping: str = "dense", max_steps: int = 1000, gamma: float = 0.99):
-        self.observation_space = Box(-1.0, 1.0, (TOKENS, FEATURES), np.float32)
-        self.action_space = Discrete(ACTIONS)
-        self._level, self._max = task_complexity, max_steps
-        self._desk = Desks(1, split=split, gamma=gamma, dense=reward_shaping == "dense", max_steps=max_steps)
-        self._actions = np.zeros(1, np.int64)
-
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
+        """Start an episode; ``options["task"]`` may say its level and seed, see `framework_research.desks.task_of`."""
         super().reset(seed=seed)
-        level, world = self._level, int(self.np_random.integers(2**63))
-        self._desk.begin(slice(0, 1), np.array([float(level)]), np.array([world], np.uint64))
-        return self._desk.rows()[0], {"action_mask": self._desk.masks[0].copy()}
+        if seed is None:
+            seed = int(self.np_random.integers(2**63))
+        self.desks.begin(_FIRST, [options.get("task") if options else None], [seed])
+        return self.desks.observations()[0], {"action_mask": self.desks.masks[0].copy()}
 
-    def step(self, action: Any) -> Any:
-        desk = self._desk
-        self._actions[0] = action
-        desk.step(self._actions)
-        browser = desk.browsers[0]
-        terminated = bool(desk.terminated[0])
-        truncated = not terminated and int(browser["steps"]) >= self._max
-        info: dict[str, Any] = {"action_mask": desk.masks[0].copy()}
+    def step(self, action: np.int64) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        """Take one action; an illegal one does nothing and costs 0.01."""
+        desks = self.desks
+        desks.step([action])
+        info: dict[str, Any] = {"action_mask": desks.masks[0].copy()}
+        terminated, truncated = bool(desks.terminated[0]), bool(desks.truncated[0])
         if terminated or truncated:
-            info["success"] = int(browser["succeeded"]) == int(desk.worlds[0]["questions"])
-        return desk.rows()[0], float(desk.rewards[0]), terminated, truncated, info
+            info["success"] = bool(desks.succeeded[0])
+        return desks.observations()[0], float(desks.rewards[0]), terminated, truncated, info
+
+
+class ResearchEnvironment:
+    """The component ``research``."""
+
+    def __init__(self, config: ResearchConfig, context: EnvironmentContext):
+        self._config = config
+        self.native = config.native
+
+    def make(self) -> ResearchEnv:
+        """One environment."""
+        return ResearchEnv(**_options(self._config))
+
+    def make_vector(self, count: int) -> ResearchVectorEnv:
+        """``count`` environments in one."""
+        return ResearchVectorEnv(count, **_options(self._config))
+
+
+def _options(config: ResearchConfig) -> dict[str, Any]:
+    return {name: getattr(config, name) for name in ResearchConfig.__annotations__}

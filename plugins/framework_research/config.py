@@ -1,0 +1,27 @@
+"""Options of the research environment."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from framework.schema import option
+from framework_research.names import SPLITS
+
+
+@frozen
+class ResearchConfig:
+    """What `framework_research.environment.ResearchEnv` takes."""
+
+    task_complexity: float = option(
+        0.5, help="Difficulty: how many hops, documents, pages, figures, twins, dead links, questions.", ge=0, le=1
+    )
+    observation_mode: str = option(
+        "state", help="What is observed; see the plugin's README.", choices=("state",)
+    )
+    reward_shaping: str = option(
+        "dense", help='"sparse", or "dense": evidence is worth something when it is noted.', choices=("dense", "sparse")
+    )
+    max_steps: int = option(1000, help="Actions after which an episode is truncated.", ge=1)
+    split: str = option("train", help="Whose names and pairs of relations come up.", choices=SPLITS)
+    gamma: float = option(0.99, help="Discount that dense rewards are shaped for.", ge=0, le=1)
+    native: bool = option(True, help="Step all environments as one; the results are the same.")

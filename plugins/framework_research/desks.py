@@ -1,0 +1,89 @@
+"""Worlds with a browser each, side by side as arrays: what `ResearchEnv` and its vector version are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from gymnasium.spaces import Box, Discrete
+
+from framework.errors import RunError
+from framework_research.chance import compiled
+from framework_research.config import ResearchConfig
+from framework_research.rules import ACTIONS, BROWSER, begin, legal, step
+from framework_research.synthetic import Synthetic
+from framework_research.view import FEATURES, TOKENS, look
+from framework_research.world import WORLD
+
+OBSERVATION_SPACE = Box(-1.0, 1.0, (TOKENS, FEATURES), np.float32)
+ACTION_SPACE = Discrete(ACTIONS)
+
+
+class Desks:
+    """``count`` of them. The arrays hold what the last call left there."""
+
+    def __init__(self, config: ResearchConfig, count: int):
+        self._config, self._corpus = config, Synthetic(config.split)
+        self.worlds, self.browsers = np.zeros(count, WORLD), np.zeros(count, BROWSER)
+        self.masks = np.zeros((count, ACTIONS), bool)  #: the legal actions
+        self.rewards = np.zeros(count)
+        self.terminated = np.zeros(count, bool)
+
+    def begin(self, index: np.ndarray, tasks: list[Any], seeds: list[int]) -> None:
+        """A new world at each place of ``index`` [B], of a task (see `task_of`) and a seed each."""
+        asked = [task_of(task, self._config.task_complexity, seed) for task, seed in zip(tasks, seeds, strict=True)]
+        levels = np.array([level for level, _ in asked], np.float64)
+        worlds = np.zeros(len(index), WORLD)
+        self._corpus.sample(worlds, levels, np.array([seed for _, seed in asked], np.uint64))
+        self.worlds[index] = worlds
+        self.terminated[index] = False
+        _begin(self.worlds, self.browsers, self.masks, index)
+
+    def step(self, actions: np.ndarray) -> None:
+        """One action [N] in each world; where the last question was answered nothing happens any more."""
+        dense = self._config.reward_shaping == "dense"
+        actions = np.asarray(actions, np.int64)
+        step(
+            self.worlds, self.browsers, actions, self.masks, self._config.gamma, dense, self.rewards, self.terminated
+        )
+
+    @property
+    def truncated(self) -> np.ndarray:
+        """[N] bool: which have taken as many steps as there may be, and not ended."""
+        late: np.ndarray = (self.browsers["steps"] >= self._config.max_steps) & ~self.terminated
+        return late
+
+    @property
+    def succeeded(self) -> np.ndarray:
+        """[N] bool: where every question was answered, rightly and with its evidence."""
+        all_of_them: np.ndarray = self.browsers["succeeded"] == self.worlds["questions"]
+        return all_of_them
+
+    def observations(self) -> np.ndarray:
+        """[N, 31, 48] float32, as a copy."""
+        rows = np.empty((len(self.worlds), TOKENS, FEATURES), np.float32)
+        look(self.worlds, self.browsers, self._config.max_steps, rows)
+        return rows
+
+
+def task_of(task: Any, level: float, seed: int) -> tuple[float, int]:
+    """Level and seed of a task: a level, a table with ``level`` or ``seed`` or both, or None.
+
+    What it does not say is ``level`` and ``seed``. Raises `RunError` for anything else.
+    """
+    found = task if isinstance(task, Mapping) else {} if task is None else {"level": task}
+    level, seed = found.get("level", level), found.get("seed", seed)
+    right = isinstance(level, int | float) and 0 <= level <= 1 and isinstance(seed, int) and 0 <= seed < 2**64
+    if not right or not found.keys() <= {"level", "seed"}:
+        raise RunError(
+            f'a task must be a level from 0 to 1, or a table such as {{ level = 0.5, seed = 7 }}, not {task!r}'
+        )
+    return float(level), seed
+
+
+@compiled
+def _begin(worlds, browsers, masks, index):
+    for at in index:
+        begin(browsers[at])
+        legal(worlds[at], browsers[at], masks[at])

@@ -1,0 +1,54 @@
+"""Many research environments stepped as one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+
+from framework_research.config import ResearchConfig
+from framework_research.desks import ACTION_SPACE, OBSERVATION_SPACE, Desks
+
+
+class ResearchVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
+    """``num_envs`` of `ResearchEnv`, step for step. Those that have ended wait for a reset with their mask."""
+
+    metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.DISABLED}  # noqa: RUF012
+
+    def __init__(self, num_envs: int, **options: Any):
+        self.num_envs = num_envs
+        self.single_observation_space, self.single_action_space = OBSERVATION_SPACE, ACTION_SPACE
+        self.observation_space = batch_space(OBSERVATION_SPACE, num_envs)
+        self.action_space = batch_space(ACTION_SPACE, num_envs)
+        self.desks = Desks(ResearchConfig(**options), num_envs)
+
+    def reset(
+        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Start episodes where ``options["reset_mask"]`` is true, by default everywhere.
+
+        ``options["tasks"]`` has a task, or None, for each environment; a seed may be one for each, or the first of
+        successive ones. An environment without seed gets one from ``np_random``.
+        """
+        given, count = options or {}, self.num_envs
+        seeds = [None if seed is None else seed + at for at in range(count)] if not isinstance(seed, list) else seed
+        if isinstance(seed, int):
+            super().reset(seed=seed)
+        index = np.flatnonzero(given.get("reset_mask", np.ones(count, bool)))
+        tasks = given.get("tasks", [None] * count)
+        chosen = [int(self.np_random.integers(2**63)) if seeds[at] is None else int(seeds[at]) for at in index]
+        self.desks.begin(index, [tasks[at] for at in index], chosen)
+        return self.desks.observations(), {"action_mask": self.desks.masks.copy()}
+
+    def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """One action in each environment."""
+        desks = self.desks
+        desks.step(actions)
+        terminated, truncated = desks.terminated.copy(), desks.truncated
+        infos: dict[str, Any] = {"action_mask": desks.masks.copy()}
+        ended = terminated | truncated
+        if ended.any():
+            infos |= {"success": desks.succeeded, "_success": ended}
+        return desks.observations(), desks.rewards.copy(), terminated, truncated, infos
