@@ -44,9 +44,7 @@ class Desks:
         """One action [N] in each world; where the last question was answered nothing happens any more."""
         dense = self._config.reward_shaping == "dense"
         actions = np.asarray(actions, np.int64)
-        step(
-            self.worlds, self.browsers, actions, self.masks, self._config.gamma, dense, self.rewards, self.terminated
-        )
+        step(self.worlds, self.browsers, actions, self.masks, self._config.gamma, dense, self.rewards, self.terminated)
 
     @property
     def truncated(self) -> np.ndarray:
@@ -77,7 +75,7 @@ def task_of(task: Any, level: float, seed: int) -> tuple[float, int]:
     right = isinstance(level, int | float) and 0 <= level <= 1 and isinstance(seed, int) and 0 <= seed < 2**64
     if not right or not found.keys() <= {"level", "seed"}:
         raise RunError(
-            f'a task must be a level from 0 to 1, or a table such as {{ level = 0.5, seed = 7 }}, not {task!r}'
+            f"a task must be a level from 0 to 1, or a table such as {{ level = 0.5, seed = 7 }}, not {task!r}"
         )
     return float(level), seed
 

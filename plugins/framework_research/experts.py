@@ -47,7 +47,10 @@ def _research(rows: np.ndarray, mask: np.ndarray, rng: np.random.Generator, *, s
                 if mask[rules.VIEW_FIGURE]:
                     return rules.VIEW_FIGURE
                 return rules.NOTE_BAR + _bar(rows, row[view.RULE], rng, sees=sees)
-        return rules.FIND + notes
+        if mask[rules.FIND + notes]:
+            return rules.FIND + notes
+        # Nothing of that kind is here: a bar noted before was the wrong one.
+        return rules.ANSWER + notes - 1 if notes else random_legal(rows, mask, rng)
     for result in range(RESULTS):
         if rows[view.RESULT + result, view.SUBJECT_IN_FOCUS] > _SAME:
             return rules.OPEN + result

@@ -1,0 +1,33 @@
+"""How far policies come that were not learned: the calibration of the levels."""
+
+from __future__ import annotations
+
+import pytest
+from researching import play
+
+from framework_research import experts
+from framework_research.environment import ResearchEnv
+
+
+def success(policy, level: float, episodes: int, **options) -> float:
+    environment = ResearchEnv(task_complexity=level, **options)
+    return sum(play(environment, policy, seed)[1] for seed in range(episodes)) / episodes
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+@pytest.mark.parametrize("level", [0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0])
+def test_the_expert_succeeds(level: float, split: str) -> None:
+    """At every level, from what it sees alone."""
+    assert success(experts.expert, level, 60, split=split) >= 0.98
+
+
+@pytest.mark.parametrize(("level", "least", "most"), [(0.1, 1, 1), (0.2, 0.6, 0.9), (0.5, 0.15, 0.5), (1.0, 0, 0.05)])
+def test_who_does_not_look_at_figures_falls_behind(level: float, least: float, most: float) -> None:
+    """The more, the more hops lead through figures."""
+    assert least <= success(experts.blind_expert, level, 100) <= most
+
+
+@pytest.mark.parametrize("level", [0.0, 0.2, 0.5])
+def test_chance_hardly_ever_succeeds(level: float) -> None:
+    """Not even where a question is a single hop."""
+    assert success(experts.random_legal, level, 100) <= 0.05

@@ -1,0 +1,70 @@
+"""The vector version is many single environments, step for step."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from framework_research.environment import ResearchEnv
+from framework_research.rules import ACTIONS
+from framework_research.vector import ResearchVectorEnv
+
+COUNT = 16
+
+
+def some_actions(masks: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A legal action for each row, and now and then any."""
+    chosen = (rng.random(len(masks)) * masks.sum(1)).astype(np.int64)
+    actions = (masks.cumsum(1) > chosen[:, None]).argmax(1)
+    return np.where(rng.random(len(masks)) < 0.05, rng.integers(0, ACTIONS, len(masks)), actions)
+
+
+def agree(steps: int, level: float) -> None:
+    """Play both, with resets by mask, seeds and tasks, and compare everything."""
+    options = {"task_complexity": level, "max_steps": 40}
+    vector, singles = ResearchVectorEnv(COUNT, **options), [ResearchEnv(**options) for _ in range(COUNT)]
+    rng, seed = np.random.default_rng(0), COUNT
+    observations, infos = vector.reset(seed=list(range(COUNT)))
+    for at, single in enumerate(singles):
+        np.testing.assert_array_equal(single.reset(seed=at)[0], observations[at])
+    for _ in range(steps):
+        actions = some_actions(infos["action_mask"], rng)
+        observations, rewards, terminated, truncated, infos = vector.step(actions)
+        ended = terminated | truncated
+        for at, single in enumerate(singles):
+            observation, reward, *over, info = single.step(actions[at])
+            np.testing.assert_array_equal(observation, observations[at])
+            np.testing.assert_array_equal(info["action_mask"], infos["action_mask"][at])
+            assert (reward, *over) == (rewards[at], terminated[at], truncated[at])
+            if ended[at]:
+                assert info["success"] == infos["success"][at]
+        if ended.any():
+            seeds, tasks = [None] * COUNT, [None] * COUNT
+            for at in np.flatnonzero(ended):
+                seeds[at], tasks[at] = seed, [None, 0.3, {"level": 0.1, "seed": seed // 2}][seed % 3]
+                single, _ = singles[at].reset(seed=seed, options={"task": tasks[at]})
+                seed += 1
+            waiting = observations
+            observations, infos = vector.reset(seed=seeds, options={"reset_mask": ended, "tasks": tasks})
+            np.testing.assert_array_equal(observations[~ended], waiting[~ended])
+            np.testing.assert_array_equal(observations[np.flatnonzero(ended)[-1]], single)
+
+
+@pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
+def test_vector_equals_single(level: float) -> None:
+    """Observations, rewards, ends, masks and success, through resets and illegal actions."""
+    agree(150, level)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("level", [0.0, 0.2, 0.5, 0.7, 1.0])
+def test_vector_equals_single_for_long(level: float) -> None:
+    """As above, over 100,000 steps in all."""
+    agree(100_000 // COUNT // 5 + 1, level)
+
+
+def test_seeds_of_a_vector() -> None:
+    """One number seeds successive environments; without a seed, each reset is another world."""
+    one, other = ResearchVectorEnv(3), ResearchVectorEnv(3)
+    np.testing.assert_array_equal(one.reset(seed=5)[0], other.reset(seed=[5, 6, 7])[0])
+    assert (one.reset()[0] != one.reset()[0]).any(axis=(1, 2)).all()

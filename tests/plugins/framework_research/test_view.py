@@ -1,0 +1,101 @@
+"""What can be seen, and what cannot."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from researching import Played
+
+from framework_research import rules, view
+from framework_research.world import BARS, CODE, LINES, RELATIONS
+
+SUBJECT = slice(8 + RELATIONS, 8 + RELATIONS + CODE)
+OBJECT = slice(8 + RELATIONS + CODE, 8 + RELATIONS + 2 * CODE)
+
+
+def rows(played: Played) -> np.ndarray:
+    return played.environment.desks.observations()[0]
+
+
+def test_sizes() -> None:
+    """31 rows of 48 numbers between -1 and 1."""
+    assert (view.TOKENS, view.FEATURES) == (31, 48)
+    assert played_anywhere().environment.observation_space.shape == (31, 48)
+
+
+def played_anywhere(seed: int = 0, level: float = 0.7) -> Played:
+    """Somewhere in an episode, after some legal actions."""
+    played, rng = Played(level, seed), np.random.default_rng(seed)
+    for _ in range(30):
+        legal = np.flatnonzero(played.mask)
+        played.act(int(rng.choice(legal[(legal < rules.ANSWER) | (legal >= rules.DROP)])))
+    return played
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_rows_are_what_the_browser_shows(seed: int) -> None:
+    """Lines of the open page, results and notes, with the codes of their entities; nothing where there is nothing."""
+    played = played_anywhere(seed)
+    seen, world, browser = rows(played), played.world, played.browser
+    code = world["code"]
+    assert np.abs(seen).max() <= 1
+    np.testing.assert_array_equal(seen[view.QUESTION, SUBJECT], code[world["chain"][browser["question"], 0]])
+    for at, entity in enumerate(browser["results"]):
+        expected = code[entity] if entity >= 0 else np.zeros(CODE)
+        np.testing.assert_array_equal(seen[view.RESULT + at, SUBJECT], expected)
+    document, page = browser["document"], browser["page"]
+    for line in range(LINES):
+        row = seen[view.LINE + line]
+        if document < 0:
+            assert not row.any()
+            continue
+        np.testing.assert_array_equal(row[SUBJECT], code[world["subject"][document, page, line]])
+        assert row[8:16].argmax() == world["relation"][document, page, line]
+        target = world["object"][document, page, line]
+        np.testing.assert_array_equal(row[OBJECT], code[target] if target >= 0 else np.zeros(CODE))
+        assert row[view.IS_FIGURE] == (target < 0)
+    for note, (subject, relation, target) in enumerate(browser["notes"]):
+        row = seen[view.NOTE + note]
+        if note < browser["noted"]:
+            np.testing.assert_array_equal(row[SUBJECT], code[subject])
+            np.testing.assert_array_equal(row[OBJECT], code[target])
+            assert row[8:16].argmax() == relation
+            assert row[view.LAST] == (note == browser["noted"] - 1)
+        else:
+            assert not row.any()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_highlighting_is_similarity_to_who_is_looked_for(seed: int) -> None:
+    """The last note's object, else where the question starts; a twin is similar, but not as much."""
+    played = played_anywhere(seed)
+    seen, browser = rows(played), played.browser
+    who = browser["notes"][browser["noted"] - 1, 2] if browser["noted"] else played.world["chain"][0, 0]
+    code = played.world["code"][who]
+    for row in seen[view.RESULT : view.MISC]:
+        assert row[view.SUBJECT_IN_FOCUS] == pytest.approx(row[SUBJECT] @ code / CODE)
+        assert row[view.OBJECT_IN_FOCUS] == pytest.approx(row[OBJECT] @ code / CODE)
+
+
+def test_heights_are_seen_in_an_open_figure_only() -> None:
+    """Before, its legend can be read, and nothing that depends on heights."""
+    for seed in range(100):
+        played = Played(0.7, seed)
+        start = int(played.world["chain"][0, 0])
+        if played.world["figure_page"][start] != 0:
+            continue
+        played.open(start)
+        bars = slice(view.BAR, view.BAR + BARS)
+        before = rows(played)[bars]
+        assert not before[:, [view.HEIGHT, view.SEEN]].any()
+        for bar in range(played.world["bars"]):
+            np.testing.assert_array_equal(
+                before[bar, OBJECT], played.world["code"][played.world["bar_entity"][start, bar]]
+            )
+        played.act(rules.VIEW_FIGURE)
+        count = played.world["bars"]
+        np.testing.assert_array_equal(
+            rows(played)[bars][:count, view.HEIGHT], played.world["bar_height"][start, :count]
+        )
+        return
+    pytest.fail("no such world")
