@@ -8,11 +8,9 @@ from __future__ import annotations
 import numpy as np
 
 from framework_research import rules, view
-from framework_research.world import BARS, CODE, LINES, RELATIONS, RESULTS, SECOND, SHORTEST
+from framework_research.world import BARS, LINES, RELATIONS, RESULTS, SECOND, SHORTEST
 
 _RELATION = slice(8, 8 + RELATIONS)
-_SUBJECT = slice(8 + RELATIONS, 8 + RELATIONS + CODE)
-_OBJECT = slice(8 + RELATIONS + CODE, 8 + RELATIONS + 2 * CODE)
 #: A similarity that only equal codes have.
 _SAME = 0.99
 
@@ -37,27 +35,39 @@ def _research(rows: np.ndarray, mask: np.ndarray, rng: np.random.Generator, *, s
     hops = int(rows[view.HOP : view.RESULT, view.PRESENT].sum())
     if notes == hops:
         return rules.ANSWER + notes - 1
-    relation = rows[view.HOP + notes, _RELATION]
     if rows[view.DOCUMENT, view.SUBJECT_IN_FOCUS] > _SAME:
-        for line in range(LINES):
-            row = rows[view.LINE + line]
-            if row[view.SUBJECT_IN_FOCUS] > _SAME and row[_RELATION] @ relation:
-                if not row[view.IS_FIGURE]:
-                    return rules.NOTE + line
-                if mask[rules.VIEW_FIGURE]:
-                    return rules.VIEW_FIGURE
-                return rules.NOTE_BAR + _bar(rows, row[view.RULE], rng, sees=sees)
+        return _read(rows, mask, notes, rng, sees=sees)
+    return _approach(rows, mask, notes)
+
+
+def _approach(rows: np.ndarray, mask: np.ndarray, notes: int) -> int:
+    """One step towards the document of who is looked for: by a result, a link, or a search."""
+    results = rows[view.RESULT : view.RESULT + RESULTS, view.SUBJECT_IN_FOCUS] > _SAME
+    if results.any():
+        return rules.OPEN + int(results.argmax())
+    lines = rows[view.LINE : view.LINE + LINES, view.OBJECT_IN_FOCUS] > _SAME
+    links = lines & mask[rules.FOLLOW : rules.FOLLOW + LINES]
+    if links.any():
+        return rules.FOLLOW + int(links.argmax())
+    return rules.SEARCH_NOTE + notes - 1 if notes else rules.SEARCH_QUESTION
+
+
+def _read(rows: np.ndarray, mask: np.ndarray, notes: int, rng: np.random.Generator, *, sees: bool) -> int:
+    """One step towards noting the next fact, in its subject's document."""
+    lines = rows[view.LINE : view.LINE + LINES]
+    asked = lines[:, _RELATION] @ rows[view.HOP + notes, _RELATION]
+    about = (lines[:, view.SUBJECT_IN_FOCUS] > _SAME) & (asked > 0)
+    if not about.any():
         if mask[rules.FIND + notes]:
             return rules.FIND + notes
-        # Nothing of that kind is here: a bar noted before was the wrong one.
+        # Nothing of that kind is here: a bar that was noted before was the wrong one.
         return rules.ANSWER + notes - 1 if notes else random_legal(rows, mask, rng)
-    for result in range(RESULTS):
-        if rows[view.RESULT + result, view.SUBJECT_IN_FOCUS] > _SAME:
-            return rules.OPEN + result
-    for line in range(LINES):
-        if rows[view.LINE + line, view.OBJECT_IN_FOCUS] > _SAME and mask[rules.FOLLOW + line]:
-            return rules.FOLLOW + line
-    return rules.SEARCH_NOTE + notes - 1 if notes else rules.SEARCH_QUESTION
+    line = int(about.argmax())
+    if not lines[line, view.IS_FIGURE]:
+        return rules.NOTE + line
+    if mask[rules.VIEW_FIGURE]:
+        return rules.VIEW_FIGURE
+    return rules.NOTE_BAR + _bar(rows, float(lines[line, view.RULE]), rng, sees=sees)
 
 
 def _bar(rows: np.ndarray, rule: float, rng: np.random.Generator, *, sees: bool) -> int:

@@ -234,35 +234,48 @@ def _answer(world, browser, note):
 
 
 @compiled
-def act(world, browser, action):
-    """Take one action, which must be legal; gives the reward but for the cost of the step."""
-    if action == SEARCH_QUESTION:
-        search(world, browser, np.int64(world.chain[browser.question, 0]))
-    elif action < OPEN:
-        search(world, browser, np.int64(browser.notes[action - SEARCH_NOTE, 2]))
-    elif action < FOLLOW:
-        _go(browser, np.int64(browser.results[action - OPEN]), 0)
-    elif action < PAGE_DOWN:
-        _go(browser, np.int64(world.object[browser.document, browser.page, action - FOLLOW]), 0)
-    elif action == PAGE_DOWN:
-        browser.page, browser.viewed = browser.page + 1, 0
+def _turn(world, browser, action):
+    """Turn to another page of the open document, or go back."""
+    browser.viewed = 0
+    if action == PAGE_DOWN:
+        browser.page += 1
     elif action == PAGE_UP:
-        browser.page, browser.viewed = browser.page - 1, 0
+        browser.page -= 1
     elif action == BACK:
         browser.visited -= 1
         browser.document = browser.history[browser.visited, 0]
         browser.page = browser.history[browser.visited, 1]
-        browser.viewed = 0
+    else:
+        browser.page = _page_with(world, browser, action - FIND)
+
+
+@compiled
+def _write(world, browser, action):
+    """Note a line, or a bar of the open figure."""
+    document, page = browser.document, browser.page
+    if action < NOTE_BAR:
+        at = document, page, action - NOTE
+        _note(browser, world.subject[at], world.relation[at], world.object[at])
+    else:
+        _note(browser, document, world.figure_relation[document], world.bar_entity[document, action - NOTE_BAR])
+
+
+@compiled
+def act(world, browser, action):
+    """Take one action, which must be legal; gives the reward but for the cost of the step."""
+    if action < OPEN:
+        wanted = browser.notes[action - SEARCH_NOTE, 2] if action else world.chain[browser.question, 0]
+        search(world, browser, np.int64(wanted))
+    elif action < FOLLOW:
+        _go(browser, np.int64(browser.results[action - OPEN]), 0)
+    elif action < PAGE_DOWN:
+        _go(browser, np.int64(world.object[browser.document, browser.page, action - FOLLOW]), 0)
     elif action == VIEW_FIGURE:
         browser.viewed = 1
     elif action < NOTE:
-        browser.page, browser.viewed = _page_with(world, browser, action - FIND), 0
-    elif action < NOTE_BAR:
-        at = browser.document, browser.page, action - NOTE
-        _note(browser, world.subject[at], world.relation[at], world.object[at])
+        _turn(world, browser, action)
     elif action < ANSWER:
-        document = browser.document
-        _note(browser, document, world.figure_relation[document], world.bar_entity[document, action - NOTE_BAR])
+        _write(world, browser, action)
     elif action < DROP:
         return _answer(world, browser, action - ANSWER) / world.questions
     else:

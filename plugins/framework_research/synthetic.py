@@ -262,9 +262,9 @@ def _rename(world, entity, twin, members):
         place = below(world, 2 if world.name[entity, 2] < 0 else 3)
         world.name[twin, place] = below(world, _SYLLABLES)
         third = world.name[twin, 2]
-        if members[world.name[twin, 0], world.name[twin, 1], _SYLLABLES if third < 0 else third]:
-            if _new_name(world, twin):
-                return True
+        known = members[world.name[twin, 0], world.name[twin, 1], _SYLLABLES if third < 0 else third]
+        if known and _new_name(world, twin):
+            return True
     world.name[twin, :] = before
     return False
 

@@ -79,7 +79,7 @@ def test_all_lines_are_true(level):
 
 @levels
 def test_pages_are_full_and_mostly_about_others(level):
-    """All lines of all pages are there; a document states at most two facts a page of its own, but for what is asked."""
+    """All lines of all pages are there; at most two facts a page are its own, but for those asked."""
     for one in worlds(level, 50):
         count, pages = one["entities"], one["pages"]
         assert (one["subject"][:count, :pages] >= 0).all()
