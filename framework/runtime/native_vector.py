@@ -10,7 +10,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 
 from framework.errors import FrameworkError, RunError
 from framework.interfaces import Environment, NativeEnvironment
-from framework.runtime.vector import Vector, VectorArrays, success_code
+from framework.runtime.vector import NoticedOptions, Vector, VectorArrays, success_code
 from framework.toolkit import spaces
 
 
@@ -42,9 +42,7 @@ class NativeArrays(VectorArrays):
         self._paths = spaces.leaf_paths(native.single_observation_space)
         self._all = np.arange(self.count)
 
-    def _call_reset(self, seed: Any, tasks: Sequence[Any], options: dict[str, Any] | None) -> Any:
-        if any(task is not None for task in tasks):
-            raise RunError("a vector environment of its own takes no tasks: leave out native = true")
+    def _call_reset(self, seed: Any, options: dict[str, Any] | None) -> Any:
         try:
             return self._native.reset(seed=seed, options=options)
         except Exception as error:
@@ -77,8 +75,12 @@ class NativeArrays(VectorArrays):
             self.success[i] = success_code(row_of(infos, ("success",), i) if _has(infos, "success", i) else None)
 
     def _keep_masks(self, infos: dict[str, Any], rows: np.ndarray, ended: np.ndarray | None = None) -> None:
-        for i in rows.tolist():
-            self.read_mask(i, {"action_mask": infos["action_mask"][i]} if _has(infos, "action_mask", i) else {})
+        masks: Any = infos.get("action_mask")
+        if self.action_mask is not None and np.shape(masks) == self.action_mask.shape and "_action_mask" not in infos:
+            self.action_mask[rows] = masks[rows]
+        else:
+            for i in rows.tolist():
+                self.read_mask(i, {"action_mask": masks[i]} if _has(infos, "action_mask", i) else {})
         self.check_masks(rows, np.zeros(len(rows), bool) if ended is None else ended)
 
     def close(self) -> None:
@@ -98,12 +100,22 @@ class MaskedVector(NativeArrays):
 
     def reset(self, index: np.ndarray, seeds: Sequence[int], tasks: Sequence[Any]) -> None:
         """See `Vector`."""
-        by_row: list[int | None] = [None] * self.count
-        for i, seed in zip(index.tolist(), seeds, strict=True):
-            by_row[i] = seed
-        mask = np.zeros(self.count, bool)
-        mask[index] = True
-        observation, infos = self._call_reset(by_row, tasks, {"reset_mask": mask} if self._started else None)
+        seed_of: list[int | None] = [None] * self.count
+        task_of: list[Any] = [None] * self.count
+        for i, seed, task in zip(index.tolist(), seeds, tasks, strict=True):
+            seed_of[i], task_of[i] = seed, task
+        options: dict[str, Any] = {}
+        if self._started:
+            options["reset_mask"] = np.zeros(self.count, bool)
+            options["reset_mask"][index] = True
+        if any(task is not None for task in tasks):
+            options = NoticedOptions("tasks", options | {"tasks": task_of})
+        observation, infos = self._call_reset(seed_of, options or None)
+        if isinstance(options, NoticedOptions) and not options.read:
+            raise RunError(
+                "the vector environment was given tasks and did not look at them: its reset must read"
+                " options['tasks'], or leave out native = true"
+            )
         self._keep_observations(observation, index)
         if not self._started:
             self.prepare_masks("action_mask" in infos)
@@ -132,7 +144,8 @@ class NextStepVector(NativeArrays):
         """Start all environments, seeded with the first seed; legal once, for all of them."""
         if len(index) != self.count:
             raise RunError("this vector environment resets finished environments itself: it can only be reset whole")
-        observation, infos = self._call_reset(int(seeds[0]), tasks, None)
+        _refuse_tasks(tasks)
+        observation, infos = self._call_reset(int(seeds[0]), None)
         self._keep_observations(observation, self._all)
         self._ended.fill(False)
         self.prepare_masks("action_mask" in infos)
@@ -161,7 +174,8 @@ class SameStepVector(NativeArrays):
     def reset(self, index: np.ndarray, seeds: Sequence[int], tasks: Sequence[Any]) -> None:
         """Start all environments, seeded with the first seed; later, show the new episodes of finished ones."""
         if self._next is None:
-            self._next = self._call_reset(int(seeds[0]), tasks, None)
+            _refuse_tasks(tasks)
+            self._next = self._call_reset(int(seeds[0]), None)
             self.prepare_masks("action_mask" in self._next[1])
         elif not (self.terminated | self.truncated)[index].all():
             raise RunError("this vector environment resets finished environments itself, and cannot reset others")
@@ -193,6 +207,13 @@ _MODES: dict[AutoresetMode, Callable[[VectorEnv[Any, Any, Any]], Vector]] = {
     AutoresetMode.NEXT_STEP: NextStepVector,
     AutoresetMode.SAME_STEP: SameStepVector,
 }
+
+
+def _refuse_tasks(tasks: Sequence[Any]) -> None:
+    if any(task is not None for task in tasks):
+        raise RunError(
+            "a vector environment that resets finished environments itself takes no tasks: leave out native = true"
+        )
 
 
 def _has(infos: dict[str, Any], key: str, index: int) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -140,7 +140,7 @@ class SteppedVector(VectorArrays):
     def reset(self, index: np.ndarray, seeds: Sequence[int], tasks: Sequence[Any]) -> None:
         """See `Vector`."""
         for i, seed, task in zip(index.tolist(), seeds, tasks, strict=True):
-            options = None if task is None else _TaskOptions(task=task)
+            options = None if task is None else NoticedOptions("task", {"task": task})
             try:
                 observation, info = self._environments[i].reset(seed=seed, options=options)
             except Exception as error:
@@ -226,26 +226,37 @@ class SteppedVector(VectorArrays):
             environment.close()
 
 
-class _TaskOptions(dict[str, Any]):
-    """The options of a reset; they notice whether anybody reads them, as most environments ignore what they get."""
+class NoticedOptions(dict[str, Any]):
+    """Options of a reset, which notice whether anybody reads one of them: most environments ignore what they get."""
 
-    read = False
+    def __init__(self, noticed: str, options: Mapping[str, Any]):
+        super().__init__(options)
+        self._noticed = noticed
+        self.read = False
 
     def __getitem__(self, key: str) -> Any:
-        self.read = True
+        self.read |= key == self._noticed
         return super().__getitem__(key)
 
     def get(self, key: str, default: Any = None) -> Any:
-        self.read = True
+        """As `dict.get`."""
+        self.read |= key == self._noticed
         return super().get(key, default)
 
     def pop(self, key: str, *default: Any) -> Any:
-        self.read = True
+        """As `dict.pop`."""
+        self.read |= key == self._noticed
         return super().pop(key, *default)
 
     def items(self) -> Any:
+        """As `dict.items`."""
         self.read = True
         return super().items()
+
+    def values(self) -> Any:
+        """As `dict.values`."""
+        self.read = True
+        return super().values()
 
     def __iter__(self) -> Iterator[str]:  # makes ``dict(options)`` and ``{**options}`` go through ``__getitem__``
         return super().__iter__()

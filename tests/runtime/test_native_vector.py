@@ -1,4 +1,5 @@
 from functools import partial
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -179,8 +180,28 @@ def test_what_cannot_be_a_native_vector_is_refused() -> None:
 
     with pytest.raises(FrameworkError, match="does not say how it resets"):
         make_vector(MadeVector(Scripted, vector=silent), COUNT)
-    with pytest.raises(RunError, match="takes no tasks"):
-        native(AutoresetMode.DISABLED).reset(np.arange(COUNT), [0] * COUNT, [1] * COUNT)
+    for mode in (AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP):
+        with pytest.raises(RunError, match="takes no tasks"):
+            native(mode).reset(np.arange(COUNT), [0] * COUNT, [1] * COUNT)
+
+
+def test_tasks_reach_a_vector_whose_environments_are_reset_by_mask() -> None:
+    """Each in its row; a vector that does not look at them would make a curriculum that does nothing."""
+    seen: list[Any] = []
+
+    class Tasked(SyncVectorEnv):
+        def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+            options = dict(options or {})
+            seen.append(options.pop("tasks"))
+            return super().reset(seed=seed, options=options)
+
+    mode = {"autoreset_mode": AutoresetMode.DISABLED}
+    vector = make_vector(MadeVector(Scripted, vector=lambda count: Tasked([Scripted] * count, **mode)), COUNT)
+    vector.reset(*all_of(COUNT)[:2], [1, None, 3])
+    vector.reset(np.array([1]), [5], [7])
+    assert seen == [[1, None, 3], [None, 7, None]]
+    with pytest.raises(RunError, match="was given tasks and did not look at them"):
+        native(AutoresetMode.DISABLED).reset(*all_of(COUNT)[:2], [1] * COUNT)
 
 
 def test_a_native_vector_that_crashes_or_lies_stops_the_run() -> None:

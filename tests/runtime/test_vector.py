@@ -117,7 +117,7 @@ def test_tasks_arrive_as_options() -> None:
     [
         lambda options: options["task"],
         lambda options: options.get("task"),
-        lambda options: options.get("level", 0),
+        lambda options: [*options.values()],
         lambda options: options.pop("task"),
         lambda options: [*options.items()],
         dict,
@@ -136,9 +136,16 @@ def test_looking_at_the_options_is_enough(read: Any) -> None:
 
 
 def test_a_task_that_is_ignored_is_a_mistake() -> None:
-    """An environment that never looks at its options would make a curriculum that does nothing."""
-    with pytest.raises(RunError, match=r"environment 0 was given a task and did not look at it"):
-        SteppedVector([Scripted()]).reset(np.arange(1), [0], [7])
+    """An environment that never looks at its task would make a curriculum that does nothing."""
+
+    class Elsewhere(Scripted):
+        def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+            (options or {}).get("level", 0)
+            return super().reset(seed=seed)
+
+    for environment in (Scripted(), Elsewhere()):
+        with pytest.raises(RunError, match=r"environment 0 was given a task and did not look at it"):
+            SteppedVector([environment]).reset(np.arange(1), [0], [7])
 
 
 def test_success_is_known_where_the_environment_tells_it() -> None:
