@@ -65,7 +65,7 @@ def _curves(axes: Any, measurements: Sequence[Measurement]) -> None:
         axes.fill_between(steps, returns.min(0), returns.max(0), color=f"C{n}", alpha=0.15, linewidth=0)
     axes.set_xlabel("environment steps")
     axes.set_ylabel("return, mean of 100 episodes")
-    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.xaxis.set_major_formatter(lambda steps, _: f"{steps / 1000:,.0f}k")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.3)
     if len(_rows(measurements)) > 1:

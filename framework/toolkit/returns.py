@@ -59,6 +59,7 @@ def gae(
     truncated: Tensor,
     final_index: Tensor,
     final_values: Tensor,
+    log_ratios: Tensor | None = None,
     *,
     gamma: float,
     lam: float,
@@ -69,10 +70,16 @@ def gae(
     ``A[t] = delta[t] + gamma * lam * (1 - done[t]) * A[t + 1]``, where ``done`` is terminated or truncated: an episode
     that was cut short is bootstrapped from its last observation, and nothing flows across its end.
     Value targets are ``A + values[:-1]``. Arguments as in `next_values`, and ``rewards``, ``truncated`` [T, N].
+
+    For data of an older policy, with ``log_ratios`` as in `vtrace`, ``A[t + 1]`` counts ``min(1, rho[t + 1])`` times:
+    as V-trace's targets see what comes after. The step's own ratio is left out, as clipped objectives weigh it.
     """
     following = next_values(values, terminated, final_index, final_values)
     delta = torch.add(rewards, following, alpha=gamma).sub_(values[:-1])
-    return reverse_scan(delta, (terminated | truncated).logical_not().to(delta.dtype).mul_(gamma * lam))
+    decay = (terminated | truncated).logical_not().to(delta.dtype).mul_(gamma * lam)
+    if log_ratios is not None:
+        decay[:-1] *= log_ratios[1:].exp().clamp(max=1.0)
+    return reverse_scan(delta, decay)
 
 
 def vtrace(

@@ -198,8 +198,7 @@ class PPO:
         log_prob, log_ratios = batch.extras["log_probability"], None
         values, final_values = batch.extras["value"], batch.extras["final_value"]
         if batch.lag and not self._continued:
-            log_prob = self.policy.distribution.log_prob(self.policy.batch_parameters(batch), actions)
-            log_ratios = log_prob - batch.extras["log_probability"]
+            log_ratios = self.policy.distribution.log_prob(self.policy.batch_parameters(batch), actions) - log_prob
             values, final_values = self.policy.batch_values(batch)
         own = (values[..., 0], final_values[..., 0]) if self._streams else (values, final_values)
         rewards = self._rewards(batch)

@@ -36,7 +36,7 @@ def estimate(
     lam: float,
     episodic: bool = True,
 ) -> Estimate:
-    """Of one stream: generalised advantages, or with ``log_ratios`` [T, N] of the new policy to the old one, V-trace.
+    """Of one stream: by generalised advantages; with ``log_ratios`` [T, N] of the new policy to the old, by V-trace.
 
     ``rewards`` [T, N], ``values`` [T + 1, N], ``final_values`` [K]. Where ``episodic`` is false, what comes after an
     episode is what comes after its last step: the first observation of the next episode is bootstrapped from, and
@@ -54,8 +54,8 @@ def estimate(
     if log_ratios is None:
         advantages = gae(rewards, values, *episode, gamma=gamma, lam=lam)
         return Estimate(advantages, advantages + values[:-1])
-    returns, advantages = vtrace(rewards, values, *episode, log_ratios, gamma=gamma, lam=lam)
-    return Estimate(advantages, returns)
+    advantages = gae(rewards, values, *episode, log_ratios, gamma=gamma, lam=lam)
+    return Estimate(advantages, vtrace(rewards, values, *episode, log_ratios, gamma=gamma, lam=lam).targets)
 
 
 class BonusStreams:

@@ -11,7 +11,7 @@ from framework.errors import FrameworkError
 from framework.interfaces import Batch, Context, Transitions
 from framework_replay.config import PrioritizedConfig
 from framework_replay.storage import Storage
-from framework_replay.sum_tree import SumTree
+from framework_replay.sum_tree import SumTree, compiled
 
 
 class Prioritized:
@@ -49,10 +49,12 @@ class Prioritized:
         """``count`` transitions drawn with replacement, by and by older. Raises `FrameworkError` where none are."""
         if not self._storage.size:
             raise FrameworkError("there is nothing in the replay buffer to sample: add a batch first")
-        places, leaves = self._tree.find((np.arange(count) + rng.random(count)) / count)
+        shares = rng.random(count)
+        shares += np.arange(count)
+        shares /= count
+        places, leaves = self._tree.find(shares)
         ids = self._storage.place_ids(places)
-        weights = (leaves / np.minimum.reduce(leaves)) ** -self._beta
-        return self._storage.transitions(ids), ids, weights.astype(np.float32)
+        return self._storage.transitions(ids), ids, _weights(leaves, self._beta)
 
     def update_priorities(self, ids: Sequence[int], priorities: Sequence[float]) -> None:
         """Set priorities, such as absolute errors; of several for one id the last counts, evicted ids are ignored.
@@ -65,20 +67,19 @@ class Prioritized:
             raise FrameworkError(f"{list(numbers.shape)} ids come with {list(values.shape)} priorities: give as many")
         if not len(numbers):
             return
-        largest = np.maximum.reduce(values)
-        if not (np.minimum.reduce(values) >= 0 and largest < np.inf):
-            wrong = np.flatnonzero(~(values >= 0) | np.isinf(values))[0]
+        wrong, largest, lowest, highest = _surveyed(numbers, values)
+        if wrong >= 0:
             raise FrameworkError(
                 f"the priority of id {numbers[wrong]} is {values[wrong]}: it must be finite and not < 0"
             )
-        if np.maximum.reduce(numbers) >= storage.next_id:
-            raise FrameworkError(f"the id {numbers.max()} was never given: the newest is {storage.next_id - 1}")
+        if highest >= storage.next_id:
+            raise FrameworkError(f"the id {highest} was never given: the newest is {storage.next_id - 1}")
         some_invalid = storage.size < storage.next_id - storage.first_id
-        if some_invalid or np.minimum.reduce(numbers) < storage.first_id:
+        if some_invalid or lowest < storage.first_id:
             kept = (numbers >= storage.first_id) & storage.valid(numbers)
             numbers, values = numbers[kept], values[kept]
-            largest = values.max(initial=0.0)
-        self._largest = max(self._largest, float(largest))
+            largest = float(values.max(initial=0.0))
+        self._largest = max(self._largest, largest)
         self._tree.set(numbers % storage.places, self._leaf(values))
 
     def state_dict(self) -> dict[str, Any]:
@@ -98,3 +99,24 @@ class Prioritized:
 
     def _leaf(self, priority: Any) -> Any:
         return (priority + self._config.epsilon) ** self._config.alpha
+
+
+@compiled
+def _weights(leaves, beta):
+    """``(leaf / smallest leaf) ** -beta``, float32."""
+    smallest, weights = leaves.min(), np.empty(len(leaves), np.float32)
+    for at in range(len(leaves)):
+        weights[at] = (smallest / leaves[at]) ** beta
+    return weights
+
+
+@compiled
+def _surveyed(ids, priorities):
+    """Where the first priority is that cannot be one, or -1; the largest of them; and the lowest and highest id."""
+    largest, lowest, highest = 0.0, ids[0], ids[0]
+    for at in range(len(ids)):
+        if not 0 <= priorities[at] < np.inf:
+            return at, largest, lowest, highest
+        largest = max(largest, priorities[at])
+        lowest, highest = min(lowest, ids[at]), max(highest, ids[at])
+    return -1, largest, lowest, highest

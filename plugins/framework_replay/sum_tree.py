@@ -13,7 +13,7 @@ from framework.errors import FrameworkError
 
 _WIDTH, _BITS = 8, np.uint64(3)
 _ONE, _TWO, _FOUR = np.uint64(1), np.uint64(2), np.uint64(4)
-_compiled = njit(cache=True, nogil=True)
+compiled = njit(cache=True, nogil=True)
 
 
 class SumTree:
@@ -83,7 +83,7 @@ def _zeros(count: int) -> np.ndarray:
 # Below, places are unsigned: of a signed one Numba asks each time whether it counts from the end.
 
 
-@_compiled
+@compiled
 def _find(sums, before, starts, rest, index, values):
     """Turn ``index``, of zeros, into the leaf that each target ``rest`` falls on; changes both.
 
@@ -101,7 +101,7 @@ def _find(sums, before, starts, rest, index, values):
         values[at] = sums[starts[-1] + index[at]]
 
 
-@_compiled
+@compiled
 def _set(sums, before, starts, index, values):
     """Set leaves, and the sums above them; changes ``index``."""
     for at in range(len(index)):
@@ -112,7 +112,7 @@ def _set(sums, before, starts, index, values):
             sums[starts[level - 1] + index[at]] = _add_up(sums, before, starts[level] + (index[at] << _BITS))
 
 
-@_compiled
+@compiled
 def _refresh(sums, before, starts, first, last):
     """Set the sums above the leaves ``first`` to ``last``."""
     for level in range(len(starts) - 1, 0, -1):
@@ -121,7 +121,7 @@ def _refresh(sums, before, starts, first, last):
             sums[starts[level - 1] + node] = _add_up(sums, before, starts[level] + (node << _BITS))
 
 
-@_compiled
+@compiled
 def _add_up(sums, before, first):
     """The sum of the eight children from ``first`` on; writes down what is before each.
 

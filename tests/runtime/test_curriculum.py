@@ -101,13 +101,6 @@ def test_number_of_samplers_changes_nothing(reference: Path, tmp_path: Path, sam
     runs.assert_equal_runs(reference, runs.run(write(tmp_path), tmp_path, runtime__samplers=samplers))
 
 
-def test_killed_run_resumes_exactly(reference: Path, tmp_path: Path) -> None:
-    """The curriculum's state, the tasks of each version, and those of the episodes in progress survive."""
-    directory = runs.kill_and_resume(write(tmp_path), tmp_path, [7], ("runtime.samplers=2",))
-    runs.assert_equal_runs(reference, directory)
-    assert not runs.events(directory, "not_replayable")
-
-
 def test_evaluations_may_have_tasks_of_their_own(tmp_path: Path) -> None:
     """They are played in turn."""
     directory = runs.run(

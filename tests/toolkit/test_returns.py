@@ -188,6 +188,29 @@ def test_vtrace_on_policy_agrees_with_gae():
     torch.testing.assert_close(found.targets - e.values[:-1], gae(*e, gamma=0.9, lam=0.7), **EXACT)
 
 
+@modest
+@given(seeds, fractions, fractions)
+def test_gae_of_stale_data_is_the_explicit_sum(seed, gamma, lam):
+    """Later TD errors count as far as the policy would still have come there; it is V-trace's correction over rho."""
+    e = episodes(seed)
+    log_ratios = torch.randn(e.rewards.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    rho = log_ratios.exp()
+
+    def advantage(t, n):
+        total, product = 0.0, 1.0
+        for k in range(t, last_of_episode(e, t, n) + 1):
+            total += product * delta(e, k, n, gamma)
+            product *= gamma * lam * (min(1.0, rho[k + 1, n].item()) if k + 1 < len(rho) else 0.0)
+        return total
+
+    found = gae(*e, log_ratios, gamma=gamma, lam=lam)
+    torch.testing.assert_close(found, each_step(e, advantage), **EXACT)
+    correction = vtrace(*e, log_ratios, gamma=gamma, lam=lam).targets - e.values[:-1]
+    torch.testing.assert_close(found * rho.clamp(max=1.0), correction, **EXACT)
+    same = gae(*e, torch.zeros_like(log_ratios), gamma=gamma, lam=lam)
+    torch.testing.assert_close(same, gae(*e, gamma=gamma, lam=lam), **EXACT)
+
+
 def test_vtrace_ignores_actions_that_the_policy_would_not_take():
     """With rho near 0 the targets are the values, and nothing is an advantage."""
     e = episodes(9)

@@ -352,9 +352,11 @@ def test_what_was_seen_first_is_acted_on_last(tmp_path: Path) -> None:
 def test_every_encoder_with_memory_solves_it(tmp_path: Path, encoder: str, observation: str, action: str) -> None:
     """With every kind of observation and of action."""
     table = ENCODERS[encoder] | ({"core": IMAGES} if observation == "image" else {})
-    overrides: dict[str, Any] = {"encoder": table, "run.total_steps": 24_576}
-    if action == "box" or observation == "image":
-        overrides["algorithm.learning_rate"] = 0.003
+    overrides: dict[str, Any] = {
+        "encoder": table,
+        "run.total_steps": 49_152 if action == "multi_binary" else 24_576,
+        "algorithm.learning_rate": 0.001 if observation == "image" else 0.003,
+    }
     if action == "box":
         overrides["algorithm.log_std_init"] = -1.0
     solve(tmp_path, observation, action, **overrides)
