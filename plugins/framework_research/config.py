@@ -15,7 +15,6 @@ class ResearchConfig:
     task_complexity: float = option(
         0.5, help="Difficulty: how many hops, documents, pages, figures, twins, dead links, questions.", ge=0, le=1
     )
-    observation_mode: str = option("state", help="What is observed; see the plugin's README.", choices=("state",))
     reward_shaping: str = option(
         "dense", help='"sparse", or "dense": evidence is worth something when it is noted.', choices=("dense", "sparse")
     )
