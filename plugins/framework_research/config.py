@@ -5,7 +5,8 @@ from __future__ import annotations
 from attrs import frozen
 
 from framework.schema import option
-from framework_research.names import SPLITS
+
+SPLITS = ("train", "validation", "test")
 
 
 @frozen

@@ -16,8 +16,10 @@ from framework_research.synthetic import Synthetic
 from framework_research.view import FEATURES, TOKENS, look
 from framework_research.world import WORLD
 
-OBSERVATION_SPACE = Box(-1.0, 1.0, (TOKENS, FEATURES), np.float32)
-ACTION_SPACE = Discrete(ACTIONS)
+
+def spaces() -> tuple[Box, Discrete]:
+    """Those of observations and actions; new ones, as each has random numbers of its own."""
+    return Box(-1.0, 1.0, (TOKENS, FEATURES), np.float32), Discrete(ACTIONS)
 
 
 class Desks:

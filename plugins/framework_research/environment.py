@@ -9,7 +9,7 @@ import numpy as np
 
 from framework.interfaces import EnvironmentContext
 from framework_research.config import ResearchConfig
-from framework_research.desks import ACTION_SPACE, OBSERVATION_SPACE, Desks
+from framework_research.desks import Desks, spaces
 from framework_research.vector import ResearchVectorEnv
 
 _FIRST = np.zeros(1, np.int64)
@@ -27,7 +27,7 @@ class ResearchEnv(gymnasium.Env[np.ndarray, np.int64]):
 
     def __init__(self, **options: Any):
         self.config = ResearchConfig(**options)
-        self.observation_space, self.action_space = OBSERVATION_SPACE, ACTION_SPACE
+        self.observation_space, self.action_space = spaces()
         self.desks = Desks(self.config, 1)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:

@@ -17,7 +17,6 @@ SYLLABLE_TEXTS = (
     "ba", "do", "fe", "gu", "ka", "lo", "mi", "na", "po", "ra", "si", "ta", "ve", "zu", "bel", "dor", "fin", "gal",
     "kor", "lan", "mer", "nol", "ros", "tin",
 )  # fmt: skip
-SPLITS = ("train", "validation", "test")
 _NONE = -1
 
 

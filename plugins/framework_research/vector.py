@@ -9,7 +9,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from framework_research.config import ResearchConfig
-from framework_research.desks import ACTION_SPACE, OBSERVATION_SPACE, Desks
+from framework_research.desks import Desks, spaces
 
 
 class ResearchVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
@@ -19,9 +19,9 @@ class ResearchVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
 
     def __init__(self, num_envs: int, **options: Any):
         self.num_envs = num_envs
-        self.single_observation_space, self.single_action_space = OBSERVATION_SPACE, ACTION_SPACE
-        self.observation_space = batch_space(OBSERVATION_SPACE, num_envs)
-        self.action_space = batch_space(ACTION_SPACE, num_envs)
+        self.single_observation_space, self.single_action_space = spaces()
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
         self.desks = Desks(ResearchConfig(**options), num_envs)
 
     def reset(

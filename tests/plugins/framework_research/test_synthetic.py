@@ -7,7 +7,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from framework_research.names import SPLITS, names, split_of, text
+from framework_research.config import SPLITS
+from framework_research.names import names, split_of, text
 from framework_research.synthetic import Synthetic, held_out, world
 from framework_research.world import CODE, LINES, SECOND, SHORTEST, STATED, TALLEST, WORLD
 
