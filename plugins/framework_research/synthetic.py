@@ -23,11 +23,11 @@ from framework_research.world import (
 )
 
 #: Which pairs of successive relations a question may have.
-ALLOWED, ANY, HELD_OUT = 0, 1, 2
+ALLOWED, HELD_OUT = 0, 1
 _SYLLABLES = len(SYLLABLE_TEXTS)
 #: Codes of different entities differ in at least so many places; those of twins in `_TWIN`.
 _APART, _TWIN = 4, 2
-#: Heights of bars are this far apart, and moved by less than a quarter of it.
+#: Heights of bars are this far apart, and moved by less than a sixth of it.
 _STEP = 0.12
 _RULES_FROM = 0.6  #: the level from which on figures ask for other than the tallest bar
 
