@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,33 @@ Path = tuple[Any, ...]
 PLAIN = "observation"
 
 _LEAVES = (Box, Discrete, MultiDiscrete, MultiBinary)
+
+
+class TokenDiscrete(Discrete):
+    """Discrete actions of which each is something done to one token of the observation, such as opening a result.
+
+    Action ``a`` does ``verbs[a]`` (numbered from 0) to token ``tokens[a]``. A policy may so read each action from the
+    token that it is about, with the same weights for the same verb; to whoever does not know this class it is Discrete.
+    """
+
+    def __init__(self, tokens: Sequence[int], verbs: Sequence[int]):
+        """Raises ``ValueError`` where the two differ in length or have a negative number."""
+        if len(tokens) != len(verbs) or min(*tokens, *verbs) < 0:
+            raise ValueError(f"each action needs one token and one verb, numbered from 0, not {tokens!r} and {verbs!r}")
+        super().__init__(len(tokens))
+        self.tokens, self.verbs = tuple(map(int, tokens)), tuple(map(int, verbs))
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the actions are the same, and about the same."""
+        if not isinstance(other, TokenDiscrete):
+            return False
+        return (self.n, self.tokens, self.verbs) == (other.n, other.tokens, other.verbs)
+
+    __hash__ = None  # type: ignore[assignment]  # as Discrete has none
+
+    def __repr__(self) -> str:
+        """With the sizes that matter."""
+        return f"TokenDiscrete({self.n}, tokens={max(self.tokens) + 1}, verbs={max(self.verbs) + 1})"
 
 
 def leaf_paths(space: Space[Any]) -> dict[str, Path]:

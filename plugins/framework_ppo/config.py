@@ -52,6 +52,12 @@ class PPOConfig:
     share_encoder: bool = option(
         False, help="One encoder for policy and value; by default each has its own. Images are better shared."
     )
+    action_head: str = option(
+        "flat",
+        help='What actions are read from: "flat", all features at once, or "tokens", each from the token that it is '
+        "about, where the environment says which and the encoder makes tokens.",
+        choices=("flat", "tokens"),
+    )
     normalize_observations: bool = option(
         False, help="Bring each observation that is no image to mean 0 and standard deviation 1."
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from framework.toolkit.networks import MLP
 from framework.toolkit.normalize import Standardize
 from framework.toolkit.processor import autocast
 from framework_ppo.config import PPOConfig
+from framework_ppo.heads import TokenHead, flat_head
 from framework_ppo.sequences import column_parts, interleave
 
 Tensors = dict[str, Tensor]
@@ -57,9 +59,13 @@ class ActorCritic(nn.Module):
         self.remembers = bool(self.encoder.initial_memory(1))
         self._gaussian = isinstance(self.distribution, DiagonalGaussian)
         outputs = self.distribution.size // 2 if self._gaussian else self.distribution.size
-        self.action_head = MLP(self.encoder.features, (outputs,), "identity", gain=0.01)
+        by_token = config.action_head == "tokens"
+        self.action_head: nn.Module = (
+            TokenHead(self.encoder, context) if by_token else flat_head(self.encoder.features, outputs)
+        )
+        self._read = attrgetter("tokens" if by_token else "features")
         # Kept apart too, as finding a part of a module takes as long as a small layer does.
-        self._acting = (self.encoder, self.action_head.forward)
+        self._acting = (self.encoder, self._read, self.action_head.forward)
         self.value_head = MLP(
             (self.value_encoder or self.encoder).features, (1 + len(context.bonuses),), "identity", gain=1.0
         )
@@ -75,6 +81,7 @@ class ActorCritic(nn.Module):
             context.precision == "float32"
             and not context.compile
             and not self.remembers
+            and not by_token
             and all(isinstance(encoder, ExplicitEncoder) for encoder in self.encoders.values())
         )
 
@@ -105,18 +112,17 @@ class ActorCritic(nn.Module):
 
         The value's own encoder takes part only where it has a memory to keep.
         """
-        encoder, head = self._acting
+        encoder, read, head = self._acting
         rows, starts = self._normalize_step(observation), first.unsqueeze(0)
         with self._autocast:
             encoding, after = encoder(rows, _part(memory, "policy"), starts)
-            features = encoding.features.squeeze(0)
-            outputs = head(features)
+            outputs = head(read(encoding).squeeze(0))
         parameters = self._distribution_parameters(outputs, action_mask)
         extras = {"parameters": parameters}
         if self.remembers:
             memory = self._remember(rows, memory, starts, after)
         elif self.value_encoder is None:
-            extras["value"] = self._values(features)
+            extras["value"] = self._values(encoding.features.squeeze(0))
         if deterministic:
             actions = self.distribution.mode(parameters)
         else:
@@ -151,7 +157,7 @@ class ActorCritic(nn.Module):
             observations, first, places, final_places = interleave(batch)
             use = "policy" if self.value_encoder is None else "value"
             parts = self._encoded_sequences(use, observations, batch.memory, first)
-            values = torch.cat([self._values(features) for features in parts], 1)
+            values = torch.cat([self._values(encoding.features) for encoding in parts], 1)
             return values[places, torch.arange(count)], values[final_places, batch.final_index % count]
         if known is None:
             rows = {name: x.flatten(0, 1) for name, x in batch.observations.items()}
@@ -177,19 +183,19 @@ class ActorCritic(nn.Module):
         seen = {name: x[:-1] for name, x in batch.observations.items()}
         if self.remembers:
             parts = self._encoded_sequences("policy", seen, batch.memory, batch.first[:-1])
-            outputs = torch.cat([self._action_outputs(features) for features in parts], 1)
+            outputs = torch.cat([self._action_outputs(encoding) for encoding in parts], 1)
         else:
             rows = in_parts({name: x.flatten(0, 1) for name, x in seen.items()})
-            encoded = (self._encode(self.encoder, self._normalize_step(part)).features[0] for part in rows)
-            outputs = torch.cat([self._action_outputs(features) for features in encoded]).unflatten(0, shape)
+            encoded = (self._encode(self.encoder, self._normalize_step(part)) for part in rows)
+            outputs = torch.cat([self._action_outputs(encoding)[0] for encoding in encoded]).unflatten(0, shape)
         return self._distribution_parameters(outputs, None if batch.action_mask is None else batch.action_mask[:-1])
 
-    def _encoded_sequences(self, use: str, observations: Tensors, memory: Tensors, first: Tensor) -> Iterator[Tensor]:
-        """``{name: [L, N, ...]}`` -> features [L, n, F] of some environments at a time."""
+    def _encoded_sequences(self, use: str, observations: Tensors, memory: Tensors, first: Tensor) -> Iterator[Encoding]:
+        """``{name: [L, N, ...]}`` -> encodings [L, n, ...] of some environments at a time."""
         for part in column_parts(observations, _PART_BYTES):
             some = self._normalize({name: x[:, part] for name, x in observations.items()})
             start = {name: x[part] for name, x in _part(memory, use).items()}
-            yield self._encode_sequences(self.encoders[use], some, start, first[:, part]).features
+            yield self._encode_sequences(self.encoders[use], some, start, first[:, part])
 
     # What the learner calls.
 
@@ -210,13 +216,13 @@ class ActorCritic(nn.Module):
 
     def _evaluate(self, encodings: Sequence[Encoding], action_mask: Tensor | None) -> Evaluation:
         """Of what the policy's encoder made, and the value's where that has its own."""
-        features = [encoding.features.flatten(0, 1) for encoding in encodings]
-        parameters = self._distribution_parameters(self._action_outputs(features[0]), action_mask)
+        outputs = self._action_outputs(encodings[0]).flatten(0, 1)
+        parameters = self._distribution_parameters(outputs, action_mask)
         losses: Tensors = {}
         for encoding in encodings:
             for name, loss in encoding.losses.items():
                 losses[name] = losses.get(name, 0.0) + loss.to(torch.float32)
-        return Evaluation(parameters, self._values(features[-1]), losses)
+        return Evaluation(parameters, self._values(encodings[-1].features.flatten(0, 1)), losses)
 
     def vjp(
         self, observations: Tensors, action_mask: Tensor | None
@@ -280,9 +286,9 @@ class ActorCritic(nn.Module):
             encoding, _ = encoder(steps, memory, first)
         return encoding
 
-    def _action_outputs(self, features: Tensor) -> Tensor:
+    def _action_outputs(self, encoding: Encoding) -> Tensor:
         with self._autocast:
-            return self.action_head(features)
+            return self.action_head(self._read(encoding))
 
     def _distribution_parameters(self, outputs: Tensor, action_mask: Tensor | None) -> Tensor:
         if outputs.dtype is not torch.float32:

@@ -7,6 +7,7 @@ from attrs import frozen
 from framework.schema import option
 
 SPLITS = ("train", "validation", "test")
+MODES = ("state", "multimodal")
 
 
 @frozen
@@ -15,6 +16,12 @@ class ResearchConfig:
 
     task_complexity: float = option(
         0.5, help="Difficulty: how many hops, documents, pages, figures, twins, dead links, questions.", ge=0, le=1
+    )
+    observation_mode: str = option(
+        "multimodal",
+        help='"multimodal": the page as rows of numbers, and its figure as a picture, which alone shows the heights of '
+        'bars; "state": rows that have the heights, too.',
+        choices=MODES,
     )
     reward_shaping: str = option(
         "dense", help='"sparse", or "dense": evidence is worth something when it is noted.', choices=("dense", "sparse")

@@ -6,20 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from gymnasium.spaces import Box, Discrete
 
 from framework.errors import RunError
 from framework_research.chance import compiled
 from framework_research.config import ResearchConfig
 from framework_research.rules import ACTIONS, BROWSER, begin, legal, step
+from framework_research.spaces import observer
 from framework_research.synthetic import Synthetic
-from framework_research.view import FEATURES, TOKENS, look
 from framework_research.world import WORLD
-
-
-def spaces() -> tuple[Box, Discrete]:
-    """Those of observations and actions; new ones, as each has random numbers of its own."""
-    return Box(-1.0, 1.0, (TOKENS, FEATURES), np.float32), Discrete(ACTIONS)
 
 
 class Desks:
@@ -27,6 +21,7 @@ class Desks:
 
     def __init__(self, config: ResearchConfig, count: int):
         self._config, self._corpus = config, Synthetic(config.split)
+        self._observe = observer(config.observation_mode)
         self.worlds, self.browsers = np.zeros(count, WORLD), np.zeros(count, BROWSER)
         self.masks = np.zeros((count, ACTIONS), bool)  #: the legal actions
         self.rewards = np.zeros(count)
@@ -60,11 +55,9 @@ class Desks:
         all_of_them: np.ndarray = self.browsers["succeeded"] == self.worlds["questions"]
         return all_of_them
 
-    def observations(self) -> np.ndarray:
-        """[N, 31, 48] float32, as a copy."""
-        rows = np.empty((len(self.worlds), TOKENS, FEATURES), np.float32)
-        look(self.worlds, self.browsers, self._config.max_steps, rows)
-        return rows
+    def observations(self) -> Any:
+        """What is seen in each of them, [N, ...], as copies."""
+        return self._observe(self.worlds, self.browsers, self._config.max_steps)
 
 
 def task_of(task: Any, level: float, seed: int) -> tuple[float, int]:

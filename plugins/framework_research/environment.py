@@ -9,16 +9,17 @@ import numpy as np
 
 from framework.interfaces import EnvironmentContext
 from framework_research.config import ResearchConfig
-from framework_research.desks import Desks, spaces
+from framework_research.desks import Desks
+from framework_research.spaces import action_space, observation_space
 from framework_research.vector import ResearchVectorEnv
 
 _FIRST = np.zeros(1, np.int64)
 
 
-class ResearchEnv(gymnasium.Env[np.ndarray, np.int64]):
+class ResearchEnv(gymnasium.Env[Any, np.int64]):
     """One research agenda an episode. Keyword arguments are those of `ResearchConfig`.
 
-    Observations are [31, 48] float32 (see `framework_research.view`), actions the 55 of `framework_research.rules`,
+    Observations are those of its mode (see `framework_research.spaces`), actions the 55 of `framework_research.rules`,
     of which ``info["action_mask"]`` tells the legal ones. ``info["success"]`` comes with the end of an episode. A seed
     is that of a world: with the same level it is the same one, byte for byte.
     """
@@ -27,18 +28,18 @@ class ResearchEnv(gymnasium.Env[np.ndarray, np.int64]):
 
     def __init__(self, **options: Any):
         self.config = ResearchConfig(**options)
-        self.observation_space, self.action_space = spaces()
+        self.observation_space, self.action_space = observation_space(self.config.observation_mode), action_space()
         self.desks = Desks(self.config, 1)
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict]:
         """Start an episode; ``options["task"]`` may say its level and seed, see `framework_research.desks.task_of`."""
         super().reset(seed=seed)
         if seed is None:
             seed = int(self.np_random.integers(2**63))
         self.desks.begin(_FIRST, [options.get("task") if options else None], [seed])
-        return self.desks.observations()[0], {"action_mask": self.desks.masks[0].copy()}
+        return self._observation(), {"action_mask": self.desks.masks[0].copy()}
 
-    def step(self, action: np.int64) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+    def step(self, action: np.int64) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Take one action; an illegal one does nothing and costs 0.01."""
         desks = self.desks
         desks.step([action])
@@ -46,7 +47,11 @@ class ResearchEnv(gymnasium.Env[np.ndarray, np.int64]):
         terminated, truncated = bool(desks.terminated[0]), bool(desks.truncated[0])
         if terminated or truncated:
             info["success"] = bool(desks.succeeded[0])
-        return desks.observations()[0], float(desks.rewards[0]), terminated, truncated, info
+        return self._observation(), float(desks.rewards[0]), terminated, truncated, info
+
+    def _observation(self) -> Any:
+        seen = self.desks.observations()
+        return {name: array[0] for name, array in seen.items()} if isinstance(seen, dict) else seen[0]
 
 
 class ResearchEnvironment:

@@ -9,24 +9,27 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from framework_research.config import ResearchConfig
-from framework_research.desks import Desks, spaces
+from framework_research.desks import Desks
+from framework_research.spaces import action_space, observation_space
 
 
-class ResearchVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
+class ResearchVectorEnv(VectorEnv[Any, np.ndarray, np.ndarray]):
     """``num_envs`` of `ResearchEnv`, step for step. Those that have ended wait for a reset with their mask."""
 
     metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.DISABLED}  # noqa: RUF012
 
     def __init__(self, num_envs: int, **options: Any):
         self.num_envs = num_envs
-        self.single_observation_space, self.single_action_space = spaces()
+        config = ResearchConfig(**options)
+        self.single_observation_space = observation_space(config.observation_mode)
+        self.single_action_space = action_space()
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        self.desks = Desks(ResearchConfig(**options), num_envs)
+        self.desks = Desks(config, num_envs)
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[np.ndarray, dict[str, Any]]:
+    ) -> tuple[Any, dict[str, Any]]:
         """Start episodes where ``options["reset_mask"]`` is true, by default everywhere.
 
         ``options["tasks"]`` has a task, or None, for each environment; a seed may be one for each, or the first of
@@ -42,7 +45,7 @@ class ResearchVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self.desks.begin(index, [tasks[at] for at in index], chosen)
         return self.desks.observations(), {"action_mask": self.desks.masks.copy()}
 
-    def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+    def step(self, actions: np.ndarray) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """One action in each environment."""
         desks = self.desks
         desks.step(actions)

@@ -1,4 +1,4 @@
-"""The observation of mode "state": what the browser shows, as rows of numbers.
+"""What the browser shows, as rows of numbers.
 
 A row has 8 flags, the relation it is about (one-hot, 8), and the codes of its subject and its object (16 each).
 """
@@ -23,18 +23,21 @@ MISC = NOTE + NOTES
 TOKENS = MISC + 1
 
 #: Flags. Rows of all kinds have the first four: what highlighting on a page tells. The others depend on the kind.
-PRESENT, SUBJECT_IN_FOCUS, OBJECT_IN_FOCUS, ASKED = range(4)
+PRESENT, SUBJECT_IN_FOCUS, OBJECT_IN_FOCUS, NEXT = range(4)
 QUESTION_NUMBER, QUESTIONS_IN_ALL, HOPS_IN_ALL = 4, 5, 6
 HOP_NUMBER = 4
 PAGE_NUMBER, PAGES_IN_ALL, FIGURE_HERE, FIGURE_OPEN = 4, 5, 6, 7
 ALIVE, IS_FIGURE, RULE = 4, 5, 6
-HEIGHT, SEEN = 4, 5
+HEIGHT, SEEN = 4, 5  # of a bar where rows tell heights
+COLOUR = 4  # of a bar where they do not: the first of four, one-hot
 LAST = 4
 TIME, ROOM, WAY_BACK = 4, 5, 6
 _FLAGS = 8
 _SUBJECT = _FLAGS + RELATIONS
 _OBJECT = _SUBJECT + CODE
 FEATURES = _OBJECT + CODE
+#: Makes codes of length 1 in rows, where they would otherwise drown the flags.
+_UNIT = np.float32(CODE**-0.5)
 
 
 @compiled
@@ -46,11 +49,9 @@ def _similarity(world, one, other):
 
 
 @compiled
-def _is_asked(world, browser, relation):
-    for hop in range(world.hops[browser.question]):
-        if world.asked[browser.question, hop] == relation:
-            return True
-    return False
+def _is_next(world, browser, relation):
+    """Whether it is the relation of the first hop that has no note yet, as many notes as there are."""
+    return browser.noted < world.hops[browser.question] and world.asked[browser.question, browser.noted] == relation
 
 
 @compiled
@@ -61,19 +62,22 @@ def _row(world, browser, row, subject, relation, target):
     if subject >= 0:
         row[SUBJECT_IN_FOCUS] = _similarity(world, subject, middle)
         for place in range(CODE):
-            row[_SUBJECT + place] = world.code[subject, place]
+            row[_SUBJECT + place] = _UNIT * world.code[subject, place]
     if relation >= 0:
-        row[ASKED] = _is_asked(world, browser, relation)
+        row[NEXT] = _is_next(world, browser, relation)
         row[_FLAGS + relation] = 1.0
     if target >= 0:
         row[OBJECT_IN_FOCUS] = _similarity(world, target, middle)
         for place in range(CODE):
-            row[_OBJECT + place] = world.code[target, place]
+            row[_OBJECT + place] = _UNIT * world.code[target, place]
 
 
 @compiled
-def look(worlds, browsers, limit, rows):
-    """Fill ``rows`` [N, 31, 48]. After the last answer there is nothing left to see, and all is 0."""
+def look(worlds, browsers, limit, heights, rows):
+    """Fill ``rows`` [N, 31, 48]. After the last answer there is nothing left to see, and all is 0.
+
+    ``heights`` says whether the bars of an open figure have their heights, or the colours that its legend gives them.
+    """
     rows[:] = 0.0
     for at in range(len(worlds)):
         world, browser, seen = worlds[at], browsers[at], rows[at]
@@ -91,7 +95,7 @@ def look(worlds, browsers, limit, rows):
             if browser.results[result] >= 0:
                 _row(world, browser, seen[RESULT + result], np.int64(browser.results[result]), -1, -1)
         if browser.document >= 0:
-            _page(world, browser, seen)
+            _page(world, browser, heights, seen)
         for note in range(browser.noted):
             subject, relation, target = browser.notes[note]
             _row(world, browser, seen[NOTE + note], np.int64(subject), np.int64(relation), np.int64(target))
@@ -103,7 +107,7 @@ def look(worlds, browsers, limit, rows):
 
 
 @compiled
-def _page(world, browser, seen):
+def _page(world, browser, heights, seen):
     document, page = browser.document, browser.page
     here = has_figure(world, browser)
     _row(world, browser, seen[DOCUMENT], document, -1, -1)
@@ -125,5 +129,8 @@ def _page(world, browser, seen):
         for bar in range(world.bars):
             row, shown = seen[BAR + bar], np.int64(world.bar_entity[document, bar])
             _row(world, browser, row, document, np.int64(world.figure_relation[document]), shown)
-            row[SEEN] = browser.viewed
-            row[HEIGHT] = world.bar_height[document, bar] * browser.viewed
+            if heights:
+                row[SEEN] = browser.viewed
+                row[HEIGHT] = world.bar_height[document, bar] * browser.viewed
+            else:
+                row[COLOUR + world.bar_colour[document, bar]] = 1.0

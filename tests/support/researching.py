@@ -14,8 +14,8 @@ from framework_research.world import STATED
 class Played:
     """An environment and what it shows, to be driven by hand."""
 
-    def __init__(self, level: float, seed: int = 0, **options: Any):
-        self.environment = ResearchEnv(task_complexity=level, **options)
+    def __init__(self, level: float, seed: int = 0, *, observation_mode: str = "state", **options: Any):
+        self.environment = ResearchEnv(task_complexity=level, observation_mode=observation_mode, **options)
         _, info = self.environment.reset(seed=seed)
         self.mask = info["action_mask"]
         self.rewards: list[float] = []

@@ -1,3 +1,5 @@
+import copy
+
 import numpy as np
 import pytest
 from environments import SPACES
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 
 from framework.errors import FrameworkError
 from framework.toolkit.spaces import (
+    TokenDiscrete,
     action_spec,
     array_spec,
     check_action_space,
@@ -168,3 +171,17 @@ def test_masks_have_an_entry_for_each_choice() -> None:
     assert mask_groups(spaces.MultiDiscrete([2, 3])) == (2, 3)
     assert mask_size(spaces.MultiBinary(3)) is None
     assert mask_size(VECTOR) is None
+
+
+def test_actions_about_tokens() -> None:
+    """They are Discrete, and equal where they are about the same; each needs one token and one verb."""
+    space = TokenDiscrete((0, 2, 2), (0, 0, 1))
+    assert isinstance(space, spaces.Discrete)
+    assert space.n == 3
+    assert "verbs=2" in repr(space)
+    assert space == copy.deepcopy(space) == TokenDiscrete([0, 2, 2], [0, 0, 1])
+    assert space not in (TokenDiscrete((0, 2, 2), (0, 1, 1)), spaces.Discrete(3))
+    assert copy.deepcopy(space).tokens == (0, 2, 2)
+    for tokens, verbs in (((0, 1), (0,)), ((0, -1), (0, 0)), ((0,), (-1,))):
+        with pytest.raises(ValueError, match="one token and one verb"):
+            TokenDiscrete(tokens, verbs)

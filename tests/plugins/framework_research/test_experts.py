@@ -10,7 +10,7 @@ from framework_research.environment import ResearchEnv
 
 
 def success(policy, level: float, episodes: int, **options) -> float:
-    environment = ResearchEnv(task_complexity=level, **options)
+    environment = ResearchEnv(task_complexity=level, observation_mode="state", **options)
     return sum(play(environment, policy, seed)[1] for seed in range(episodes)) / episodes
 
 

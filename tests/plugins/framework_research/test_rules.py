@@ -125,7 +125,7 @@ def test_too_many_notes_fail() -> None:
 
 def test_an_illegal_action_does_nothing_and_costs() -> None:
     """A step, and 0.01 more."""
-    environment = ResearchEnv(task_complexity=0.5)
+    environment = ResearchEnv(task_complexity=0.5, observation_mode="state")
     before, info = environment.reset(seed=0)
     after, reward, terminated, _, later = environment.step(rules.ANSWER + 3)
     assert reward == pytest.approx(-0.011)
@@ -195,8 +195,9 @@ def test_shaping_adds_up_to_nothing(level: float, policy: Any) -> None:
     """The discounted sum of what dense rewards add is minus half the potential at the start, which is 0."""
     gamma = 0.97
     for seed in range(5):
-        dense, _ = play(ResearchEnv(task_complexity=level, gamma=gamma), policy, seed)
-        sparse, _ = play(ResearchEnv(task_complexity=level, reward_shaping="sparse"), policy, seed)
+        options = {"task_complexity": level, "observation_mode": "state"}
+        dense, _ = play(ResearchEnv(**options, gamma=gamma), policy, seed)
+        sparse, _ = play(ResearchEnv(**options, reward_shaping="sparse"), policy, seed)
         added = [gamma**step * (a - b) for step, (a, b) in enumerate(zip(dense, sparse, strict=True))]
         assert sum(added) == pytest.approx(0.0, abs=1e-9)
         if policy is experts.expert:

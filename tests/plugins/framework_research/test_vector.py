@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -19,21 +21,31 @@ def some_actions(masks: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.where(rng.random(len(masks)) < 0.05, rng.integers(0, ACTIONS, len(masks)), actions)
 
 
-def agree(steps: int, level: float) -> None:
+def same(observation: Any, expected: tuple[Any, int]) -> None:
+    """Equal, to the last bit, to one place of a batch: ``(batch, place)``."""
+    batch, place = expected
+    if isinstance(batch, dict):
+        for name, array in batch.items():
+            np.testing.assert_array_equal(observation[name], array[place])
+    else:
+        np.testing.assert_array_equal(observation, batch[place])
+
+
+def agree(steps: int, level: float, mode: str = "state") -> None:
     """Play both, with resets by mask, seeds and tasks, and compare everything."""
-    options = {"task_complexity": level, "max_steps": 40}
+    options = {"task_complexity": level, "max_steps": 40, "observation_mode": mode}
     vector, singles = ResearchVectorEnv(COUNT, **options), [ResearchEnv(**options) for _ in range(COUNT)]
     rng, seed = np.random.default_rng(0), COUNT
     observations, infos = vector.reset(seed=list(range(COUNT)))
     for at, single in enumerate(singles):
-        np.testing.assert_array_equal(single.reset(seed=at)[0], observations[at])
+        same(single.reset(seed=at)[0], (observations, at))
     for _ in range(steps):
         actions = some_actions(infos["action_mask"], rng)
         observations, rewards, terminated, truncated, infos = vector.step(actions)
         ended = terminated | truncated
         for at, single in enumerate(singles):
             observation, reward, *over, info = single.step(actions[at])
-            np.testing.assert_array_equal(observation, observations[at])
+            same(observation, (observations, at))
             np.testing.assert_array_equal(info["action_mask"], infos["action_mask"][at])
             assert (reward, *over) == (rewards[at], terminated[at], truncated[at])
             if ended[at]:
@@ -46,14 +58,21 @@ def agree(steps: int, level: float) -> None:
                 seed += 1
             waiting = observations
             observations, infos = vector.reset(seed=seeds, options={"reset_mask": ended, "tasks": tasks})
-            np.testing.assert_array_equal(observations[~ended], waiting[~ended])
-            np.testing.assert_array_equal(observations[np.flatnonzero(ended)[-1]], single)
+            same(single, (observations, np.flatnonzero(ended)[-1]))
+            for at in np.flatnonzero(~ended):
+                there = observations[at] if mode == "state" else {name: x[at] for name, x in observations.items()}
+                same(there, (waiting, at))
 
 
 @pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
 def test_vector_equals_single(level: float) -> None:
     """Observations, rewards, ends, masks and success, through resets and illegal actions."""
     agree(150, level)
+
+
+def test_vector_equals_single_with_pictures() -> None:
+    """The same with observations of several parts."""
+    agree(100, 0.7, "multimodal")
 
 
 @pytest.mark.slow
@@ -65,6 +84,6 @@ def test_vector_equals_single_for_long(level: float) -> None:
 
 def test_seeds_of_a_vector() -> None:
     """One number seeds successive environments; without a seed, each reset is another world."""
-    one, other = ResearchVectorEnv(3), ResearchVectorEnv(3)
+    one, other = (ResearchVectorEnv(3, observation_mode="state") for _ in range(2))
     np.testing.assert_array_equal(one.reset(seed=5)[0], other.reset(seed=[5, 6, 7])[0])
     assert (one.reset()[0] != one.reset()[0]).any(axis=(1, 2)).all()

@@ -37,7 +37,7 @@ def test_rows_are_what_the_browser_shows(seed: int) -> None:
     """Lines of the open page, results and notes, with the codes of their entities; nothing where there is nothing."""
     played = played_anywhere(seed)
     seen, world, browser = rows(played), played.world, played.browser
-    code = world["code"]
+    code = world["code"] / CODE**0.5
     assert np.abs(seen).max() <= 1
     np.testing.assert_array_equal(seen[view.QUESTION, SUBJECT], code[world["chain"][browser["question"], 0]])
     for at, entity in enumerate(browser["results"]):
@@ -71,10 +71,20 @@ def test_highlighting_is_similarity_to_who_is_looked_for(seed: int) -> None:
     played = played_anywhere(seed)
     seen, browser = rows(played), played.browser
     who = browser["notes"][browser["noted"] - 1, 2] if browser["noted"] else played.world["chain"][0, 0]
-    code = played.world["code"][who]
+    code = played.world["code"][who] / CODE**0.5
     for row in seen[view.RESULT : view.MISC]:
-        assert row[view.SUBJECT_IN_FOCUS] == pytest.approx(row[SUBJECT] @ code / CODE)
-        assert row[view.OBJECT_IN_FOCUS] == pytest.approx(row[OBJECT] @ code / CODE)
+        assert row[view.SUBJECT_IN_FOCUS] == pytest.approx(row[SUBJECT] @ code)
+        assert row[view.OBJECT_IN_FOCUS] == pytest.approx(row[OBJECT] @ code)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_is_asked_next_is_highlighted(seed: int) -> None:
+    """The relation of the hop behind the notes: with one note that of the second, and none where all hops have one."""
+    played = played_anywhere(seed)
+    asked, noted = played.world["asked"][played.browser["question"]], played.browser["noted"]
+    wanted = asked[noted] if noted < len(asked) else -1
+    for row in rows(played)[view.HOP : view.MISC]:
+        assert row[view.NEXT] == (wanted >= 0 and row[8 + wanted] == 1)
 
 
 def test_heights_are_seen_in_an_open_figure_only() -> None:
@@ -90,7 +100,7 @@ def test_heights_are_seen_in_an_open_figure_only() -> None:
         assert not before[:, [view.HEIGHT, view.SEEN]].any()
         for bar in range(played.world["bars"]):
             np.testing.assert_array_equal(
-                before[bar, OBJECT], played.world["code"][played.world["bar_entity"][start, bar]]
+                before[bar, OBJECT] * CODE**0.5, played.world["code"][played.world["bar_entity"][start, bar]]
             )
         played.act(rules.VIEW_FIGURE)
         count = played.world["bars"]

@@ -1,0 +1,70 @@
+"""What makes an action's distribution of an encoding: all of it, or of each action the token that it is about."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from torch import Tensor, nn
+
+from framework.errors import FrameworkError
+from framework.interfaces import Context, Encoder
+from framework.toolkit.networks import MLP
+from framework.toolkit.spaces import TokenDiscrete, array_spec
+
+_GAIN = 0.01  # nearly the same probability for all actions at first
+
+
+def flat_head(features: int, outputs: int) -> MLP:
+    """Features [..., F] -> outputs [..., P], one linear layer."""
+    return MLP(features, (outputs,), "identity", gain=_GAIN)
+
+
+class TokenHead(nn.Module):
+    """Tokens [..., K, F] -> logits [..., actions]: of each action from its token, by weights that its verb has.
+
+    So what is learned about opening the first result holds for the others.
+    """
+
+    places: Tensor  #: [actions] int64, in the logits of all verbs on all tokens
+
+    def __init__(self, encoder: Encoder, context: Context):
+        super().__init__()
+        space = context.action_space
+        if not isinstance(space, TokenDiscrete):
+            raise FrameworkError(
+                'action_head = "tokens" needs actions that say which token they are about (TokenDiscrete), not'
+                f' {space}: use action_head = "flat"'
+            )
+        found = _tokens_of(encoder, context)
+        if found is None or found.shape[-2] <= max(space.tokens):
+            count = "none" if found is None else found.shape[-2]
+            raise FrameworkError(
+                f'action_head = "tokens" needs an encoder with at least {max(space.tokens) + 1} tokens, such as'
+                f" transformer; this one has {count}"
+            )
+        verbs = max(space.verbs) + 1
+        self.verbs = MLP(found.shape[-1], (verbs,), "identity", gain=_GAIN)
+        places = torch.tensor(space.tokens) * verbs + torch.tensor(space.verbs)
+        self.register_buffer("places", places, persistent=False)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """See the class."""
+        return self.verbs(tokens).flatten(-2).index_select(-1, self.places)
+
+
+def _tokens_of(encoder: Encoder, context: Context) -> Tensor | None:
+    """The tokens that the encoder makes of any observation."""
+    observation = {
+        name: torch.from_numpy(_any_value(space))[None, None] for name, space in context.observation_space.items()
+    }
+    with torch.no_grad():
+        encoding, _ = encoder(observation, encoder.initial_memory(1), torch.ones(1, 1, dtype=torch.bool))
+    return encoding.tokens
+
+
+def _any_value(space: spaces.Space) -> np.ndarray:
+    dtype, shape = array_spec(space)
+    if isinstance(space, spaces.Box):
+        return np.clip(np.zeros(shape), space.low, space.high).astype(dtype)
+    return np.zeros(shape, dtype) + np.asarray(getattr(space, "start", 0), dtype)
