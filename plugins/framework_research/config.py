@@ -7,7 +7,7 @@ from attrs import frozen
 from framework.schema import option
 
 SPLITS = ("train", "validation", "test")
-MODES = ("state", "multimodal")
+MODES = ("multimodal", "page", "state")
 
 
 @frozen
@@ -20,7 +20,7 @@ class ResearchConfig:
     observation_mode: str = option(
         "multimodal",
         help='"multimodal": the page as rows of numbers, and its figure as a picture, which alone shows the heights of '
-        'bars; "state": rows that have the heights, too.',
+        'bars; "page": the rows without the picture; "state": rows that have the heights, too.',
         choices=MODES,
     )
     reward_shaping: str = option(

@@ -56,7 +56,15 @@ def _rows_space() -> Box:
     return Box(-1.0, 1.0, (view.TOKENS, view.FEATURES), np.float32)
 
 
-def _rows(worlds: np.ndarray, browsers: np.ndarray, limit: int, *, heights: bool = True) -> np.ndarray:
+def _state(worlds: np.ndarray, browsers: np.ndarray, limit: int) -> np.ndarray:
+    return _rows(worlds, browsers, limit, heights=True)
+
+
+def _page(worlds: np.ndarray, browsers: np.ndarray, limit: int) -> np.ndarray:
+    return _rows(worlds, browsers, limit, heights=False)
+
+
+def _rows(worlds: np.ndarray, browsers: np.ndarray, limit: int, *, heights: bool) -> np.ndarray:
     rows = np.empty((len(worlds), view.TOKENS, view.FEATURES), np.float32)
     view.look(worlds, browsers, limit, heights, rows)
     return rows
@@ -69,10 +77,11 @@ def _multimodal_space() -> Dict:
 def _multimodal(worlds: np.ndarray, browsers: np.ndarray, limit: int) -> dict[str, np.ndarray]:
     figures = np.empty((len(worlds), 3, SIDE, SIDE), np.uint8)
     draw(worlds, browsers, figures)
-    return {"page": _rows(worlds, browsers, limit, heights=False), "figure": figures}
+    return {"page": _page(worlds, browsers, limit), "figure": figures}
 
 
 _MODES: dict[str, tuple[Callable[[], Space[Any]], Observe]] = {
-    "state": (_rows_space, _rows),
     "multimodal": (_multimodal_space, _multimodal),
+    "page": (_rows_space, _page),
+    "state": (_rows_space, _state),
 }
