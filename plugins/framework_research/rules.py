@@ -38,6 +38,7 @@ _SHAPING = 0.5
 BROWSER = np.dtype(
     [
         ("question", np.int64),  # the one to be answered
+        ("searched", np.int64),  # who the results are of; -1 for nobody
         ("results", np.int8, (RESULTS,)),  # -1 for none
         ("document", np.int64),  # -1 for none
         ("page", np.int64),
@@ -58,7 +59,7 @@ BROWSER = np.dtype(
 @compiled
 def begin(browser):
     """Nothing searched, opened or noted."""
-    browser.question = 0
+    browser.question, browser.searched = 0, -1
     browser.results[:] = -1
     browser.document, browser.page, browser.viewed = -1, 0, 0
     browser.visited, browser.noted, browser.kept, browser.succeeded = 0, 0, 0, 0
@@ -103,16 +104,20 @@ def _page_with(world, browser, hop):
 
 @compiled
 def legal(world, browser, mask):
-    """Write down which actions [55] are legal."""
+    """Write down which actions [55] are legal: those that change something.
+
+    So neither what was searched last nor the page that is open comes again: policies without memory would be caught.
+    """
     document, page, noted = browser.document, browser.page, browser.noted
+    opened = document if page == 0 else -1
     mask[:] = False
-    mask[SEARCH_QUESTION] = True
+    mask[SEARCH_QUESTION] = browser.searched != world.chain[browser.question, 0]
     for note in range(noted):
-        mask[SEARCH_NOTE + note] = True
+        mask[SEARCH_NOTE + note] = browser.searched != browser.notes[note, 2]
         mask[ANSWER + note] = True
         mask[DROP + note] = True
     for result in range(RESULTS):
-        mask[OPEN + result] = browser.results[result] >= 0
+        mask[OPEN + result] = browser.results[result] >= 0 and browser.results[result] != opened
     mask[BACK] = browser.visited > 0
     if document < 0:
         return
@@ -124,7 +129,7 @@ def legal(world, browser, mask):
     for line in range(LINES):
         target = world.object[document, page, line]
         if target >= 0:
-            mask[FOLLOW + line] = world.alive[document, page, line] == 1
+            mask[FOLLOW + line] = world.alive[document, page, line] == 1 and target != opened
             subject, relation = world.subject[document, page, line], world.relation[document, page, line]
             mask[NOTE + line] = room and not _has_note(browser, subject, relation, target)
     if has_figure(world, browser):
@@ -141,6 +146,7 @@ def search(world, browser, entity):
     """Five results in an order that follows from who is looked for: their document, their twin's, and others."""
     chance = mixed(world.seed + np.uint64(entity + 1))
     count = min(RESULTS, world.entities)
+    browser.searched = entity
     browser.results[:] = -1
     browser.results[0] = entity
     found = 1

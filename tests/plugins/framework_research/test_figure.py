@@ -50,5 +50,7 @@ def test_a_figure_closes_with_its_page() -> None:
     played = opened()
     played.act(rules.VIEW_FIGURE)
     assert seen(played)["figure"].any()
-    played.open(int(played.world["chain"][0, 0]))
+    other = next(at for at, entity in enumerate(played.browser["results"]) if entity != played.browser["document"])
+    played.act(rules.OPEN + other)
+    played.act(rules.BACK)
     assert not seen(played)["figure"].any()

@@ -44,9 +44,28 @@ def test_searching_finds_whom_it_is_for(level: float) -> None:
         assert start in found
         assert len(set(found)) == RESULTS
         assert played.world["twin"][start] in (-1, *found)
-        before = played.browser["results"].copy()
-        played.act(rules.SEARCH_QUESTION)
-        np.testing.assert_array_equal(played.browser["results"], before)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_would_change_nothing_is_illegal(seed: int) -> None:
+    """Searching for whom the results are of, opening the page that is open; both are legal again after others."""
+    played = Played(0.5, seed)
+    start = int(played.world["chain"][0, 0])
+    played.act(rules.SEARCH_QUESTION)
+    assert not played.mask[rules.SEARCH_QUESTION]
+    first, other = (rules.OPEN + at for at in (0, 1))
+    played.act(first)
+    assert not played.mask[first]
+    played.act(other)
+    assert played.mask[first]
+    line = rules.NOTE + int(np.flatnonzero(played.mask[rules.NOTE : rules.NOTE + LINES])[0])
+    played.act(line)
+    target = int(played.browser["notes"][0, 2])
+    assert played.mask[rules.SEARCH_NOTE] == (target != start)
+    if target != start:
+        played.act(rules.SEARCH_NOTE)
+        assert not played.mask[rules.SEARCH_NOTE]
+        assert played.mask[rules.SEARCH_QUESTION]
 
 
 def test_the_right_result_may_be_anywhere() -> None:
