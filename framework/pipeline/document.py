@@ -75,6 +75,17 @@ def override(document: Document, overrides: Sequence[str] | Mapping[str, Any]) -
         _override(document, document.values, "", keys, value)
 
 
+def restrict(overrides: Sequence[str] | Mapping[str, Any], sections: Sequence[str], why: str) -> None:
+    """Raise `PipelineError`, saying ``why``, where overrides change anything outside of ``sections``."""
+    problems = []
+    for each in overrides.items() if isinstance(overrides, Mapping) else overrides:
+        keys, _, wrong = _parse_override(each) if isinstance(each, str) else _given(*each)
+        if not wrong and keys[0] not in sections:  # what cannot be read is reported where it is laid over the document
+            problems.append(Problem(why, functools.reduce(join, keys, ""), str(OVERRIDE)))
+    if problems:
+        raise PipelineError(problems)
+
+
 def _read_file(path: Path, children: tuple[Path, ...]) -> Document:
     values, lines = parse(_text(path), str(path))
     document = Document(values, {key: Origin(str(path), line) for key, line in lines.items()}, [])
