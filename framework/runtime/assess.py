@@ -95,7 +95,7 @@ def check_seeds_of_one_pipeline(runs: Sequence[Path]) -> None:
     first, *others = (load_run(run) for run in runs)
     seeds = {first.run.seed: runs[0]}
     for run, pipeline in zip(runs[1:], others, strict=True):
-        different = sorted(_differences(_learned(first), _learned(pipeline)))
+        different = sorted(differences(_learned(first), _learned(pipeline)))
         if different:
             raise FrameworkError(f"{runs[0]} and {run} are no runs of one pipeline: {', '.join(different)} differ")
         if pipeline.run.seed in seeds:
@@ -129,9 +129,9 @@ def _learned(pipeline: Pipeline) -> dict[str, Any]:
     return values | {"run": {"total_steps": pipeline.run.total_steps}}
 
 
-def _differences(one: Any, other: Any, path: str = "") -> set[str]:
+def differences(one: Any, other: Any, path: str = "") -> set[str]:
     """The dotted keys at which nested values differ."""
     if isinstance(one, dict) and isinstance(other, dict):
         keys = one.keys() | other.keys()
-        return {each for key in keys for each in _differences(one.get(key), other.get(key), join(path, key))}
+        return {each for key in keys for each in differences(one.get(key), other.get(key), join(path, key))}
     return set() if one == other else {path}
