@@ -153,7 +153,14 @@ def test_wrong_usage_is_an_error(evaluate, arguments, message):
     assert (code, message in errors) == (2, True)
 
 
-def test_tasks_and_seed_can_be_chosen(runs):
-    """From Python as from the command line: another seed gives other episodes."""
+def test_the_seed_decides_the_episodes(runs):
+    """Another seed gives other ones."""
     one, other = (assess(runs[0], episodes=4, seed=seed).returns.tolist() for seed in (5, 6))
     assert one != other
+
+
+def test_actions_are_sampled_as_the_evaluation_says(runs):
+    """In the pipeline, or with --stochastic; by default the most probable ones are taken."""
+    greedy = assess(runs[0], episodes=6).lengths.tolist()
+    sampled = assess(runs[0], ["evaluation.deterministic=false"], episodes=6).lengths.tolist()
+    assert sampled == assess(runs[0], episodes=6, stochastic=True).lengths.tolist() != greedy
