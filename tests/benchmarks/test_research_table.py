@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 from runs import run
 
+import framework
+from framework.catalog import find_function
 from framework.errors import FrameworkError
 from measure import research_scores as found
 from measure.kept_runs import Trainer
 from measure.research_page import BEGIN, END, write_page
-from measure.research_rows import ALWAYS, held_out_cells, read_rows, transfer_cells
+from measure.research_rows import ALWAYS, FACTBOOK, held_out_cells, read_rows, transfer_cells
 from measure.results import BENCHMARKS
 
 ROWS = BENCHMARKS / "pipelines/research-rows.toml"
@@ -25,6 +27,7 @@ name = "small"
 total_steps = 10_000
 [environment]
 use = "research"
+observation_mode = "state"
 task_complexity = 0.0
 [encoder]
 use = "mlp"
@@ -71,6 +74,15 @@ def test_rows_are_those_of_the_file() -> None:
     (full,) = (row for row in rows.table if row.name == rows.ablation[0].name)
     assert full.policy is None
     assert all(row.pipeline == full.pipeline and row.overrides != full.overrides for row in rows.ablation[1:])
+
+
+def test_rows_are_there_to_be_measured() -> None:
+    """Each pipeline loads with its overrides, also in the settings it is measured in; each policy is a function."""
+    for row in read_rows(ROWS).all:
+        assert row.policy is None or callable(find_function(row.policy))
+        settings = [cell for name, cell in transfer_cells(0.4).items() if not name.startswith(FACTBOOK)]
+        for cell in (*settings, *held_out_cells([0.0, 0.6]).values()):
+            framework.load(row.pipeline, [*row.overrides, *cell])
 
 
 def test_settings_differ_from_the_source_in_one_thing_each() -> None:

@@ -36,7 +36,7 @@ def test_chance_hardly_ever_succeeds(level: float) -> None:
 def test_the_oracle_succeeds_in_the_fewest_steps() -> None:
     """In every world, and never later than the expert."""
     shortest = pytest.importorskip("framework_research.oracle").oracle
-    environment = ResearchEnv(task_complexity=0.4)
+    environment = ResearchEnv(task_complexity=0.4, observation_mode="state")
 
     def know(rows, mask, rng):
         return experts.oracle(rows, mask, rng, environment=environment)
