@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
@@ -80,18 +80,7 @@ class Component:
         return cls
 
     def _class(self, target: str) -> type:
-        name, _, path = target.partition(":")
-        parts = path.split(".")
-        try:
-            value: Any = _import_file(self.file) if self.file else import_module(name)
-            while parts and value is not None:
-                owner, part = value, parts.pop(0)
-                value = getattr(owner, part, None)
-        except (Exception, SystemExit) as error:
-            reason, trace = plugins.describe(error), plugins.traceback_of(error)
-            raise PluginError(f"{self._title} cannot be imported from {name}: {reason}\n{trace}") from error
-        if value is None:
-            raise PluginError(f"{self._title}: {name} has no {path}{plugins.did_you_mean(part, dir(owner))}")
+        value = _value(target, self.file, self._title)
         if not isinstance(value, type):
             raise PluginError(f"{self._title}: {target} is not a class")
         return value
@@ -209,25 +198,67 @@ def _not_loaded(prefix: str, rows: Iterable[Plugin]) -> UnknownComponent:
 
 
 def _named_directly(kind: str, use: str, directory: Path | None) -> Component:
-    module, _, path = use.partition(":")
-    if not plugins.TARGET.fullmatch(use) or module.endswith(".py"):
-        hint = f", such as {module.removesuffix('.py')}:{path}" if module.endswith(".py") else ""
-        raise UnknownComponent(f"{use!r} must be written module:Class{hint}")
-    file = (directory / f"{module}.py").resolve() if directory is not None else None
-    if file is not None and not file.is_file():
-        file = None
-    if file is None and not _importable(module):
-        beside = f"no file {module}.py in {directory}, and " if directory is not None else ""
-        raise UnknownComponent(f"{use!r}: there is {beside}no module {module!r} that can be imported")
-    component = Component(kind, use, use, file=file)
+    component = Component(kind, use, use, file=_file_of(use, directory, "Class"))
     try:
         cls = component.load()
     except PluginError as error:
-        # Code that raised is broken; code that merely lacks the class was asked for a wrong name.
-        raise UnknownComponent(str(error), EXIT_PLUGIN if error.__cause__ else EXIT_USAGE) from error
+        raise _unknown_name(error) from error
     config = f"{use}.Config" if hasattr(cls, "Config") else None
     supports, needs = (frozenset(getattr(cls, words, ())) for words in ("supports", "needs"))
     return attrs.evolve(component, config=config, supports=supports, needs=needs)
+
+
+def find_function(target: str, directory: Path | None = None) -> Callable[..., Any]:
+    """The function that ``module:function`` names, found as classes are that a pipeline in ``directory`` names.
+
+    Raises `UnknownComponent`.
+    """
+    title = f"function {target!r}"
+    try:
+        function = _value(target, _file_of(target, directory, "function"), title)
+    except PluginError as error:
+        raise _unknown_name(error) from error
+    if not callable(function):
+        raise UnknownComponent(f"{title} is no function, but {function!r}")
+    found: Callable[..., Any] = function
+    return found
+
+
+def _file_of(target: str, directory: Path | None, what: str) -> Path | None:
+    """The file in ``directory`` that ``module:what`` is in; None where it is in a module that can be imported."""
+    module, _, path = target.partition(":")
+    if not plugins.TARGET.fullmatch(target) or module.endswith(".py"):
+        hint = f", such as {module.removesuffix('.py')}:{path}" if module.endswith(".py") else ""
+        raise UnknownComponent(f"{target!r} must be written module:{what}{hint}")
+    file = (directory / f"{module}.py").resolve() if directory is not None else None
+    if file is not None and file.is_file():
+        return file
+    if not _importable(module):
+        beside = f"no file {module}.py in {directory}, and " if directory is not None else ""
+        raise UnknownComponent(f"{target!r}: there is {beside}no module {module!r} that can be imported")
+    return None
+
+
+def _value(target: str, file: Path | None, title: str) -> Any:
+    """What ``module:name`` stands for. Raises `PluginError`, caused by what the code raised, if it did."""
+    module, _, path = target.partition(":")
+    parts = path.split(".")
+    try:
+        value: Any = _import_file(file) if file else import_module(module)
+        while parts and value is not None:
+            owner, part = value, parts.pop(0)
+            value = getattr(owner, part, None)
+    except (Exception, SystemExit) as error:
+        reason, trace = plugins.describe(error), plugins.traceback_of(error)
+        raise PluginError(f"{title} cannot be imported from {module}: {reason}\n{trace}") from error
+    if value is None:
+        raise PluginError(f"{title}: {module} has no {path}{plugins.did_you_mean(part, dir(owner))}")
+    return value
+
+
+def _unknown_name(error: PluginError) -> UnknownComponent:
+    """Code that raised is broken; code that merely lacks what is named was asked for a wrong name."""
+    return UnknownComponent(str(error), EXIT_PLUGIN if error.__cause__ else EXIT_USAGE)
 
 
 def _importable(module: str) -> bool:

@@ -53,22 +53,53 @@ def draw_panels(path: Path, panels: Mapping[str, Sequence[Measurement]], columns
     figure.savefig(path, dpi=80, metadata={"Software": None})
 
 
-def _curves(axes: Any, measurements: Sequence[Measurement]) -> None:
-    """Returns of each row: the median, and the range from minimum to maximum."""
-    for n, row in enumerate(_rows(measurements)):
-        drawn = [np.array(curve) for curve in values(measurements, row, "curve") if curve]
+def draw_research(
+    path: Path, measurements: Sequence[Measurement], by_level: Mapping[str, Sequence[Sequence[float]]]
+) -> None:
+    """Success while training, levels of the curriculum, and success by level with its intervals.
+
+    ``measurements`` have curves ``success`` and ``level``; ``by_level`` has level, mean, low and high, by row. Raises
+    `SystemExit` where matplotlib is missing.
+    """
+    figure, axes = _pyplot().subplots(1, 3, figsize=(14, 4), layout="constrained")
+    for axis, field, label in zip(axes, ("success", "level"), ("success in training", "level played"), strict=False):
+        _curves(axis, measurements, field, label, list(by_level))
+    for n, (row, points) in enumerate(by_level.items()):
+        levels, means, low, high = np.array(points).T
+        axes[2].plot(levels, means, "o-", markersize=4, color=f"C{n}", label=row)
+        axes[2].fill_between(levels, low, high, color=f"C{n}", alpha=0.15, linewidth=0)
+    _finish(axes[2], "level, test split", "completed")
+    for axis in axes:
+        axis.set_ylim(-0.02, 1.02)
+    figure.savefig(path, dpi=90, metadata={"Software": None})
+
+
+def _curves(
+    axes: Any,
+    measurements: Sequence[Measurement],
+    field: str = "curve",
+    label: str = "return, mean of 100 episodes",
+    rows: Sequence[str] | None = None,
+) -> None:
+    """A curve of each row, by default its returns: the median, and the range from minimum to maximum."""
+    for n, row in enumerate(rows or _rows(measurements)):
+        drawn = [np.array(curve) for curve in values(measurements, row, field) if curve]
         if not drawn:
             continue
         steps = min(drawn, key=len)[:, 0]
         returns = np.stack([np.interp(steps, curve[:, 0], curve[:, 1]) for curve in drawn])
         axes.plot(steps, np.median(returns, 0), color=f"C{n}", label=row)
         axes.fill_between(steps, returns.min(0), returns.max(0), color=f"C{n}", alpha=0.15, linewidth=0)
-    axes.set_xlabel("environment steps")
-    axes.set_ylabel("return, mean of 100 episodes")
     axes.xaxis.set_major_formatter(lambda steps, _: f"{steps / 1000:,.0f}k")
+    _finish(axes, "environment steps", label)
+
+
+def _finish(axes: Any, horizontal: str, vertical: str) -> None:
+    axes.set_xlabel(horizontal)
+    axes.set_ylabel(vertical)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.3)
-    if len(_rows(measurements)) > 1:
+    if len(axes.get_legend_handles_labels()[0]) > 1:
         axes.legend(fontsize="small", frameon=False)
 
 

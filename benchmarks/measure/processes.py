@@ -27,7 +27,7 @@ def module(name: str, *arguments: object) -> list[str]:
 def environment() -> dict[str, str]:
     """What programs are started with: compiled modules may be cached, as on anyone's machine."""
     variables = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    return variables | {"PYTHONPATH": str(BENCHMARKS)}
+    return variables | {"PYTHONPATH": os.pathsep.join(filter(None, [str(BENCHMARKS), os.environ.get("PYTHONPATH")]))}
 
 
 def say(**result: Any) -> None:

@@ -1,4 +1,4 @@
-"""Evaluate a run's policy."""
+"""Evaluate policies: those of runs, or functions."""
 
 from __future__ import annotations
 
@@ -10,47 +10,47 @@ import click
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path, file_okay=False, exists=True))
-@click.option("--episodes", default=20, show_default=True, type=click.IntRange(min=1), help="How many episodes.")
+@click.argument("arguments", nargs=-1, required=True, metavar="RUN... [OVERRIDES]...")
+@click.option("--policy", metavar="MODULE:NAME", help="A function that acts instead of what was trained.")
+@click.option("--episodes", type=click.IntRange(min=1), help="How many; by default as in the run's own evaluations.")
 @click.option("--checkpoint", default="best", show_default=True, help='"best", "last", or the name of one.')
 @click.option("--stochastic", is_flag=True, help="Sample actions instead of taking the most probable ones.")
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of the episodes; by default that of the run's own.")
 @click.option("--video", type=click.Path(path_type=Path, dir_okay=False), help="Write the episodes to this file.")
 @click.option("--task", help="A task for the episodes, as a TOML value; by default those of the run's evaluations.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(
-    run: Path,
-    episodes: int,
-    checkpoint: str,
-    stochastic: bool,
-    seed: int | None,
-    video: Path | None,
-    task: str | None,
-    as_json: bool,
-) -> None:
-    """Play episodes with the policy of RUN, a run directory."""
-    from framework.pipeline.build import build_environment
-    from framework.report.live import describe_result
-    from framework.runtime.agent import Acting
-    from framework.runtime.evaluate import evaluate
-    from framework.runtime.seeds import evaluation_seed
-    from framework.runtime.session import load_agent, load_run
+def command(arguments: tuple[str, ...], task: str | None, as_json: bool, **options: Any) -> None:
+    """Play episodes with the policy of RUN, a run directory, or of several runs of one pipeline with other seeds.
 
-    pipeline = load_run(run)
-    agent = load_agent(run, checkpoint)
-    chosen = evaluation_seed(pipeline.run.seed) if seed is None else seed
-    environment = build_environment(pipeline, render_mode="rgb_array" if video else None)
-    tasks = pipeline.evaluation.tasks if task is None else (_value(task),)
-    acting = Acting(agent.policy, chosen, deterministic=not stochastic)
-    if video is None:
-        result = evaluate(acting, environment, episodes, chosen, tasks=tasks)
-    else:
-        from framework.report.video import VideoWriter
+    OVERRIDES are dotted keys with TOML values, such as environment.split='"test"'; they may change [environment] and
+    [evaluation]. With --policy a function acts, (observation, action_mask, generator) -> action, and RUN may be a
+    pipeline file. Intervals hold the true mean in 95 of 100 cases: over episodes, and over seeds where there are some.
+    """
+    runs, overrides = _sorted(arguments)
+    if len(runs) > 1 and options["video"]:
+        raise click.UsageError("--video is for one run")
+    if len(runs) > 1 and options["policy"]:
+        raise click.UsageError("--policy is for one run or pipeline file: a function has no seeds")
+    from framework.report.evaluation import describe, summarize
+    from framework.runtime.assess import assess, check_seeds_of_one_pipeline
 
-        with VideoWriter(video) as writer:
-            result = evaluate(acting, environment, episodes, chosen, tasks=tasks, record=writer.add)
-    summary = result.summary()
-    print(json.dumps(summary) if as_json else describe_result(summary))
+    if len(runs) > 1:
+        check_seeds_of_one_pipeline(runs)
+    tasks = None if task is None else (_value(task),)
+    summary = summarize([assess(run, overrides, tasks=tasks, **options) for run in runs])
+    print(json.dumps(summary) if as_json else describe(summary))
+
+
+def _sorted(arguments: tuple[str, ...]) -> tuple[list[Path], list[str]]:
+    """Runs, and overrides: those have an equals sign or start with a tilde, and are no files."""
+    overrides = [each for each in arguments if ("=" in each or each[:1] == "~") and not Path(each).exists()]
+    runs = [Path(each) for each in arguments if each not in overrides]
+    if not runs:
+        raise click.UsageError("name a run directory, or with --policy a pipeline file")
+    for run in runs:
+        if not run.exists():
+            raise click.UsageError(f"there is no run directory or pipeline file {run}, and overrides are written a.b=1")
+    return runs, overrides
 
 
 def _value(text: str) -> Any:

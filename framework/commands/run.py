@@ -35,8 +35,8 @@ from framework.errors import EXIT_INTERRUPTED
 def command(pipeline: Path | None, overrides: tuple[str, ...], resume: Path | None, runs: Path) -> None:
     """Train what PIPELINE says, or go on with a run.
 
-    OVERRIDES are dotted keys with TOML values, such as algorithm.learning_rate=1e-4. Ctrl-C saves a checkpoint and
-    ends the run; a second one ends it at once.
+    OVERRIDES are dotted keys with TOML values, such as algorithm.learning_rate=1e-4; ~curriculum takes a table out.
+    Ctrl-C saves a checkpoint and ends the run; a second one ends it at once.
     """
     from framework.pipeline import load
     from framework.report.live import watch

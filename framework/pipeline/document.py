@@ -24,6 +24,8 @@ class Origin(NamedTuple):
 
 
 OVERRIDE = Origin("override")
+#: Stands for the value of a key that an override takes out.
+_NOTHING = object()
 
 
 class Document(NamedTuple):
@@ -54,7 +56,8 @@ def read(path: str | Path, overrides: Sequence[str] | Mapping[str, Any] = ()) ->
     Tables merge and anything else is replaced; where ``use`` changes, the rest of its table goes too, as it was
     about another component. Overrides are ``"dotted.key=TOML value"`` or ``{"dotted.key": value}``; parts of the
     key may be indices of arrays, as in ``bonus.0.weight=0.5``. Strings need their quotes, but for the value of
-    ``use``, which is always a name. Raises `PipelineError` where a file cannot be read or is no TOML.
+    ``use``, which is always a name. ``"~dotted.key"`` takes a key or a table out. Raises `PipelineError` where a file
+    cannot be read or is no TOML.
     """
     document = _read_file(Path(path), ())
     override(document, overrides)
@@ -70,9 +73,20 @@ def override(document: Document, overrides: Sequence[str] | Mapping[str, Any]) -
             document.problems.append(Problem(reason, None, str(OVERRIDE)))
         else:
             pairs.append((keys, value))
-    # A new component comes before its options, in whatever order they were given.
-    for keys, value in sorted(pairs, key=lambda pair: pair[0][-1] != "use"):
+    # What goes makes room, and a new component comes before its options, in whatever order they were given.
+    for keys, value in sorted(pairs, key=lambda pair: (pair[1] is not _NOTHING, pair[0][-1] != "use")):
         _override(document, document.values, "", keys, value)
+
+
+def restrict(overrides: Sequence[str] | Mapping[str, Any], sections: Sequence[str], why: str) -> None:
+    """Raise `PipelineError`, saying ``why``, where overrides change anything outside of ``sections``."""
+    problems = []
+    for each in overrides.items() if isinstance(overrides, Mapping) else overrides:
+        keys, _, wrong = _parse_override(each) if isinstance(each, str) else _given(*each)
+        if not wrong and keys[0] not in sections:  # what cannot be read is reported where it is laid over the document
+            problems.append(Problem(why, functools.reduce(join, keys, ""), str(OVERRIDE)))
+    if problems:
+        raise PipelineError(problems)
 
 
 def _read_file(path: Path, children: tuple[Path, ...]) -> Document:
@@ -135,7 +149,9 @@ def _forget(document: Document, path: str) -> None:
 
 
 def _parse_override(text: str) -> tuple[list[str], Any, str]:
-    """Keys, value, and what is wrong with ``key=value``."""
+    """Keys, value, and what is wrong with ``key=value`` or ``~key``."""
+    if text.startswith("~") and KEY.fullmatch(text[1:]):
+        return split(text[1:]), _NOTHING, ""
     match = KEY.match(text)
     if match is None or text[match.end() : match.end() + 1] != "=":
         return [], None, f"{text!r} is not written key=value, such as run.seed=2"
@@ -161,7 +177,9 @@ def _given(key: str, value: Any) -> tuple[list[str], Any, str]:
 def _override(document: Document, container: Any, path: str, keys: list[str], value: Any) -> None:
     """Set ``value`` at ``keys`` below the table or array ``container``, which stands at ``path``."""
     where, rest = join(path, keys[0]), keys[1:]
-    if isinstance(container, list):
+    if value is _NOTHING and not rest:
+        _take_out(document, container, where, keys[0])
+    elif isinstance(container, list):
         index = int(keys[0]) if keys[0].isdecimal() else len(container)
         if index >= len(container):
             reason = f"there is no such element in an array of {len(container)}"
@@ -178,10 +196,27 @@ def _override(document: Document, container: Any, path: str, keys: list[str], va
         document.problems.append(Problem(f"has no keys, so {where} cannot be set", path, str(OVERRIDE)))
     elif rest and keys[0] in container:
         _override(document, container[keys[0]], where, rest, value)
+    elif value is _NOTHING:
+        document.problems.append(Problem("there is no such key to take out", ".".join([where, *rest]), str(OVERRIDE)))
     else:
         for key in reversed(rest):
             value = {key: value}
         _merge(document, path, container, {keys[0]: value}, _overridden(where, value))
+
+
+def _take_out(document: Document, container: Any, where: str, key: str) -> None:
+    if isinstance(container, dict) and key in container:
+        del container[key]
+        _forget(document, where)
+        document.origins.pop(where, None)
+    else:
+        of_array = isinstance(container, list)
+        reason = (
+            "elements of an array cannot be taken out: give the whole"
+            if of_array
+            else "there is no such key to take out"
+        )
+        document.problems.append(Problem(reason, where, str(OVERRIDE)))
 
 
 def _overridden(path: str, value: Any) -> dict[str, Origin]:

@@ -101,6 +101,9 @@ def describe_result(summary: dict[str, Any]) -> str:
     text += f", length {summary['length']:.1f}"
     if "success" in summary:
         text += f", success {summary['success']:.0%}"
+    for name, value in summary.items():
+        if name.startswith("metrics/"):
+            text += f", {name.removeprefix('metrics/')} {value:.3g}"
     return f"{text}, {summary['episodes']} episodes"
 
 

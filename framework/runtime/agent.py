@@ -54,8 +54,8 @@ class Agent:
 
     def __init__(self, policy: Policy, observation_space: gymnasium.Space[Any], action_space: gymnasium.Space[Any]):
         self.policy = policy
-        self._observation_space = observation_space
-        self._action_space = action_space
+        self.observation_space = observation_space
+        self.action_space = action_space
         self.reset()
 
     def reset(self, seed: int = 0, deterministic: bool = True) -> None:
@@ -64,10 +64,10 @@ class Agent:
 
     def act(self, observation: Any, action_mask: Any = None) -> Any:
         """The action for an observation, both as the environment's spaces have them."""
-        flat = flatten(self._observation_space, observation)
+        flat = flatten(self.observation_space, observation)
         mask = None if action_mask is None else np.asarray(action_mask, bool)[None]
         actions = self._acting({name: np.asarray(array)[None] for name, array in flat.items()}, mask)
-        return environment_actions(self._action_space, actions)[0]
+        return environment_actions(self.action_space, actions)[0]
 
 
 def resolve_checkpoint(run: Path, which: str) -> Path:

@@ -131,6 +131,7 @@ class SteppedVector(VectorArrays):
                 raise FrameworkError(f"environment {index} has other spaces than environment 0")
         super().__init__(len(environments), self._space, first.action_space)
         self._environments = list(environments)
+        self.metrics: list[Any] = [None] * self.count  #: ``info["metrics"]``, read where an episode just ended
         self._steps = [environment.step for environment in environments]
         self._stores = [_store(self.observations[name], path) for name, path in spaces.leaf_paths(self._space).items()]
         self._discrete = isinstance(self.action_space, Discrete)
@@ -178,6 +179,7 @@ class SteppedVector(VectorArrays):
                     self.terminated[index] = terminated
                     self.truncated[index] = truncated
                     self.success[index] = success_code(info.get("success"))
+                    self.metrics[index] = info.get("metrics")
                     self._ended = True
                     self.read_mask(index, info)
                 elif masked:

@@ -8,6 +8,7 @@ from framework.schema import option
 
 SPLITS = ("train", "validation", "test")
 MODES = ("multimodal", "page", "state")
+BIGRAMS = ("split", "train", "held out")
 
 
 @frozen
@@ -28,5 +29,10 @@ class ResearchConfig:
     )
     max_steps: int = option(1000, help="Actions after which an episode is truncated.", ge=1)
     split: str = option("train", help="Whose names and pairs of relations come up.", choices=SPLITS)
+    bigrams: str = option(
+        "split",
+        help='Which pairs of relations follow each other: the split\'s own, those of "train", or those "held out".',
+        choices=BIGRAMS,
+    )
     gamma: float = option(0.99, help="Discount that dense rewards are shaped for.", ge=0, le=1)
     native: bool = option(True, help="Step all environments as one; the results are the same.")

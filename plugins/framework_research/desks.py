@@ -20,7 +20,7 @@ class Desks:
     """``count`` of them. The arrays hold what the last call left there."""
 
     def __init__(self, config: ResearchConfig, count: int):
-        self._config, self._corpus = config, Synthetic(config.split)
+        self._config, self._corpus = config, Synthetic(config.split, config.bigrams)
         self._observe = observer(config.observation_mode)
         self.worlds, self.browsers = np.zeros(count, WORLD), np.zeros(count, BROWSER)
         self.masks = np.zeros((count, ACTIONS), bool)  #: the legal actions

@@ -35,9 +35,10 @@ _RULES_FROM = 0.6  #: the level from which on figures ask for other than the tal
 class Synthetic:
     """The corpus of made-up worlds."""
 
-    def __init__(self, split: str):
+    def __init__(self, split: str, bigrams: str = "split"):
         self._names, self._members = names(split), membership(split)
-        self._bigrams = HELD_OUT if split == "test" else ALLOWED
+        new = split == "test" if bigrams == "split" else bigrams == "held out"
+        self._bigrams = HELD_OUT if new else ALLOWED
 
     def sample(self, worlds: np.ndarray, levels: np.ndarray, seeds: np.ndarray) -> None:
         """Fill ``worlds`` [N]; equal levels [N] and seeds [N] uint64 give equal worlds, byte for byte."""

@@ -162,6 +162,15 @@ def test_a_new_component_comes_before_its_options(write):
     assert document.values["algorithm"] == {"gamma": 1, "use": "plain"}
 
 
+def test_an_override_takes_a_table_or_a_key_out(write):
+    """With its origins; what stands beside it stays, and what is set there anew is all that there is."""
+    document = read(write(BASE), ["algorithm.kwargs.y=5", "~bonus", "~algorithm.kwargs", "~algorithm.epochs"])
+    assert document.problems == []
+    assert document.values == {"requires": ["a", "b"], "algorithm": {"use": "agent", "kwargs": {"y": 5}}}
+    assert {path.partition(".")[0] for path in document.origins} == {"requires", "algorithm"}
+    assert not any("epochs" in path or path.endswith(".x") for path in document.origins)
+
+
 def test_overrides_from_python_are_values(write):
     """A mapping gives values as they are, and does not share them with the document."""
     given = {"algorithm.hidden": (1, 2), "run": {"name": "plain word"}}
@@ -185,6 +194,13 @@ def test_overrides_from_python_are_values(write):
         ("algorithm.clip=True", "override: 'True' is not a TOML value; if it is a string it needs quotes: "
          "'algorithm.clip=\"True\"'"),
         ("a=1\n[b]", "override: '1\\n[b]' is not a TOML value; if it is a string it needs quotes: 'a=\"1\\n[b]\"'"),
+        ("~run.seeds", "override: run.seeds: there is no such key to take out"),
+        ("~curriculum", "override: curriculum: there is no such key to take out"),
+        ("~curriculum.use", "override: curriculum.use: there is no such key to take out"),
+        ("~algorithm.use.x", "override: algorithm.use.x: there is no such key to take out"),
+        ("~bonus.0", "override: bonus.0: elements of an array cannot be taken out: give the whole"),
+        ("~", "override: '~' is not written key=value, such as run.seed=2"),
+        ("~bonus=1", "override: '~bonus=1' is not written key=value, such as run.seed=2"),
         ("bonus.1.weight=2", "override: bonus.1: there is no such element in an array of 1"),
         ("bonus.x=2", "override: bonus.x: there is no such element in an array of 1"),
         ("algorithm.use.x=2", "override: algorithm.use: has no keys, so algorithm.use.x cannot be set"),

@@ -6,6 +6,7 @@ from environments import Made, Scripted
 from gymnasium.spaces import Box
 
 from framework.errors import RunError
+from framework.report.live import describe_result
 from framework.runtime import evaluate as module
 from framework.runtime.evaluate import Evaluation, evaluate
 
@@ -101,6 +102,53 @@ def test_an_episode_that_never_ends_is_an_error(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(RunError, match=r"environment 1 has not ended after 10 steps.*max_episode_steps"):
         evaluate(nothing, made, 2, 0, tasks=[3, 11])
     assert all(environment.closed for environment in made.made)
+
+
+def measured(*given: Any) -> Made:
+    """Environments that end their first episode with these ``info["metrics"]``; None gives none."""
+    metrics = iter(given)
+
+    def make() -> Scripted:
+        own = next(metrics)
+
+        def change(_: Scripted, result: tuple) -> tuple:
+            over = len(result) == 5 and (result[2] or result[3])
+            return (*result[:-1], {**result[-1], "metrics": own}) if over and own is not None else result
+
+        return Scripted(change=change)
+
+    return Made(make)
+
+
+def test_metrics_of_episodes_are_collected() -> None:
+    """One number of each name an episode, in order, whichever ends first; the summary has their means."""
+    given = [{"a": 1, "b": np.float32(0.5)}, {"b": -0.5, "a": 0.0}, {"a": 5.0, "b": 3.0}]
+    result = evaluate(nothing, measured(*given), 3, 0)
+    assert {name: values.tolist() for name, values in result.metrics.items()} == {
+        "a": [1.0, 0.0, 5.0],
+        "b": [0.5, -0.5, 3.0],
+    }
+    summary = result.summary()
+    assert (summary["metrics/a"], summary["metrics/b"]) == (2.0, 1.0)
+    assert describe_result(summary).endswith(", a 2, b 1, 3 episodes")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ([{"a": 1.0}, {"a": np.nan}], r"environment 1 ended .*\['a'\] = nan: it must be a finite number"),
+        ([{"a": 1.0}, {"a": "high"}], r"environment 1 ended .*\['a'\] = 'high': it must be a finite number"),
+        ([{"a": 1.0}, {"a": [1.0]}], r"environment 1 ended .*\['a'\] = \[1.0\]: it must be a finite number"),
+        ([{"a": 1.0}, None], "environment 1 ended .* none, and environment 0 with 'a': all must give the same"),
+        ([{"a": 1.0}, {"b": 1.0}], "environment 1 ended .* 'b', and environment 0 with 'a': all must give the same"),
+        ([0.5, 0.5], "environment 0 ended .* = 0.5: it must be a dictionary"),
+        ([{1: 0.5}], "environment 0 ended .* named 1: a name must be a string"),
+    ],
+)
+def test_metrics_that_are_none_stop_it(given: list[Any], message: str) -> None:
+    """What is no finite number, or missing in some episodes, is named with its environment."""
+    with pytest.raises(RunError, match=message):
+        evaluate(nothing, measured(*given), len(given), 0)
 
 
 class Drawn(Countdown):

@@ -31,3 +31,18 @@ def test_who_does_not_look_at_figures_falls_behind(level: float, least: float, m
 def test_chance_hardly_ever_succeeds(level: float) -> None:
     """Not even where a question is a single hop."""
     assert success(experts.random_legal, level, 100) <= 0.05
+
+
+def test_the_oracle_succeeds_in_the_fewest_steps() -> None:
+    """In every world, and never later than the expert."""
+    shortest = pytest.importorskip("framework_research.oracle").oracle
+    environment = ResearchEnv(task_complexity=0.4, observation_mode="state")
+
+    def know(rows, mask, rng):
+        return experts.oracle(rows, mask, rng, environment=environment)
+
+    for seed in range(40):
+        rewards, succeeded = play(environment, know, seed)
+        assert succeeded
+        assert len(rewards) == len(shortest(environment.desks.worlds[0]))
+        assert len(rewards) <= len(play(environment, experts.expert, seed)[0])

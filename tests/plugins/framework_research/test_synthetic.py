@@ -173,6 +173,18 @@ def test_pairs_of_relations_are_held_out():
                     assert not any(found)
 
 
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("bigrams", ["train", "held out"])
+def test_pairs_can_be_chosen_apart_from_names(split, bigrams):
+    """Names stay those of the split; pairs are all held out in one hop at least, or none."""
+    found = np.zeros(100, WORLD)
+    Synthetic(split, bigrams).sample(found, np.full(100, 0.4), np.arange(100, dtype=np.uint64))
+    for one in found:
+        assert {split_of(text(name)) for name in one["name"][: one["entities"]]} == {split}
+        pairs = [held_out(*pair) for pair in pairwise(one["asked"][0, : one["hops"][0]])]
+        assert any(pairs) == (bigrams == "held out" and bool(pairs))
+
+
 def test_figures_tell_nothing_before_they_are_looked_at():
     """Place, colour and line of the legend are independent of the height (chi-square, at the 0.1 % level)."""
     bars, counts = 4, {name: np.zeros((4, 4)) for name in ("legend", "bar_colour", "bar_place")}

@@ -1,0 +1,96 @@
+"""Runs that are kept in a folder: trained once, gone on with where they were interrupted, then only read."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any, TextIO
+
+import framework
+from framework.errors import FrameworkError
+from framework.runtime.assess import differences
+from measure.processes import environment
+from measure.research_rows import Row
+
+
+class Trainer:
+    """Trains rows in processes of their own, from any thread. As a context manager it ends those it started."""
+
+    def __init__(self, folder: Path, overrides: list[str]):
+        self._folder, self._overrides = folder, overrides
+        self._processes: list[subprocess.Popen[Any]] = []
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def __enter__(self) -> Trainer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._closed = True
+            alive = [process for process in self._processes if process.poll() is None]
+        for process in alive:
+            process.terminate()  # it saves a checkpoint
+        for process in alive:
+            process.wait()
+
+    def run(self, row: Row, seed: int) -> Path:
+        """The directory of a whole run of ``row``; trains what is missing.
+
+        Raises `FrameworkError` where the run that is kept is one of another pipeline, and `RuntimeError` where
+        training fails.
+        """
+        folder = self._folder / row.folder / f"seed-{seed}"
+        folder.mkdir(parents=True, exist_ok=True)
+        overrides = [*row.overrides, *self._overrides, f"run.seed={seed}"]
+        directory = _kept(folder)
+        if directory is not None:
+            asked, found = framework.load(row.pipeline, overrides), framework.load_run(directory)
+            if different := sorted(differences(asked.to_plain(), found.to_plain())):
+                raise FrameworkError(
+                    f"{directory} is a run of another pipeline: {', '.join(different)} differ; remove it, or choose"
+                    " another folder with --runs"
+                )
+            if _is_whole(directory):
+                return directory
+        what = ["--resume", directory] if directory else [row.pipeline, *overrides, "--runs", folder]
+        with (folder / "log.txt").open("a") as log:
+            process = self._start([sys.executable, "-m", "framework", "run", *map(str, what)], log)
+            print(f"{row.name}, seed {seed}: trained by process {process.pid}", file=sys.stderr, flush=True)
+            if process.wait():
+                raise RuntimeError(f"training {row.name} with seed {seed} ended with {process.returncode}: {log.name}")
+        made = _kept(folder)
+        assert made is not None
+        return made
+
+    def _start(self, command: list[str], log: TextIO) -> subprocess.Popen[Any]:
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("no more training: the table is given up")
+            self._processes.append(
+                subprocess.Popen(
+                    command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment()
+                )
+            )
+            return self._processes[-1]
+
+
+def series(directory: Path, column: str) -> list[list[float]]:
+    """Environment steps and values of a column of a run's metrics, where it has one."""
+    lines = map(json.loads, (directory / "metrics.jsonl").read_text().splitlines())
+    return [[line["steps"], round(line[column], 4)] for line in lines if column in line]
+
+
+def _kept(folder: Path) -> Path | None:
+    found = [path.parent for path in folder.glob("*/manifest.json")]
+    if len(found) > 1:
+        raise FrameworkError(f"{folder} has {len(found)} runs: remove all but one")
+    return found[0] if found else None
+
+
+def _is_whole(directory: Path) -> bool:
+    events = (directory / "events.jsonl").read_text().splitlines()
+    return bool(events) and json.loads(events[-1]).get("status") == "done"

@@ -1,0 +1,87 @@
+"""What the table of the research environment compares, and on which episodes."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+
+from attrs import frozen
+
+#: Rewards are those of the task itself, and levels those of the setting, whatever was trained on.
+ALWAYS = ['environment.reward_shaping="sparse"', "evaluation.tasks=[]"]
+SOURCE, FACTBOOK, TESTED = "source", "factbook", "test "
+#: The baseline that transfer is measured from.
+RANDOM = "random"
+
+#: Names of cells, each with overrides.
+Cells = dict[str, list[str]]
+
+
+@frozen
+class Row:
+    """A pipeline that is trained with ``overrides``, or a ``policy`` that is a function, in its environment."""
+
+    name: str
+    pipeline: Path
+    overrides: tuple[str, ...] = ()
+    policy: str | None = None
+
+    @property
+    def folder(self) -> str:
+        """What its folder is called."""
+        return re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")
+
+
+@frozen
+class Rows:
+    """Those of the table, and those of the ablation: the full pipeline first."""
+
+    table: tuple[Row, ...]
+    ablation: tuple[Row, ...]
+
+    @property
+    def all(self) -> list[Row]:
+        """Each once."""
+        return [*self.table, *self.ablation[1:]]
+
+
+def read_rows(path: Path) -> Rows:
+    """The rows in a TOML file; paths in it are relative to it."""
+    content = tomllib.loads(path.read_text(encoding="utf-8"))
+    table = tuple(
+        Row(each["name"], path.parent / each["pipeline"], tuple(each.get("overrides", ())), each.get("policy"))
+        for each in content["row"]
+    )
+    (full,) = (row for row in table if row.name == content["full"])
+    changed = (
+        Row(each["name"], full.pipeline, (*full.overrides, *each["overrides"])) for each in content.get("ablation", ())
+    )
+    return Rows(table, (full, *changed))
+
+
+def tested(level: float) -> str:
+    """The name of the test split at a level."""
+    return f"{TESTED}{level:g}"
+
+
+def held_out_cells(levels: Sequence[float]) -> Cells:
+    """The test split at each level: new names and new pairs of relations."""
+    return {tested(level): [*ALWAYS, 'environment.split="test"', _level(level)] for level in levels}
+
+
+def transfer_cells(level: float) -> Cells:
+    """What was trained on, at a level, and what differs from it in one thing each."""
+    at = f" {level:g}"
+    return {
+        SOURCE + at: [*ALWAYS, _level(level)],
+        "new names" + at: [*ALWAYS, _level(level), 'environment.split="test"', 'environment.bigrams="train"'],
+        "new pairs" + at: [*ALWAYS, _level(level), 'environment.bigrams="held out"'],
+        "next level" + at: [*ALWAYS, _level(round(level + 0.2, 3))],
+        FACTBOOK + at: [*ALWAYS, _level(level), f'environment.corpus="{FACTBOOK}"'],
+    }
+
+
+def _level(level: float) -> str:
+    return f"environment.task_complexity={level:g}" if level % 1 else f"environment.task_complexity={level:.1f}"

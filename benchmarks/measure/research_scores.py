@@ -1,0 +1,103 @@
+"""The tables of the research environment, from the scores of all episodes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from framework.toolkit.statistics import Interval, Statistic, mean, two_level_interval
+from measure.research_rows import FACTBOOK, RANDOM, SOURCE, TESTED, tested, transfer_cells
+from measure.results import table
+
+#: Scores of a row: cell -> score -> [seeds, episodes].
+Scores = Mapping[str, Mapping[str, np.ndarray]]
+#: Column -> score, factor, and digits behind the point.
+_COLUMNS = {
+    "completed, %": ("success", 100, 1),
+    "reward × 100": ("return", 100, 1),
+    "steps": ("length", 1, 1),
+    "efficiency": ("metrics/efficiency", 1, 3),
+}
+
+
+def stacked(measurements: Sequence[Mapping[str, Any]], row: str) -> Scores:
+    """The scores of a row's seeds, one above the other."""
+    own = [each["scores"] for each in measurements if each["row"] == row]
+    return {
+        cell: {score: np.array([each[cell][score] for each in own]) for score in scores}
+        for cell, scores in own[0].items()
+    }
+
+
+def columns(scores: Scores, level: float) -> dict[str, Interval | None]:
+    """What the table says of a row on the test split; None where the environment does not measure it."""
+    cell = scores[tested(level)]
+    return {
+        name: _interval(lambda values, factor=factor: factor * mean(values), cell[score]) if score in cell else None
+        for name, (score, factor, _) in _COLUMNS.items()
+    }
+
+
+def transfer(scores: Scores, random: Scores, level: float) -> Interval | None:
+    """The share of what a policy gains over chance where it was trained that it gains elsewhere, too.
+
+    Of each target from 0 to 1, averaged over them; None where there is no gain to speak of.
+    """
+    names = [name for name in transfer_cells(level) if name in scores]
+    successes = [each[name]["success"] for each in (scores, random) for name in names]
+
+    def gained(*found: np.ndarray) -> float:
+        own, chance = (np.array([mean(each) for each in half]) for half in (found[: len(names)], found[len(names) :]))
+        source, *targets = own - chance
+        return float(np.clip(np.array(targets) / source, 0, 1).mean()) if source > 0 else 0.0
+
+    assert names[0].startswith(SOURCE)
+    return _interval(gained, *successes) if mean(successes[0]) > mean(successes[len(names)]) else None
+
+
+def main_table(rows: Mapping[str, Scores], level: float) -> str:
+    """All columns at a level."""
+    lines = []
+    for name, scores in rows.items():
+        found = columns(scores, level)
+        moved = transfer(scores, rows[RANDOM], level) if RANDOM in rows else None
+        lines.append([name, *(shown(found[each], each) for each in found), shown(moved, "transfer")])
+    return table(["", *_COLUMNS, "transfer"], lines)
+
+
+def ablation_table(rows: Mapping[str, Scores], levels: Sequence[float]) -> str:
+    """Completion at each level, and the other columns at the first."""
+    first, *others = levels
+    titles = [f"{name} at {first:g}" for name in _COLUMNS] + [f"completed, % at {level:g}" for level in others]
+    lines = []
+    for name, scores in rows.items():
+        cells = [shown(interval, column) for column, interval in columns(scores, first).items()]
+        cells += [shown(columns(scores, level)["completed, %"], "completed, %") for level in others]
+        lines.append([name, *cells])
+    return table(["", *titles], lines)
+
+
+def shown(interval: Interval | None, column: str) -> str:
+    """``80.0 [76.1, 83.5]``, or a dash."""
+    if interval is None:
+        return "-"
+    digits = _COLUMNS[column][2] if column in _COLUMNS else 2
+    return f"{interval.estimate:.{digits}f} [{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
+
+
+def by_level(scores: Scores) -> list[list[float]]:
+    """Level, share completed, and its interval, of each level of the test split."""
+    levels = sorted(float(name.removeprefix(TESTED)) for name in scores if name.startswith(TESTED))
+    return [[level, *_interval(mean, scores[tested(level)]["success"])] for level in levels]
+
+
+def targets(scores: Scores, level: float) -> list[str]:
+    """What transfer is averaged over, less the level."""
+    names = [name.removesuffix(f" {level:g}") for name in transfer_cells(level) if name in scores]
+    return [f"the {FACTBOOK}" if name == FACTBOOK else name for name in names if name != SOURCE]
+
+
+def _interval(statistic: Statistic, *scores: np.ndarray) -> Interval:
+    return two_level_interval(statistic, *scores, generator=np.random.default_rng(0))

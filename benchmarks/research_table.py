@@ -1,0 +1,185 @@
+"""The table of the research environment: ``python benchmarks/research_table.py --runs runs/table``.
+
+Trains what is not yet in the folder of runs, on some seeds, evaluates it on held-out episodes beside policies that were
+not learned, and writes tables and pictures: how good each row is, and what each part of the full pipeline is worth.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import framework
+from framework.errors import FrameworkError
+from framework.pipeline.build import build_environment
+from framework.runtime.seeds import evaluation_seed
+from measure import research_scores as found
+from measure.kept_runs import Trainer, series
+from measure.plot import draw_research
+from measure.processes import module, run
+from measure.research_page import ABLATION, PAGE, PICTURES, write_page
+from measure.research_rows import FACTBOOK, Cells, Row, Rows, held_out_cells, read_rows, transfer_cells
+from measure.results import BENCHMARKS, Measurement, machine, publish
+
+ROWS = BENCHMARKS / "pipelines/research-rows.toml"
+#: Points of a curve in the result file.
+POINTS = 200
+#: What makes a table in a minute; it says nothing.
+QUICK = ["run.total_steps=1", "evaluation.episodes=2", "environment.max_steps=10"]
+
+
+def main() -> None:
+    """Do what the options ask for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=Path, required=True, help="folder where runs are kept, and their evaluations")
+    parser.add_argument(
+        "--rows", type=Path, default=ROWS, help="the rows (default benchmarks/pipelines/research-rows.toml)"
+    )
+    parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3], help="default 1 2 3")
+    parser.add_argument("--levels", nargs="+", type=float, default=[0.4, 0.2], help="a table each (default 0.4 0.2)")
+    parser.add_argument("--curve", nargs="*", type=float, default=[0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6], metavar="LEVEL",
+                        help="levels of the picture (default 0 to 0.6)")  # fmt: skip
+    parser.add_argument("--episodes", type=int, default=500, help="of each seed in each setting (default 500)")
+    parser.add_argument("--jobs", type=int, default=1, help="how many runs are trained or evaluated at a time")
+    parser.add_argument("--again", action="store_true", help="evaluate again what has been evaluated")
+    parser.add_argument("--quick", action="store_true", help="a tiny table, to try the script; it stays in --runs")
+    parser.add_argument("--output", type=Path, help="JSON file (default benchmarks/results/research-table.json)")
+    options = parser.parse_args()
+    if options.quick:
+        options.seeds, options.levels, options.curve, options.episodes = options.seeds[:1], options.levels[:1], [], 5
+        options.output = options.output or options.runs / "research-table.json"
+    measure(options)
+
+
+def measure(options: argparse.Namespace) -> None:
+    """Train, evaluate, and write tables and pictures."""
+    before = machine()
+    rows = read_rows(options.rows)
+    cells, missing = _cells(options, rows.table[0])
+    tests = held_out_cells(options.levels)
+    jobs = [(row, seed, cells if row in rows.table else tests) for seed in options.seeds for row in rows.all]
+    # The trainer ends first: what waits for its processes then ends, too.
+    with ThreadPoolExecutor(options.jobs) as pool, Trainer(options.runs, QUICK if options.quick else []) as trainer:
+        try:
+            measurements = list(pool.map(lambda job: _measure(*job, options, trainer), jobs))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    scores = {row.name: found.stacked(measurements, row.name) for row in rows.all}
+    sections = _sections(rows, scores, options.levels)
+    notes = [_settings(options, scores[rows.table[0].name]), *missing]
+    _draw(options.runs if options.quick else PICTURES, rows, measurements, scores)
+    write_page(options.runs / PAGE.name if options.quick else PAGE, sections, notes)
+    publish(
+        "research-table",
+        "\n\n".join([*(f"{title}\n\n{table}" for title, table in sections), *notes]),
+        output=options.output,
+        settings={name: value if isinstance(value, list) else str(value) for name, value in vars(options).items()},
+        measurements=[_short(each) for each in measurements],
+        machine=before,
+    )
+
+
+def _sections(rows: Rows, scores: dict[str, found.Scores], levels: Sequence[float]) -> list[tuple[str, str]]:
+    """Titles and tables."""
+    main = {row.name: scores[row.name] for row in rows.table}
+    sections = [(f"level {level:g}", found.main_table(main, level)) for level in levels]
+    if len(rows.ablation) > 1:
+        ablation = {row.name: scores[row.name] for row in rows.ablation}
+        sections.append((ABLATION, found.ablation_table(ablation, levels)))
+    return sections
+
+
+def _draw(folder: Path, rows: Rows, measurements: list[Measurement], scores: dict[str, found.Scores]) -> None:
+    """A picture of the table's rows, and one of the ablation's where there is one."""
+    for name, shown in (("research-table", rows.table), ("research-ablation", rows.ablation)):
+        if len(shown) > 1:
+            names = [row.name for row in shown]
+            by_level = {row: found.by_level(scores[row]) for row in names}
+            draw_research(folder / f"{name}.png", [each for each in measurements if each["row"] in names], by_level)
+
+
+def _cells(options: argparse.Namespace, row: Row) -> tuple[Cells, list[str]]:
+    """The settings that each row of the table is evaluated in, and what is said of those left out."""
+    cells = held_out_cells([*options.levels, *options.curve])
+    for level in options.levels:
+        cells |= transfer_cells(level)
+    corpora = [name for name in cells if name.startswith(FACTBOOK)]
+    try:
+        environment = build_environment(framework.load(row.pipeline, [*_environment(row), *cells[corpora[0]]]))
+        environment.make().close()
+    except FrameworkError as error:
+        reason = str(error).partition("\n")[0]
+        for name in corpora:
+            del cells[name]
+        return cells, [f"Without transfer to the {FACTBOOK}: {reason}"]
+    return cells, []
+
+
+def _measure(row: Row, seed: int, cells: Cells, options: argparse.Namespace, trainer: Trainer) -> Measurement:
+    """The scores of a row with a seed, and its curves where it is trained."""
+    target = row.pipeline if row.policy else trainer.run(row, seed)
+    own = _environment(row) if row.policy else []
+    own += [each for each in QUICK if options.quick and each.startswith("environment.")]
+    scores = _evaluate(row, seed, target, {name: [*own, *cell] for name, cell in cells.items()}, options)
+    curves: dict[str, Any] = {"success": [], "level": []}
+    if not row.policy:
+        curves = {"success": _thin(series(target, "success")), "level": _thin(series(target, "curriculum/level"))}
+    return {"row": row.name, "seed": seed, "scores": scores, **curves}
+
+
+def _evaluate(row: Row, seed: int, target: Path, cells: Cells, options: argparse.Namespace) -> dict[str, Any]:
+    """Scores by cell, kept in the folder of runs; evaluated in a process of its own where they are not there yet."""
+    # Other episodes than those that the best checkpoint was chosen by.
+    settings = {"target": str(target), "episodes": options.episodes, "seed": evaluation_seed(evaluation_seed(seed))}
+    file = options.runs / row.folder / f"scores-{seed}.json"
+    kept = json.loads(file.read_text()) if file.is_file() and not options.again else {}
+    if kept.get("settings") != settings:
+        kept = {"settings": settings, "cells": {}}
+    left = {name: cell for name, cell in cells.items() if kept["cells"].get(name, {}).get("overrides") != cell}
+    if left:
+        print(f"{row.name}, seed {seed}: evaluated in {len(left)} settings", file=sys.stderr, flush=True)
+        command = ["--cells", json.dumps(left), "--episodes", options.episodes, "--seed", settings["seed"]]
+        command += ["--policy", row.policy] if row.policy else []
+        said = run(module("assess", target, *command), limit=86_400.0)["scores"]
+        kept["cells"] |= {name: {"overrides": left[name], "scores": scores} for name, scores in said.items()}
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(kept))
+    return {name: kept["cells"][name]["scores"] for name in cells}
+
+
+def _environment(row: Row) -> list[str]:
+    """What a row says about the environment."""
+    return [each for each in row.overrides if each.lstrip("~").startswith("environment.")]
+
+
+def _thin(curve: list[list[float]]) -> list[list[float]]:
+    return [*curve[:: max(1, len(curve) // POINTS)], curve[-1]] if curve else []
+
+
+def _short(measurement: Measurement) -> Measurement:
+    """With the mean of each score in the place of all episodes."""
+    means = {
+        cell: {score: round(float(np.mean(values)), 5) for score, values in scores.items()}
+        for cell, scores in measurement["scores"].items()
+    }
+    return {**measurement, "scores": means}
+
+
+def _settings(options: argparse.Namespace, scores: found.Scores) -> str:
+    kinds = found.targets(scores, options.levels[0])
+    return (
+        f"Seeds {', '.join(map(str, options.seeds))}, {options.episodes} episodes of each in each setting; in brackets"
+        f" 95 % bootstrap intervals over seeds and episodes. Transfer to: {', '.join(kinds)}."
+    )
+
+
+if __name__ == "__main__":
+    main()

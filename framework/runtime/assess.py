@@ -1,0 +1,137 @@
+"""Evaluations after training: of a run's policy, or of a function, in the environment of a pipeline or another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from framework import pipeline as pipelines
+from framework.catalog import find_function
+from framework.errors import FrameworkError, RunError
+from framework.pipeline.build import build_environment
+from framework.pipeline.document import restrict
+from framework.runtime.evaluate import Act, Evaluation, evaluate
+from framework.runtime.scripted import Scripted, Seats
+from framework.runtime.seeds import evaluation_seed
+from framework.runtime.session import load_agent, load_run
+from framework.schema import join
+
+if TYPE_CHECKING:
+    from framework.interfaces import Environment
+    from framework.pipeline.sections import Pipeline
+
+#: What an evaluation reads of a pipeline.
+_READ = ("environment", "evaluation")
+_WHY = "an evaluation changes nothing of what was trained: only [environment] and [evaluation] can be overridden"
+#: Where the pipeline has no evaluations.
+_EPISODES = 20
+
+
+def assess(
+    target: Path,
+    overrides: Sequence[str] | Mapping[str, Any] = (),
+    *,
+    policy: str | None = None,
+    checkpoint: str = "best",
+    episodes: int | None = None,
+    seed: int | None = None,
+    stochastic: bool = False,
+    tasks: Sequence[Any] | None = None,
+    video: Path | None = None,
+) -> Evaluation:
+    """Play episodes with the policy of a run directory, or with the function that ``policy`` names.
+
+    Args:
+        target: a run directory; or, with ``policy``, a pipeline file.
+        overrides: of ``[environment]`` and ``[evaluation]``.
+        policy: ``module:function``; the module is looked for beside the pipeline file first. See `Scripted`.
+        checkpoint: of the run: ``"best"``, ``"last"``, or its name.
+        episodes: how many; by default as many as the pipeline's own evaluations have.
+        seed: of the episodes; by default that of the pipeline's own evaluations.
+        stochastic: whether actions are sampled.
+        tasks: played in turn; by default the pipeline's own.
+        video: a file that the episodes are written to.
+
+    Raises `FrameworkError` where anything is wrong, such as an environment that the policy was not trained for.
+    """
+    pipeline = load(target, overrides)
+    settings = pipeline.evaluation
+    chosen = evaluation_seed(pipeline.run.seed) if seed is None else seed
+    environment = build_environment(pipeline, render_mode="rgb_array" if video else None)
+    act: Act
+    if policy is not None:
+        seats = environment = Seats(environment)
+        act = Scripted(find_function(policy, pipeline.directory), f"policy {policy}", seats, chosen)
+    elif target.is_dir():
+        act = _trained(target, checkpoint, environment, chosen, deterministic=settings.deterministic and not stochastic)
+    else:
+        raise FrameworkError(f"{target} has no trained policy: name a run directory, or a function as the policy")
+    with ExitStack() as stack:
+        record = None
+        if video is not None:
+            from framework.report.video import VideoWriter
+
+            record = stack.enter_context(VideoWriter(video)).add
+        return evaluate(
+            act,
+            environment,
+            episodes or settings.episodes or _EPISODES,
+            chosen,
+            tasks=settings.tasks if tasks is None else tasks,
+            record=record,
+        )
+
+
+def load(target: Path, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Pipeline:
+    """The pipeline of a run directory or a file, with overrides of what an evaluation reads."""
+    restrict(overrides, _READ, _WHY)
+    return load_run(target, overrides) if target.is_dir() else pipelines.load(target, overrides)
+
+
+def check_seeds_of_one_pipeline(runs: Sequence[Path]) -> None:
+    """Raise `FrameworkError` where runs do not differ in their seeds, or differ in what is learned."""
+    first, *others = (load_run(run) for run in runs)
+    seeds = {first.run.seed: runs[0]}
+    for run, pipeline in zip(runs[1:], others, strict=True):
+        different = sorted(differences(_learned(first), _learned(pipeline)))
+        if different:
+            raise FrameworkError(f"{runs[0]} and {run} are no runs of one pipeline: {', '.join(different)} differ")
+        if pipeline.run.seed in seeds:
+            raise FrameworkError(f"{seeds[pipeline.run.seed]} and {run} are runs with the same seed")
+        seeds[pipeline.run.seed] = run
+
+
+def _trained(run: Path, checkpoint: str, environment: Environment, seed: int, *, deterministic: bool) -> Act:
+    from framework.runtime.agent import Acting
+
+    agent = load_agent(run, checkpoint)
+    one = environment.make()
+    try:
+        for what in ("observation_space", "action_space"):
+            given, known = getattr(one, what), getattr(agent, what)
+            if given != known:
+                raise RunError(
+                    f"the policy of {run} cannot act here: it was trained with the {what.replace('_', ' ')}"
+                    f" {known}, and this environment has {given}"
+                )
+    finally:
+        one.close()
+    return Acting(agent.policy, seed, deterministic)
+
+
+def _learned(pipeline: Pipeline) -> dict[str, Any]:
+    """What a pipeline says about what is learned, less the seed."""
+    values = pipeline.to_plain()
+    for section in ("runtime", "checkpoint", "evaluation", "requires"):
+        values.pop(section, None)
+    return values | {"run": {"total_steps": pipeline.run.total_steps}}
+
+
+def differences(one: Any, other: Any, path: str = "") -> set[str]:
+    """The dotted keys at which nested values differ."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        keys = one.keys() | other.keys()
+        return {each for key in keys for each in differences(one.get(key), other.get(key), join(path, key))}
+    return set() if one == other else {path}

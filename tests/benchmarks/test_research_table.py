@@ -1,0 +1,188 @@
+"""The table of the research environment: from rows and scores to tables, and the script as a whole."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from runs import run
+
+import framework
+from framework.catalog import find_function
+from framework.errors import FrameworkError
+from measure import research_scores as found
+from measure.kept_runs import Trainer
+from measure.research_page import BEGIN, END, write_page
+from measure.research_rows import ALWAYS, FACTBOOK, held_out_cells, read_rows, transfer_cells
+from measure.results import BENCHMARKS
+
+ROWS = BENCHMARKS / "pipelines/research-rows.toml"
+PIPELINE = """\
+[run]
+name = "small"
+total_steps = 10_000
+[environment]
+use = "research"
+observation_mode = "state"
+task_complexity = 0.0
+[encoder]
+use = "mlp"
+hidden = [16]
+[algorithm]
+use = "ppo"
+[curriculum]
+use = "threshold"
+[sampling]
+environments = 4
+rollout_length = 16
+[runtime]
+samplers = 0
+"""
+SMALL = """\
+full = "full"
+[[row]]
+name = "random"
+policy = "framework_research.experts:random_legal"
+pipeline = "small.toml"
+[[row]]
+name = "full"
+pipeline = "small.toml"
+[[row]]
+name = "expert"
+policy = "framework_research.experts:expert"
+pipeline = "small.toml"
+overrides = ["environment.gamma=0.98"]
+[[ablation]]
+name = "without curriculum"
+overrides = ["~curriculum"]
+"""
+
+
+def cell(successes: list[list[int]]) -> dict[str, np.ndarray]:
+    share = np.array(successes, float)
+    return {"success": share, "return": share - 0.1, "length": 10 - share}
+
+
+def test_rows_are_those_of_the_file() -> None:
+    """Each once; ablations change the pipeline that is named full."""
+    rows = read_rows(ROWS)
+    assert len({row.name for row in rows.all}) == len(rows.all) == len({row.folder for row in rows.all})
+    (full,) = (row for row in rows.table if row.name == rows.ablation[0].name)
+    assert full.policy is None
+    assert all(row.pipeline == full.pipeline and row.overrides != full.overrides for row in rows.ablation[1:])
+
+
+def test_rows_are_there_to_be_measured() -> None:
+    """Each pipeline loads with its overrides, also in the settings it is measured in; each policy is a function."""
+    for row in read_rows(ROWS).all:
+        assert row.policy is None or callable(find_function(row.policy))
+        settings = [cell for name, cell in transfer_cells(0.4).items() if not name.startswith(FACTBOOK)]
+        for cell in (*settings, *held_out_cells([0.0, 0.6]).values()):
+            framework.load(row.pipeline, [*row.overrides, *cell])
+
+
+def test_settings_differ_from_the_source_in_one_thing_each() -> None:
+    """Names, pairs, level, or corpus; rewards are sparse everywhere, and nobody's own tasks are played."""
+    source, *others = transfer_cells(0.4).values()
+    assert all(set(ALWAYS) < set(cell) for cell in (source, *others, *held_out_cells([0.4]).values()))
+    assert source == [*ALWAYS, "environment.task_complexity=0.4"]
+    names, pairs, level, corpus = ([each for each in cell if each not in source] for cell in others)
+    assert names == ['environment.split="test"', 'environment.bigrams="train"']
+    assert pairs == ['environment.bigrams="held out"']
+    assert level == ["environment.task_complexity=0.6"]
+    assert corpus == ['environment.corpus="factbook"']
+    assert held_out_cells([0.0])["test 0"][-1] == "environment.task_complexity=0.0"
+
+
+def test_columns_are_means_of_all_seeds_and_episodes() -> None:
+    """With an interval around each; what is not measured has none."""
+    columns = found.columns({"test 0.4": cell([[1, 1, 0, 0], [1, 1, 1, 1]])}, 0.4)
+    assert columns["completed, %"].estimate == 75.0
+    assert columns["completed, %"].low < 75.0 < columns["completed, %"].high
+    assert columns["reward × 100"].estimate == pytest.approx(65.0)
+    assert columns["steps"].estimate == 9.25
+    assert columns["efficiency"] is None
+
+
+def test_transfer_is_what_is_left_of_the_gain_over_chance() -> None:
+    """Of each target, from 0 to 1; their mean; nothing where nothing was gained."""
+    chance = {name: cell([[0, 0, 0, 0, 1]] * 2) for name in ("source 0.4", "new names 0.4", "new pairs 0.4")}
+    own = {
+        "source 0.4": cell([[1, 1, 1, 1, 1]] * 2),  # gains 0.8
+        "new names 0.4": cell([[0, 0, 1, 1, 1]] * 2),  # gains 0.4: a half
+        "new pairs 0.4": cell([[0, 0, 0, 0, 0]] * 2),  # loses: nothing
+    }
+    interval = found.transfer(own, chance, 0.4)
+    assert interval.estimate == pytest.approx(0.25)
+    assert 0 <= interval.low < 0.25 < interval.high <= 1
+    assert found.transfer(chance, chance, 0.4) is None
+    assert found.targets(own, 0.4) == ["new names", "new pairs"]
+
+
+def test_a_page_keeps_what_is_written(tmp_path: Path) -> None:
+    """Only what stands between the markers is replaced; a page without them is left alone."""
+    page = tmp_path / "page.md"
+    write_page(page, [("level 0.4", "| old |")], [])
+    page.write_text(page.read_text().replace("# Table", "# My table") + "\nLast words.\n")
+    write_page(page, [("level 0.4", "| new |"), ("ablation", "| parts |")], ["A note."])
+    text = page.read_text()
+    assert text.startswith("# My table")
+    assert text.endswith("\nLast words.\n")
+    assert "| old |" not in text
+    measured = text.partition(BEGIN)[2].partition(END)[0]
+    assert measured.index("| new |") < measured.index("## Ablation") < measured.index("| parts |")
+    page.write_text("Nothing.")
+    with pytest.raises(SystemExit, match="has no <!-- measured: begin -->"):
+        write_page(page, [("level 0.4", "| new |")], [])
+    assert page.read_text() == "Nothing."
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    """A file of rows that are trained for one update."""
+    (tmp_path / "small.toml").write_text(PIPELINE)
+    (tmp_path / "rows.toml").write_text(SMALL)
+    return tmp_path / "rows.toml"
+
+
+def test_a_run_that_is_kept_is_taken_or_refused(rows: Path, tmp_path: Path) -> None:
+    """A whole one of this pipeline is not trained again; one of another pipeline is told by what they differ in."""
+    (full,) = (row for row in read_rows(rows).table if row.policy is None)
+    kept = run(full.pipeline, tmp_path / "kept/full/seed-7", run__seed=7, run__total_steps=64)
+    with Trainer(tmp_path / "kept", ["run.total_steps=64"]) as trainer:
+        assert trainer.run(full, 7) == kept
+    with Trainer(tmp_path / "kept", []) as trainer, pytest.raises(FrameworkError) as caught:
+        trainer.run(full, 7)
+    assert "is a run of another pipeline: run.total_steps differ" in str(caught.value)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_script_trains_evaluates_and_writes(rows: Path, tmp_path: Path) -> None:
+    """Once: the second time all is there. Then tables, both pictures, and the mean of each score."""
+    pytest.importorskip("matplotlib")
+
+    def script() -> str:
+        command = [sys.executable, BENCHMARKS / "research_table.py", "--quick", "--rows", rows, "--runs", "kept"]
+        done = subprocess.run([*command, "--jobs", "2"], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stderr
+
+    said = script()
+    assert said.count("trained by process") == 2
+    assert said.count("evaluated in") == 4
+    again = script()
+    assert "trained by process" not in again
+    assert "evaluated in" not in again
+    page = (tmp_path / "kept/research-table.md").read_text()
+    for row in ("random", "full", "expert", "without curriculum"):
+        assert f"| {row} " in page
+    assert (tmp_path / "kept/research-table.png").stat().st_size > 10_000
+    assert (tmp_path / "kept/research-ablation.png").stat().st_size > 10_000
+    result = json.loads((tmp_path / "kept/research-table.json").read_text())
+    success = {each["row"]: each["scores"]["test 0.4"]["success"] for each in result["measurements"]}
+    assert success["random"] == 0 < success["expert"]
