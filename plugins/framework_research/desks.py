@@ -11,6 +11,7 @@ from gymnasium.spaces import Box, Discrete
 from framework.errors import RunError
 from framework_research.chance import compiled
 from framework_research.config import ResearchConfig
+from framework_research.oracle import efficiency
 from framework_research.rules import ACTIONS, BROWSER, begin, legal, step
 from framework_research.synthetic import Synthetic
 from framework_research.view import FEATURES, TOKENS, look
@@ -59,6 +60,12 @@ class Desks:
         """[N] bool: where every question was answered, rightly and with its evidence."""
         all_of_them: np.ndarray = self.browsers["succeeded"] == self.worlds["questions"]
         return all_of_them
+
+    def efficiencies(self, ended: np.ndarray) -> np.ndarray:
+        """[N]: where an episode has ``ended`` [N] and succeeded, the fewest steps by those that it took; else 0."""
+        found = np.empty(len(self.worlds))
+        efficiency(self.worlds, self.browsers, ended, found)
+        return found
 
     def observations(self) -> np.ndarray:
         """[N, 31, 48] float32, as a copy."""

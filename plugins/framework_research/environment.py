@@ -13,14 +13,16 @@ from framework_research.desks import Desks, spaces
 from framework_research.vector import ResearchVectorEnv
 
 _FIRST = np.zeros(1, np.int64)
+_ENDED = np.ones(1, bool)
 
 
 class ResearchEnv(gymnasium.Env[np.ndarray, np.int64]):
     """One research agenda an episode. Keyword arguments are those of `ResearchConfig`.
 
     Observations are [31, 48] float32 (see `framework_research.view`), actions the 55 of `framework_research.rules`,
-    of which ``info["action_mask"]`` tells the legal ones. ``info["success"]`` comes with the end of an episode. A seed
-    is that of a world: with the same level it is the same one, byte for byte.
+    of which ``info["action_mask"]`` tells the legal ones. With the end of an episode come ``info["success"]`` and
+    ``info["metrics"]``: its "efficiency" is the fewest steps that succeed by those it took, or 0 where it failed. A
+    seed is that of a world: with the same level it is the same one, byte for byte.
     """
 
     metadata = {"render_modes": []}  # noqa: RUF012
@@ -46,6 +48,7 @@ class ResearchEnv(gymnasium.Env[np.ndarray, np.int64]):
         terminated, truncated = bool(desks.terminated[0]), bool(desks.truncated[0])
         if terminated or truncated:
             info["success"] = bool(desks.succeeded[0])
+            info["metrics"] = {"efficiency": float(desks.efficiencies(_ENDED)[0])}
         return desks.observations()[0], float(desks.rewards[0]), terminated, truncated, info
 
 

@@ -90,7 +90,7 @@ def _has_note(browser, subject, relation, target):
 
 
 @compiled
-def _page_with(world, browser, hop):
+def page_with(world, browser, hop):
     """The next page, from the one behind this on and round, with a line about a hop's relation; -1 for none."""
     relation = world.asked[browser.question, hop]
     for step in range(1, world.pages):
@@ -119,7 +119,7 @@ def legal(world, browser, mask):
     mask[PAGE_DOWN] = page + 1 < world.pages
     mask[PAGE_UP] = page > 0
     for hop in range(world.hops[browser.question]):
-        mask[FIND + hop] = _page_with(world, browser, hop) >= 0
+        mask[FIND + hop] = page_with(world, browser, hop) >= 0
     room = noted < NOTES
     for line in range(LINES):
         target = world.object[document, page, line]
@@ -246,7 +246,7 @@ def _turn(world, browser, action):
         browser.document = browser.history[browser.visited, 0]
         browser.page = browser.history[browser.visited, 1]
     else:
-        browser.page = _page_with(world, browser, action - FIND)
+        browser.page = page_with(world, browser, action - FIND)
 
 
 @compiled

@@ -50,5 +50,6 @@ class ResearchVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         infos: dict[str, Any] = {"action_mask": desks.masks.copy()}
         ended = terminated | truncated
         if ended.any():
-            infos |= {"success": desks.succeeded, "_success": ended}
+            metrics = {"efficiency": desks.efficiencies(ended), "_efficiency": ended}
+            infos |= {"success": desks.succeeded, "_success": ended, "metrics": metrics, "_metrics": ended}
         return desks.observations(), desks.rewards.copy(), terminated, truncated, infos
