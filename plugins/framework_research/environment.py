@@ -9,7 +9,7 @@ import numpy as np
 
 from framework.interfaces import EnvironmentContext
 from framework_research.config import ResearchConfig
-from framework_research.desks import Desks, spaces
+from framework_research.desks import Desks, spaces, task_of
 from framework_research.vector import ResearchVectorEnv
 
 _FIRST = np.zeros(1, np.int64)
@@ -50,6 +50,12 @@ class ResearchEnv(gymnasium.Env[np.ndarray, np.int64]):
             info["success"] = bool(desks.succeeded[0])
             info["metrics"] = {"efficiency": float(desks.efficiencies(_ENDED)[0])}
         return desks.observations()[0], float(desks.rewards[0]), terminated, truncated, info
+
+    @staticmethod
+    def generate_task(level: float, seed: int) -> dict[str, Any]:
+        """A task for the options of `reset`; raises `RunError` for a level or a seed that there is not."""
+        level, seed = task_of({"level": level, "seed": seed}, level, seed)
+        return {"level": level, "seed": seed}
 
 
 class ResearchEnvironment:
