@@ -32,6 +32,7 @@ class Desks:
         self.masks = np.zeros((count, ACTIONS), bool)  #: the legal actions
         self.rewards = np.zeros(count)
         self.terminated = np.zeros(count, bool)
+        self.truncated = np.zeros(count, bool)  #: which have taken as many steps as there may be, and not ended
 
     def begin(self, index: np.ndarray, tasks: list[Any], seeds: list[int]) -> None:
         """A new world at each place of ``index`` [B], of a task (see `task_of`) and a seed each."""
@@ -45,15 +46,11 @@ class Desks:
 
     def step(self, actions: np.ndarray) -> None:
         """One action [N] in each world; where the last question was answered nothing happens any more."""
-        dense = self._config.reward_shaping == "dense"
-        actions = np.asarray(actions, np.int64)
-        step(self.worlds, self.browsers, actions, self.masks, self._config.gamma, dense, self.rewards, self.terminated)
-
-    @property
-    def truncated(self) -> np.ndarray:
-        """[N] bool: which have taken as many steps as there may be, and not ended."""
-        late: np.ndarray = (self.browsers["steps"] >= self._config.max_steps) & ~self.terminated
-        return late
+        config, ends = self._config, (self.terminated, self.truncated)
+        actions, dense = np.asarray(actions, np.int64), config.reward_shaping == "dense"
+        step(
+            self.worlds, self.browsers, actions, self.masks, config.gamma, dense, config.max_steps, self.rewards, *ends
+        )
 
     @property
     def succeeded(self) -> np.ndarray:

@@ -34,6 +34,7 @@ class ResearchEnv(gymnasium.Env[np.ndarray, np.int64]):
         self._screen = Screen(render_mode, self.config.max_steps) if render_mode else None
         self.observation_space, self.action_space = spaces()
         self.desks = Desks(self.config, 1)
+        self._action = np.empty(1, np.int64)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
         """Start an episode; ``options["task"]`` may say its level and seed, see `framework_research.desks.task_of`."""
@@ -50,7 +51,8 @@ class ResearchEnv(gymnasium.Env[np.ndarray, np.int64]):
         desks = self.desks
         if self._screen:
             self._screen.acting(desks.worlds[0], desks.browsers[0], desks.masks[0], int(action))
-        desks.step([action])
+        self._action[0] = action
+        desks.step(self._action)
         if self._screen:
             self._screen.acted(desks.browsers[0], float(desks.rewards[0]))
         info: dict[str, Any] = {"action_mask": desks.masks[0].copy()}

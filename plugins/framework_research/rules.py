@@ -284,14 +284,15 @@ def act(world, browser, action):
 
 
 @compiled
-def step(worlds, browsers, actions, masks, gamma, dense, rewards, terminated):
+def step(worlds, browsers, actions, masks, gamma, dense, limit, rewards, terminated, truncated):
     """One action in each environment; ``masks`` [N, 55] holds what was legal, and then what is.
 
-    An illegal action does nothing and costs something. Those that have ended stay as they are.
+    An illegal action does nothing and costs something. Those that have ended stay as they are; those that have not
+    within ``limit`` steps are ``truncated`` [N].
     """
     for at in range(len(worlds)):
         world, browser, mask = worlds[at], browsers[at], masks[at]
-        terminated[at], rewards[at] = False, 0.0
+        terminated[at], truncated[at], rewards[at] = False, False, 0.0
         if browser.question == world.questions:
             terminated[at] = True
             continue
@@ -310,4 +311,5 @@ def step(worlds, browsers, actions, masks, gamma, dense, rewards, terminated):
         if terminated[at]:
             mask[:] = True
         else:
+            truncated[at] = browser.steps >= limit
             legal(world, browser, mask)

@@ -46,7 +46,7 @@ class ResearchVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         """One action in each environment."""
         desks = self.desks
         desks.step(actions)
-        terminated, truncated = desks.terminated.copy(), desks.truncated
+        terminated, truncated = desks.terminated.copy(), desks.truncated.copy()
         infos: dict[str, Any] = {"action_mask": desks.masks.copy()}
         ended = terminated | truncated
         if ended.any():
