@@ -24,8 +24,9 @@ _MOVES = 2 * HOPS + RESULTS + LINES + 5
 
 def oracle(world: np.void) -> np.ndarray:
     """The actions [steps] of a shortest episode that succeeds."""
-    browser, actions = np.zeros(1, BROWSER)[0], []
+    browser = np.zeros(1, BROWSER)[0]
     begin(browser)
+    actions: list[int] = []
     for move in _shortest(world):
         action: int | None = _action(world, browser, int(move))
         while action is not None:
@@ -180,7 +181,8 @@ def _moves(world, browser, numbers, results, drawn, state, reached):
         _change(reached[0], state, rules.ANSWER, _QUESTION, question + 1)
         reached[0, _NOTED] = 0
         count = 1
-    for hop in range(world.hops[question] + 1):
+    searched = state[_MOVE] >= _SEARCH  # what does not need its results comes before a search
+    for hop in range(0 if searched else world.hops[question] + 1):
         if hop == 0 or noted >> (hop - 1) & 1:
             entity = world.chain[question, hop]
             _change(reached[count], state, _SEARCH + entity, _SHOWN, numbers[entity])
@@ -189,7 +191,7 @@ def _moves(world, browser, numbers, results, drawn, state, reached):
         entity = results[state[_SHOWN], result]
         if state[_SHOWN] and entity >= 0:
             count = _go(world, reached, count, state, rules.OPEN + result, entity, 0)
-    if not place:
+    if searched or not place:
         return count
     browser.question, browser.document, browser.page = question, (place - 1) // world.pages, (place - 1) % world.pages
     return _leave(world, browser, state, reached, count)
