@@ -69,7 +69,7 @@ def _note(world: np.void, browser: np.void) -> int | None:
 
 @compiled
 def oracle_steps(world):
-    """How many actions that takes."""
+    """How many actions that takes; raises `ValueError` for a world in which none succeed."""
     return len(_shortest(world)) + world.hops.sum()
 
 
@@ -98,7 +98,7 @@ def _shortest(world):
     states[0], before[0] = 0, -1
     filled, at = 1, 0
     reached = np.empty((_MOVES, 6), np.uint8)
-    while True:
+    while at < filled:
         for number in range(_moves(world, browser, numbers, results, drawn, states[at], reached)):
             state = reached[number]
             question, place, shown, opened = state[_QUESTION], state[_PLACE], state[_SHOWN], state[_OPENED]
@@ -110,6 +110,7 @@ def _shortest(world):
                 states[filled], before[filled] = state, at
                 filled += 1
         at += 1
+    raise ValueError("no actions succeed in this world: some evidence stands nowhere")
 
 
 @compiled

@@ -55,6 +55,16 @@ def test_episodes_that_fail_are_not_efficient(policy) -> None:
         assert info["metrics"] == {"efficiency": 0.0}
 
 
+def test_worlds_without_their_evidence() -> None:
+    """There nobody can succeed, which is said and not searched for without end."""
+    one = world(0.3, 1)
+    one["relation"][one["chain"][0, 0]] = -1
+    one["subject"][one["subject"] == one["chain"][0, 0]] = -1
+    one["figure_page"][:] = -1
+    with pytest.raises(ValueError, match="some evidence stands nowhere"):
+        oracle_steps(one)
+
+
 def shorter(one: np.void, steps: int) -> bool:
     """Whether any legal actions, fewer than ``steps``, succeed. Leaves out only states with more left to note."""
     first, mask = np.zeros(1, BROWSER)[0], np.zeros(rules.ACTIONS, bool)
