@@ -10,6 +10,7 @@ import numpy as np
 from framework.errors import RunError
 from framework_research.chance import compiled
 from framework_research.config import ResearchConfig
+from framework_research.oracle import efficiency
 from framework_research.rules import ACTIONS, BROWSER, begin, legal, step
 from framework_research.spaces import observer
 from framework_research.synthetic import Synthetic
@@ -26,6 +27,7 @@ class Desks:
         self.masks = np.zeros((count, ACTIONS), bool)  #: the legal actions
         self.rewards = np.zeros(count)
         self.terminated = np.zeros(count, bool)
+        self.truncated = np.zeros(count, bool)  #: which have taken as many steps as there may be, and not ended
 
     def begin(self, index: np.ndarray, tasks: list[Any], seeds: list[int]) -> None:
         """A new world at each place of ``index`` [B], of a task (see `task_of`) and a seed each."""
@@ -39,21 +41,23 @@ class Desks:
 
     def step(self, actions: np.ndarray) -> None:
         """One action [N] in each world; where the last question was answered nothing happens any more."""
-        dense = self._config.reward_shaping == "dense"
-        actions = np.asarray(actions, np.int64)
-        step(self.worlds, self.browsers, actions, self.masks, self._config.gamma, dense, self.rewards, self.terminated)
-
-    @property
-    def truncated(self) -> np.ndarray:
-        """[N] bool: which have taken as many steps as there may be, and not ended."""
-        late: np.ndarray = (self.browsers["steps"] >= self._config.max_steps) & ~self.terminated
-        return late
+        config, ends = self._config, (self.terminated, self.truncated)
+        actions, dense = np.asarray(actions, np.int64), config.reward_shaping == "dense"
+        step(
+            self.worlds, self.browsers, actions, self.masks, config.gamma, dense, config.max_steps, self.rewards, *ends
+        )
 
     @property
     def succeeded(self) -> np.ndarray:
         """[N] bool: where every question was answered, rightly and with its evidence."""
         all_of_them: np.ndarray = self.browsers["succeeded"] == self.worlds["questions"]
         return all_of_them
+
+    def efficiencies(self, ended: np.ndarray) -> np.ndarray:
+        """[N]: where an episode has ``ended`` [N] and succeeded, the fewest steps by those that it took; else 0."""
+        found = np.empty(len(self.worlds))
+        efficiency(self.worlds, self.browsers, ended, found)
+        return found
 
     def observations(self) -> Any:
         """What is seen in each of them, [N, ...], as copies."""

@@ -9,27 +9,33 @@ import numpy as np
 
 from framework.interfaces import EnvironmentContext
 from framework_research.config import ResearchConfig
-from framework_research.desks import Desks
+from framework_research.desks import Desks, task_of
+from framework_research.render import MODES, Screen
 from framework_research.spaces import action_space, observation_space
 from framework_research.vector import ResearchVectorEnv
 
 _FIRST = np.zeros(1, np.int64)
+_ENDED = np.ones(1, bool)
 
 
 class ResearchEnv(gymnasium.Env[Any, np.int64]):
-    """One research agenda an episode. Keyword arguments are those of `ResearchConfig`.
+    """One research agenda an episode. Keyword arguments are those of `ResearchConfig`, and the render mode.
 
     Observations are those of its mode (see `framework_research.spaces`), actions the 55 of `framework_research.rules`,
-    of which ``info["action_mask"]`` tells the legal ones. ``info["success"]`` comes with the end of an episode. A seed
-    is that of a world: with the same level it is the same one, byte for byte.
+    of which ``info["action_mask"]`` tells the legal ones. With the end of an episode come ``info["success"]`` and
+    ``info["metrics"]``: its "efficiency" is the fewest steps that succeed by those it took, or 0 where it failed. A
+    seed is that of a world: with the same level it is the same one, byte for byte.
     """
 
-    metadata = {"render_modes": []}  # noqa: RUF012
+    metadata = {"render_modes": [*MODES], "render_fps": 2}  # noqa: RUF012
 
-    def __init__(self, **options: Any):
+    def __init__(self, *, render_mode: str | None = None, **options: Any):
         self.config = ResearchConfig(**options)
+        self.render_mode = render_mode
+        self._screen = Screen(render_mode, self.config.max_steps) if render_mode else None
         self.observation_space, self.action_space = observation_space(self.config.observation_mode), action_space()
         self.desks = Desks(self.config, 1)
+        self._action = np.empty(1, np.int64)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict]:
         """Start an episode; ``options["task"]`` may say its level and seed, see `framework_research.desks.task_of`."""
@@ -37,33 +43,51 @@ class ResearchEnv(gymnasium.Env[Any, np.int64]):
         if seed is None:
             seed = int(self.np_random.integers(2**63))
         self.desks.begin(_FIRST, [options.get("task") if options else None], [seed])
+        if self._screen:
+            self._screen.begin()
         return self._observation(), {"action_mask": self.desks.masks[0].copy()}
 
     def step(self, action: np.int64) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Take one action; an illegal one does nothing and costs 0.01."""
         desks = self.desks
-        desks.step([action])
+        if self._screen:
+            self._screen.acting(desks.worlds[0], desks.browsers[0], desks.masks[0], int(action))
+        self._action[0] = action
+        desks.step(self._action)
+        if self._screen:
+            self._screen.acted(desks.browsers[0], float(desks.rewards[0]))
         info: dict[str, Any] = {"action_mask": desks.masks[0].copy()}
         terminated, truncated = bool(desks.terminated[0]), bool(desks.truncated[0])
         if terminated or truncated:
             info["success"] = bool(desks.succeeded[0])
+            info["metrics"] = {"efficiency": float(desks.efficiencies(_ENDED)[0])}
         return self._observation(), float(desks.rewards[0]), terminated, truncated, info
 
     def _observation(self) -> Any:
         seen = self.desks.observations()
         return {name: array[0] for name, array in seen.items()} if isinstance(seen, dict) else seen[0]
 
+    def render(self) -> str | np.ndarray | None:
+        """What a person can follow: a text ("ansi"), a picture uint8 [480, 640, 3] ("rgb_array"), or None."""
+        return self._screen.show(self.desks.worlds[0], self.desks.browsers[0]) if self._screen else None
+
+    @staticmethod
+    def generate_task(level: float, seed: int) -> dict[str, Any]:
+        """A task for the options of `reset`; raises `RunError` for a level or a seed that there is not."""
+        level, seed = task_of({"level": level, "seed": seed}, level, seed)
+        return {"level": level, "seed": seed}
+
 
 class ResearchEnvironment:
     """The component ``research``."""
 
     def __init__(self, config: ResearchConfig, context: EnvironmentContext):
-        self._config = config
+        self._config, self._render_mode = config, context.render_mode
         self.native = config.native
 
     def make(self) -> ResearchEnv:
         """One environment."""
-        return ResearchEnv(**_options(self._config))
+        return ResearchEnv(render_mode=self._render_mode, **_options(self._config))
 
     def make_vector(self, count: int) -> ResearchVectorEnv:
         """``count`` environments in one."""

@@ -91,7 +91,7 @@ def _has_note(browser, subject, relation, target):
 
 
 @compiled
-def _page_with(world, browser, hop):
+def page_with(world, browser, hop):
     """The next page, from the one behind this on and round, with a line about a hop's relation; -1 for none."""
     relation = world.asked[browser.question, hop]
     for step in range(1, world.pages):
@@ -124,7 +124,7 @@ def legal(world, browser, mask):
     mask[PAGE_DOWN] = page + 1 < world.pages
     mask[PAGE_UP] = page > 0
     for hop in range(world.hops[browser.question]):
-        mask[FIND + hop] = _page_with(world, browser, hop) >= 0
+        mask[FIND + hop] = page_with(world, browser, hop) >= 0
     room = noted < NOTES
     for line in range(LINES):
         target = world.object[document, page, line]
@@ -252,7 +252,7 @@ def _turn(world, browser, action):
         browser.document = browser.history[browser.visited, 0]
         browser.page = browser.history[browser.visited, 1]
     else:
-        browser.page = _page_with(world, browser, action - FIND)
+        browser.page = page_with(world, browser, action - FIND)
 
 
 @compiled
@@ -290,14 +290,15 @@ def act(world, browser, action):
 
 
 @compiled
-def step(worlds, browsers, actions, masks, gamma, dense, rewards, terminated):
+def step(worlds, browsers, actions, masks, gamma, dense, limit, rewards, terminated, truncated):
     """One action in each environment; ``masks`` [N, 55] holds what was legal, and then what is.
 
-    An illegal action does nothing and costs something. Those that have ended stay as they are.
+    An illegal action does nothing and costs something. Those that have ended stay as they are; those that have not
+    within ``limit`` steps are ``truncated`` [N].
     """
     for at in range(len(worlds)):
         world, browser, mask = worlds[at], browsers[at], masks[at]
-        terminated[at], rewards[at] = False, 0.0
+        terminated[at], truncated[at], rewards[at] = False, False, 0.0
         if browser.question == world.questions:
             terminated[at] = True
             continue
@@ -316,4 +317,5 @@ def step(worlds, browsers, actions, masks, gamma, dense, rewards, terminated):
         if terminated[at]:
             mask[:] = True
         else:
+            truncated[at] = browser.steps >= limit
             legal(world, browser, mask)

@@ -49,9 +49,10 @@ class ResearchVectorEnv(VectorEnv[Any, np.ndarray, np.ndarray]):
         """One action in each environment."""
         desks = self.desks
         desks.step(actions)
-        terminated, truncated = desks.terminated.copy(), desks.truncated
+        terminated, truncated = desks.terminated.copy(), desks.truncated.copy()
         infos: dict[str, Any] = {"action_mask": desks.masks.copy()}
         ended = terminated | truncated
         if ended.any():
-            infos |= {"success": desks.succeeded, "_success": ended}
+            metrics = {"efficiency": desks.efficiencies(ended), "_efficiency": ended}
+            infos |= {"success": desks.succeeded, "_success": ended, "metrics": metrics, "_metrics": ended}
         return desks.observations(), desks.rewards.copy(), terminated, truncated, infos

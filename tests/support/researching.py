@@ -70,6 +70,12 @@ class Played:
 
 def play(environment: ResearchEnv, policy: Any, seed: int) -> tuple[list[float], bool]:
     """Rewards and success of an episode."""
+    rewards, info = episode(environment, policy, seed)
+    return rewards, info["success"]
+
+
+def episode(environment: ResearchEnv, policy: Any, seed: int) -> tuple[list[float], dict[str, Any]]:
+    """Rewards of an episode, and the info of its last step."""
     rng = np.random.default_rng(seed)
     rows, info = environment.reset(seed=seed)
     rewards = []
@@ -77,4 +83,4 @@ def play(environment: ResearchEnv, policy: Any, seed: int) -> tuple[list[float],
         rows, reward, terminated, truncated, info = environment.step(policy(rows, info["action_mask"], rng))
         rewards.append(reward)
         if terminated or truncated:
-            return rewards, info["success"]
+            return rewards, info

@@ -68,22 +68,6 @@ def test_what_would_change_nothing_is_illegal(seed: int) -> None:
         assert played.mask[rules.SEARCH_QUESTION]
 
 
-def test_the_right_result_may_be_anywhere() -> None:
-    """Its place is uniform (chi-square, at the 0.1 % level), that of a twin too."""
-    right, twins = np.zeros(RESULTS), np.zeros(RESULTS)
-    for seed in range(1500):
-        played = Played(0.7, seed)
-        start = int(played.world["chain"][0, 0])
-        played.act(rules.SEARCH_QUESTION)
-        found = played.browser["results"].tolist()
-        right[found.index(start)] += 1
-        if played.world["twin"][start] >= 0:
-            twins[found.index(played.world["twin"][start])] += 1
-    for counts in (right, twins):
-        expected = counts.sum() / RESULTS
-        assert ((counts - expected) ** 2 / expected).sum() < 18.5  # 4 degrees of freedom
-
-
 @pytest.mark.parametrize("level", [0.0, 0.3, 0.45])
 def test_evidence_and_the_right_answer_succeed(level: float) -> None:
     """A question is worth 1, less 0.001 a step."""

@@ -50,6 +50,9 @@ def agree(steps: int, level: float, mode: str = "state") -> None:
             assert (reward, *over) == (rewards[at], terminated[at], truncated[at])
             if ended[at]:
                 assert info["success"] == infos["success"][at]
+                assert info["metrics"] == {"efficiency": infos["metrics"]["efficiency"][at]}
+            for key, values in {"success": infos, "metrics": infos, "efficiency": infos.get("metrics", {})}.items():
+                assert bool(values.get(f"_{key}", ended)[at]) == ended[at]
         if ended.any():
             seeds, tasks = [None] * COUNT, [None] * COUNT
             for at in np.flatnonzero(ended):

@@ -1,0 +1,100 @@
+"""How hard the levels of the research environment are: what policies reach on them that were not learned."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from framework_research import experts
+from framework_research.oracle import oracle
+from framework_research.vector import ResearchVectorEnv
+from measure.results import BENCHMARKS, Measurement, table
+
+LEVELS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
+RESULT = BENCHMARKS / "results/research-calibration.json"
+README = BENCHMARKS.parent / "plugins/framework_research/README.md"
+_FIRST, _LAST = "<!-- calibration -->\n", "<!-- end of calibration -->\n"
+
+#: (rows [31, 48], mask [55]) -> action
+Policy = Callable[[np.ndarray, np.ndarray], int]
+
+
+def _acting(policy: Any) -> Callable[[np.void, np.random.Generator], Policy]:
+    return lambda world, rng: lambda rows, mask: policy(rows, mask, rng)
+
+
+def _knowing(world: np.void, rng: np.random.Generator) -> Policy:
+    actions: Iterator[int] = iter(oracle(world).tolist())
+    return lambda rows, mask: next(actions)
+
+
+#: Name -> what gives the policy for an episode, of its world and random numbers.
+POLICIES: dict[str, Callable[[np.void, np.random.Generator], Policy]] = {
+    "oracle": _knowing,
+    "expert": _acting(experts.expert),
+    "expert that does not look at figures": _acting(experts.blind_expert),
+    "random legal actions": _acting(experts.random_legal),
+}
+
+
+def calibrate(policy: str, level: float, episodes: int, seed: int, environments: int) -> Measurement:
+    """Success, steps and efficiency of a policy: means over the episodes of successive seeds."""
+    print(f"level {level}: {policy}", file=sys.stderr, flush=True)
+    found = play(POLICIES[policy], level, range(seed, seed + episodes), environments)
+    success, steps, efficiency = (round(float(mean), 4) for mean in found.mean(0))
+    return {"policy": policy, "level": level, "success": success, "steps": steps, "efficiency": efficiency}
+
+
+def play(
+    policy: Callable[[np.void, np.random.Generator], Policy], level: float, seeds: range, environments: int
+) -> np.ndarray:
+    """Success, steps and efficiency of the episode of each seed [seeds, 3], on the test split."""
+    count = min(environments, len(seeds))
+    vector = ResearchVectorEnv(count, task_complexity=level, split="test", observation_mode="state")
+    found = np.empty((len(seeds), 3))
+    rows, infos = vector.reset(seed=list(seeds[:count]))
+    playing: list[int | None] = list(range(count))  # the episode in each environment, by number
+    policies = [policy(vector.desks.worlds[at], np.random.default_rng(seeds[at])) for at in range(count)]
+    actions, begun = np.zeros(count, np.int64), count
+    while any(episode is not None for episode in playing):
+        for at, episode in enumerate(playing):
+            if episode is not None:
+                actions[at] = policies[at](rows[at], infos["action_mask"][at])
+        rows, _, terminated, truncated, infos = vector.step(actions)
+        again: list[int | None] = [None] * count
+        for at in np.flatnonzero(terminated | truncated):
+            if (episode := playing[at]) is None:
+                continue
+            steps = vector.desks.browsers["steps"][at]
+            found[episode] = infos["success"][at], steps, infos["metrics"]["efficiency"][at]
+            playing[at] = None
+            if begun < len(seeds):
+                playing[at], again[at], begun = begun, seeds[begun], begun + 1
+        mask = np.array([seed is not None for seed in again])
+        if mask.any():
+            rows, infos = vector.reset(seed=again, options={"reset_mask": mask})
+            for at in np.flatnonzero(mask):
+                policies[at] = policy(vector.desks.worlds[at], np.random.default_rng(again[at]))
+    return found
+
+
+def row(measurements: list[Measurement], level: float) -> list[str]:
+    """Of the table: success and steps of each policy."""
+    here = {one["policy"]: one for one in measurements if one["level"] == level}
+    return [f"{level:.1f}", *(f"{here[name]['success']:.3g} / {here[name]['steps']:.3g}" for name in POLICIES)]
+
+
+def reported(page: str) -> str:
+    """A page with what the result file says between the marks."""
+    result = json.loads(RESULT.read_text(encoding="utf-8"))
+    before, _, rest = page.partition(_FIRST)
+    _, end, after = rest.partition(_LAST)
+    if not end:
+        raise ValueError(f"the page has no place for the table: {_FIRST.strip()} and later {_LAST.strip()}")
+    lines = [row(result["measurements"], level) for level in LEVELS]
+    said = f"Success and mean steps, {result['settings']['episodes']} episodes of the test split each:"
+    return f"{before}{_FIRST}{said}\n\n{table(['d', *POLICIES], lines)}\n{_LAST}{after}"

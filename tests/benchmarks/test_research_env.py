@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from framework_research.environment import ResearchEnv
+from framework_research.oracle import oracle_steps
+from framework_research.synthetic import world
+from measure import calibration, steps
+
+
+def test_the_readme_says_what_was_measured() -> None:
+    """Its table is that of the result file."""
+    page = calibration.README.read_text()
+    assert calibration.reported(page) == page
+
+
+def test_a_table_is_put_between_its_marks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was there is replaced, what is around it stays; a page without marks is refused."""
+    cells = {"success": 0.5, "steps": 12.25, "efficiency": 0.4}
+    rows = [{"policy": name, "level": level, **cells} for name in calibration.POLICIES for level in calibration.LEVELS]
+    (tmp_path / "result.json").write_text(json.dumps({"measurements": rows, "settings": {"episodes": 7}}))
+    monkeypatch.setattr(calibration, "RESULT", tmp_path / "result.json")
+    page = calibration.reported("before\n<!-- calibration -->\nold\n<!-- end of calibration -->\nafter\n")
+    assert page.startswith("before\n<!-- calibration -->\nSuccess and mean steps, 7 episodes")
+    assert page.endswith("|\n<!-- end of calibration -->\nafter\n")
+    assert page.count("0.5 / 12.2") == len(rows)
+    assert "old" not in page
+    with pytest.raises(ValueError, match="no place for the table"):
+        calibration.reported("a page")
+
+
+def test_each_seed_is_played_once() -> None:
+    """In order, whatever the number of environments, on the worlds of the test split."""
+    seeds = range(5, 16)
+    expected = [oracle_steps(world(0.3, seed, "test")) for seed in seeds]
+    for environments in (1, 4, 20):
+        found = calibration.play(calibration.POLICIES["oracle"], 0.3, seeds, environments)
+        np.testing.assert_array_equal(found, np.column_stack([np.ones(11), expected, np.ones(11)]))
+    found = calibration.calibrate("random legal actions", 0.5, 6, 0, 3)
+    assert (found["success"], found["efficiency"]) == (0.0, 0.0)
+    assert found["steps"] > 1
+
+
+def test_actions_are_drawn_among_the_legal() -> None:
+    """Each as often as any other."""
+    environment = ResearchEnv(task_complexity=0.5)
+    environment.reset(seed=0)
+    environment.step(0)
+    mask = environment.step(environment.desks.masks[0].nonzero()[0][1])[4]["action_mask"]
+    legal, count = np.flatnonzero(mask), 20_000
+    actions = np.zeros(count, np.int64)
+    steps.choose(np.tile(mask, (count, 1)), np.linspace(0, 1, count, endpoint=False), actions)
+    found = np.bincount(actions, minlength=len(mask))
+    assert np.flatnonzero(found).tolist() == legal.tolist()
+    assert np.ptp(found[legal]) <= 1
+
+
+def test_steps_are_counted_with_their_resets() -> None:
+    """As many as were asked for, in one environment and in several."""
+    for found in (steps.single(0.0, 300, 0), steps.vector(0.0, 300, 4, 0)):
+        assert found["steps"] == 300
+        assert 5 < found["resets"] < 100
+        assert found["steps_per_second"] == pytest.approx(300 / found["seconds"], rel=0.05)

@@ -1,0 +1,158 @@
+"""What nobody may get without research: from the question alone, from texts alone, from pictures alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from framework_research import experts, rules, view
+from framework_research.config import SPLITS
+from framework_research.names import names, text
+from framework_research.synthetic import Synthetic
+from framework_research.vector import ResearchVectorEnv
+from framework_research.world import BARS, WORLD
+
+
+def worlds(level: float, count: int) -> np.ndarray:
+    found = np.zeros(count, WORLD)
+    Synthetic("train").sample(found, np.full(count, level), np.arange(count, dtype=np.uint64))
+    return found
+
+
+def uniform(counts: np.ndarray, critical: float) -> None:
+    """Chi-square, at the 0.1 % level."""
+    expected = counts.sum() / counts.size
+    assert ((counts - expected) ** 2 / expected).sum() < critical
+
+
+def accuracy(features: Any, answers: Any, hidden: int = 0) -> tuple[float, float]:
+    """How often a probe that was trained on two thirds is right on the others, and what chance may add to its share.
+
+    That are three standard deviations, which it exceeds once in 700 times. The probe is logistic, of the features or of
+    so many random hidden units.
+    """
+    inputs, targets = np.array(features, np.float64).reshape(len(features), -1), np.array(answers)
+    if hidden:
+        inputs = np.maximum(0.0, inputs @ np.random.default_rng(0).normal(size=(inputs.shape[1], hidden)))
+    inputs = inputs[:, inputs.std(0) > 0]
+    inputs = np.column_stack([(inputs - inputs.mean(0)) / inputs.std(0), np.ones(len(inputs))])
+    wanted, learned = np.eye(targets.max() + 1)[targets], 2 * len(targets) // 3
+    known = inputs[:learned]
+    weights = velocity = np.zeros((inputs.shape[1], wanted.shape[1]))
+    rate = 2 / np.linalg.norm(known, 2) ** 2
+    for _ in range(300):
+        scores = np.exp(known @ (weights + 0.9 * velocity))
+        velocity = 0.9 * velocity - rate * known.T @ (scores / scores.sum(1, keepdims=True) - wanted[:learned])
+        weights = weights + velocity
+    right = ((inputs @ weights).argmax(1) == targets)[learned:].mean()
+    chance = 1 / wanted.shape[1]
+    return float(right), 3 * (chance * (1 - chance) / (len(targets) - learned)) ** 0.5
+
+
+def test_no_name_belongs_to_two_splits() -> None:
+    """Whoever knows all names of one knows none of another."""
+    sets = [{text(name) for name in names(split)} for split in SPLITS]
+    assert sum(map(len, sets)) == len(set.union(*sets))
+
+
+def test_the_question_does_not_give_the_answer_away() -> None:
+    """Neither the line with the evidence nor the place of the right result can be told from it better than by chance.
+
+    The same probe tells what a question does say: what it asks for.
+    """
+    vector = ResearchVectorEnv(3000, task_complexity=0.0, observation_mode="state")
+    seen = vector.reset(seed=0)[0][:, : view.RESULT]
+    vector.step(np.full(3000, rules.SEARCH_QUESTION))
+    one, number = vector.desks.worlds, np.arange(3000)
+    start, asked = one["chain"][:, 0, 0], one["asked"][:, 0, 0]
+    own = (one["subject"][number, start, 0] == start[:, None]) & (one["relation"][number, start, 0] == asked[:, None])
+    results = vector.desks.browsers["results"] == start[:, None]
+    for answers in (own, results):
+        assert (answers.sum(1) == 1).all()
+        right, margin = accuracy(seen, answers.argmax(1))
+        assert right < 1 / answers.shape[1] + margin
+    assert accuracy(seen, asked)[0] > 0.95
+
+
+def test_the_right_result_may_be_anywhere() -> None:
+    """Its place is uniform, that of a twin too."""
+    vector = ResearchVectorEnv(3000, task_complexity=0.7, observation_mode="state")
+    vector.reset(seed=0)
+    vector.step(np.full(3000, rules.SEARCH_QUESTION))
+    found, start = vector.desks.browsers["results"], vector.desks.worlds["chain"][:, 0, 0]
+    twin = vector.desks.worlds["twin"][np.arange(3000), start]
+    assert (twin >= 0).sum() > 1000
+    for entity in (start, twin):
+        uniform((found == np.where(entity < 0, -2, entity)[:, None]).sum(0), 18.5)  # 4 degrees of freedom
+
+
+def test_figures_tell_nothing_before_they_are_looked_at() -> None:
+    """Place, colour and line of the legend are independent of the height."""
+    counts = {name: np.zeros((BARS, BARS)) for name in ("legend", "bar_colour", "bar_place")}
+    for one in worlds(1.0, 300):
+        for entity in np.flatnonzero(one["figure_page"] >= 0):
+            ranks = np.argsort(np.argsort(-one["bar_height"][entity]))
+            for line, rank in enumerate(ranks):
+                counts["legend"][rank, line] += 1
+                for name in ("bar_colour", "bar_place"):
+                    counts[name][rank, one[name][entity, line]] += 1
+    for found in counts.values():
+        uniform(found, 27.9)  # 9 degrees of freedom
+
+
+def test_a_picture_alone_does_not_tell_whom_it_shows() -> None:
+    """Who sees bars and colours, but no legend, does not know the line of the tallest; who has the legend does."""
+    pictures, joined, answers = [], [], []
+    for one in worlds(0.5, 500):
+        for entity in np.flatnonzero(one["figure_page"] >= 0):
+            height, colour, place = (one[f"bar_{part}"][entity, :3] for part in ("height", "colour", "place"))
+            left_to_right = np.argsort(place)
+            pictures.append(np.column_stack([height, np.eye(3)[colour]])[left_to_right])
+            joined.append(height)
+            answers.append(int(height.argmax()))
+    for hidden in (0, 32):
+        right, margin = accuracy(pictures, answers, hidden)
+        assert right < 1 / 3 + margin
+    assert accuracy(joined, answers)[0] > 0.95
+
+
+def described(one: np.void, browser: np.void, bar: int) -> list[float]:
+    """All that texts say of a bar of the open page's figure: legend, page, question, results, notes."""
+    document, page = browser["document"], browser["page"]
+    entity = one["bar_entity"][document, bar]
+    return [
+        *np.eye(3)[one["bar_colour"][document, bar]],
+        (one["subject"][document, page] == entity).sum(),
+        (one["object"][document, page] == entity).sum(),
+        one["chain"][0, 0] == entity,
+        (browser["notes"][:, :1] == entity).any(),
+        (browser["notes"][:, 2] == entity).any(),
+        (browser["results"] == entity).any(),
+    ]
+
+
+def test_texts_alone_do_not_tell_the_tallest_bar() -> None:
+    """Before the expert opens a figure, a probe on all texts guesses its bar; with the heights it knows.
+
+    A bar can be ruled out now and then, as no entity comes twice in a chain: that is worth little.
+    """
+    count = 2400
+    vector, rng = ResearchVectorEnv(count, task_complexity=0.5, observation_mode="state"), np.random.default_rng(0)
+    rows, infos = vector.reset(seed=0)
+    texts, heights, answers = [], [], []
+    reading, actions = np.ones(count, bool), np.zeros(count, np.int64)
+    while reading.any():
+        for at in np.flatnonzero(reading):
+            actions[at] = experts.expert(rows[at], infos["action_mask"][at], rng)
+            if actions[at] == rules.VIEW_FIGURE:
+                one, browser = vector.desks.worlds[at], vector.desks.browsers[at]
+                texts.append([described(one, browser, bar) for bar in range(3)])
+                heights.append(one["bar_height"][browser["document"], :3])
+                answers.append(int(heights[-1].argmax()))
+        rows, _, terminated, _, infos = vector.step(actions)
+        reading &= ~terminated & (actions != rules.VIEW_FIGURE)
+    for hidden in (0, 32):
+        right, margin = accuracy(texts, answers, hidden)
+        assert right < 1 / 3 + margin
+    assert accuracy(heights, answers)[0] > 0.95
