@@ -51,8 +51,8 @@ class Prioritized:
             raise FrameworkError("there is nothing in the replay buffer to sample: add a batch first")
         shares = rng.random(count)
         _stratify(shares)
-        places, leaves = self._tree.find(shares)
-        ids = self._storage.place_ids(places)
+        ids, leaves = self._tree.find(shares)
+        _to_ids(ids, self._storage.next_id, self._storage.places)
         return self._storage.transitions(ids), ids, _weights(leaves, self._beta)
 
     def update_priorities(self, ids: Sequence[int], priorities: Sequence[float]) -> None:
@@ -105,6 +105,13 @@ def _stratify(shares):
     """Move each of B shares of the whole into a part of its own, which is a B-th."""
     for at in range(len(shares)):
         shares[at] = (shares[at] + at) / len(shares)
+
+
+@compiled
+def _to_ids(places, next_id, count):
+    """Turn places of a ring of ``count`` into the newest ids that they have had."""
+    for at in range(len(places)):
+        places[at] = next_id - count + (places[at] - next_id) % count
 
 
 @compiled

@@ -92,11 +92,6 @@ class Storage:
         valid: np.ndarray = self._steps["valid"][ids % self.places]
         return valid
 
-    def place_ids(self, places: np.ndarray) -> np.ndarray:
-        """The newest ids that these places of the ring have had."""
-        start = self.next_id - self.places
-        return start + (places - start) % self.places
-
     def transitions(self, ids: np.ndarray) -> Transitions:
         """The transitions that start with some steps, which must still be there."""
         first, last, steps, rewards = self._spans(ids)
