@@ -50,10 +50,9 @@ class Prioritized:
         if not self._storage.size:
             raise FrameworkError("there is nothing in the replay buffer to sample: add a batch first")
         shares = rng.random(count)
-        shares += np.arange(count)
-        shares /= count
-        places, leaves = self._tree.find(shares)
-        ids = self._storage.place_ids(places)
+        _stratify(shares)
+        ids, leaves = self._tree.find(shares)
+        _to_ids(ids, self._storage.next_id, self._storage.places)
         return self._storage.transitions(ids), ids, _weights(leaves, self._beta)
 
     def update_priorities(self, ids: Sequence[int], priorities: Sequence[float]) -> None:
@@ -98,7 +97,27 @@ class Prioritized:
         self._largest, self._beta = state["largest"], state["beta"]
 
     def _leaf(self, priority: Any) -> Any:
-        return (priority + self._config.epsilon) ** self._config.alpha
+        return _power(priority, self._config.epsilon, self._config.alpha)
+
+
+@compiled
+def _stratify(shares):
+    """Move each of B shares of the whole into a part of its own, which is a B-th."""
+    for at in range(len(shares)):
+        shares[at] = (shares[at] + at) / len(shares)
+
+
+@compiled
+def _to_ids(places, next_id, count):
+    """Turn places of a ring of ``count`` into the newest ids that they have had."""
+    for at in range(len(places)):
+        places[at] = next_id - count + (places[at] - next_id) % count
+
+
+@compiled
+def _power(priority, epsilon, alpha):
+    """``(priority + epsilon) ** alpha``, of a number or of an array."""
+    return (priority + epsilon) ** alpha
 
 
 @compiled

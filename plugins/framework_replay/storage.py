@@ -92,34 +92,30 @@ class Storage:
         valid: np.ndarray = self._steps["valid"][ids % self.places]
         return valid
 
-    def place_ids(self, places: np.ndarray) -> np.ndarray:
-        """The newest ids that these places of the ring have had."""
-        start = self.next_id - self.places
-        return start + (places - start) % self.places
-
     def transitions(self, ids: np.ndarray) -> Transitions:
         """The transitions that start with some steps, which must still be there."""
         first, last, steps, rewards = self._spans(ids)
-        both = np.concatenate((ids, ids + steps * self.columns))
-        ended = (last["final"] >= 0).nonzero()[0]
+        following = ids + steps * self.columns
+        finals = self._steps["final"][last]
+        ended = (finals >= 0).nonzero()[0]
         pairs: dict[str, tuple[torch.Tensor, ...]] = {}
         for name, leaf in self._leaves.items():
-            values = leaf.take(both)
+            before, after = leaf.take(ids), leaf.take(following)
             if len(ended):
                 # Nothing tells what is legal after the end.
-                values[len(ids) + ended] = True if name == _MASK else self._finals.take(name, last["final"][ended])
-            pairs[name] = self._tensor(values[: len(ids)]), self._tensor(values[len(ids) :])
+                after[ended] = True if name == _MASK else self._finals.take(name, finals[ended])
+            pairs[name] = self._tensor(before), self._tensor(after)
         mask, next_mask = pairs.pop(_MASK, (None, None))
         return Transitions(
             observations={name: pair[0] for name, pair in pairs.items()},
-            actions=self._tensor(first["action"]),
+            actions=self._tensor(self._steps["action"][first]),
             rewards=self._tensor(rewards),
             steps=self._tensor(steps),
-            terminated=self._tensor(last["terminated"]),
+            terminated=self._tensor(self._steps["terminated"][last]),
             next_observations={name: pair[1] for name, pair in pairs.items()},
             action_mask=mask,
             next_action_mask=next_mask,
-            extras={name[len(_EXTRA) :]: self._tensor(first[name]) for name in self._extras},
+            extras={name[len(_EXTRA) :]: self._tensor(self._steps[name][first]) for name in self._extras},
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -204,18 +200,18 @@ class Storage:
         return self._steps[start : start + self.columns]
 
     def _spans(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Records of the first and of the last step, number of steps, and rewards [B, n], of each transition."""
-        n = self._n_step
+        """Places of the first and of the last step, number of steps, and rewards [B, n], of each transition."""
+        n, reward = self._n_step, self._steps["reward"]
         if n == 1:
-            records = self._steps.take(ids % self.places, mode="clip")
-            return records, records, np.ones(len(ids), np.int64), records["reward"][:, None]
+            places = ids % self.places
+            return places, places, np.ones(len(ids), np.int64), reward[places][:, None]
         window = ids[:, None] + np.arange(n) * self.columns
-        records = self._steps.take(window % self.places, mode="clip")
-        over = (records["final"] >= 0) | (window >= self.next_id - self.columns)
+        places = window % self.places
+        over = (self._steps["final"][places] >= 0) | (window >= self.next_id - self.columns)
         over[:, -1] = True
         last = over.argmax(axis=1)
-        rewards = np.where(np.arange(n) <= last[:, None], records["reward"], np.float32(0))
-        return records[:, 0], records[np.arange(len(ids)), last], last + 1, rewards
+        rewards = np.where(np.arange(n) <= last[:, None], reward[places], np.float32(0))
+        return places[:, 0], places[np.arange(len(ids)), last], last + 1, rewards
 
     def _tensor(self, values: np.ndarray) -> torch.Tensor:
         tensor = torch.from_numpy(np.ascontiguousarray(values))

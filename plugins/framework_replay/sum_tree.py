@@ -103,13 +103,22 @@ def _find(sums, before, starts, rest, index, values):
 
 @compiled
 def _set(sums, before, starts, index, values):
-    """Set leaves, and the sums above them; changes ``index``."""
+    """Set leaves, and the sums above them; changes ``index``.
+
+    A sum is taken once for all neighbours in ``index`` that are under it.
+    """
     for at in range(len(index)):
         sums[starts[-1] + index[at]] = values[at]
+    count = len(index)
     for level in range(len(starts) - 1, 0, -1):
-        for at in range(len(index)):
-            index[at] >>= _BITS
-            sums[starts[level - 1] + index[at]] = _add_up(sums, before, starts[level] + (index[at] << _BITS))
+        nodes, last = 0, starts[-1]  # which is more than any node's number
+        for at in range(count):
+            node = index[at] >> _BITS
+            if node != last:
+                sums[starts[level - 1] + node] = _add_up(sums, before, starts[level] + (node << _BITS))
+                index[nodes] = last = node
+                nodes += 1
+        count = nodes
 
 
 @compiled
