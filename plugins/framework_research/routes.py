@@ -24,6 +24,7 @@ from framework_research.world import BARS, ENTITIES, HOPS, RELATIONS, SECOND, ST
 
 #: Bars: the tallest is so high, and all differ by at least so much.
 _TOP, _APART = 0.95, 0.1001
+_CHOICES = 20  #: of so many countries the one comes into a world of whom most is known there
 #: How many relations are tried at each hop; chains with figures at the same hops; chains before a single hop is asked.
 _DETOURS, _CHAINS, _GIVE_UP = 5, 200, 4000
 
@@ -301,23 +302,42 @@ def _twins(world, book, stage, count):
 
 @compiled
 def _fill(world, book, stage):
-    """Fill the places that are left: countries of the split, objects of facts about those who are in, and anyone."""
+    """Fill the places that are left: those of whom the world knows much, partners for figures of shares, and anyone."""
     while stage.filled[0] < world.entities:
         kind = uniform(world)
-        if kind < 0.5:
-            _enter(world, stage, book.own[below(world, len(book.own))])
-            continue
-        if kind < 0.6:
-            _enter(world, stage, below(world, len(book.people)))
-            continue
         member = stage.places[below(world, stage.filled[0])]
         country = np.int64(world.name[member, 0])
-        if uniform(world) < figure_share(world) and book.belongs[country] and world.figure_relation[member] < 0:
+        charted = book.belongs[country] and world.figure_relation[member] < 0
+        if kind < 0.1:
+            _enter(world, stage, below(world, len(book.people)))
+        elif kind < 0.4 and charted and uniform(world) < figure_share(world):
             _figure(world, book, stage, member, EXPORT_SHARES, world.entities)
         else:
-            target = np.int64(book.facts[country, below(world, STATED)])
-            if target >= 0:
-                _enter(world, stage, target)
+            best, most = -1, -1
+            for _ in range(_CHOICES):
+                if uniform(world) < 0.7:
+                    other = np.int64(book.own[below(world, len(book.own))])
+                else:
+                    country = np.int64(world.name[stage.places[below(world, stage.filled[0])], 0])
+                    other = np.int64(book.facts[country, below(world, STATED)])
+                if other >= 0 and stage.place[other] < 0:
+                    ties = _ties(world, book, stage, other)
+                    if ties > most:
+                        best, most = other, ties
+            if best >= 0:
+                _enter(world, stage, best)
+
+
+@compiled
+def _ties(world, book, stage, country):
+    """How many facts a country would bring: those about it, and those it is the object of."""
+    count = 0
+    for relation in range(STATED):
+        target = book.facts[country, relation]
+        count += target >= 0 and stage.place[target] >= 0
+        for number in range(stage.filled[0]):
+            count += book.facts[world.name[stage.places[number], 0], relation] == country
+    return count
 
 
 @compiled
