@@ -294,10 +294,13 @@ def _twins(world, book, stage, count):
     for number in range(min(count, world.hops[0] + 1)):
         entity = np.int64(world.chain[0, number])
         for choice in range(book.alike.shape[1]):
-            twin = _enter(world, stage, book.alike[world.name[entity, 0], choice])
-            if world.twin[twin] < 0 and not is_asked(world, twin):
-                world.twin[entity], world.twin[twin] = twin, entity
-                break
+            country = book.alike[world.name[entity, 0], choice]
+            twin = stage.place[country]
+            if stage.filled[0] == world.entities if twin < 0 else world.twin[twin] >= 0 or is_asked(world, twin):
+                continue
+            twin = _enter(world, stage, country)
+            world.twin[entity], world.twin[twin] = twin, entity
+            break
 
 
 @compiled

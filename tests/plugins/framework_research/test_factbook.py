@@ -193,10 +193,12 @@ def test_pairs_of_relations_are_held_out():
 
 @levels
 def test_no_country_comes_twice(level):
-    """Neither in a world nor in a question."""
+    """Neither in a world, which has as many as it should, nor in a question."""
     for one in worlds(level, 100):
         inside = one["name"][: one["entities"], 0]
+        assert inside.min() >= 0
         assert len(set(inside.tolist())) == one["entities"]
+        assert (one["name"][one["entities"] :] == -1).all()
         for question in range(one["questions"]):
             chain = one["chain"][question][: one["hops"][question] + 1].tolist()
             assert len(set(chain)) == len(chain)
