@@ -6,6 +6,7 @@ from attrs import frozen
 
 from framework.schema import option
 
+CORPORA = ("synthetic", "factbook")
 SPLITS = ("train", "validation", "test")
 MODES = ("multimodal", "page", "state")
 BIGRAMS = ("split", "train", "held out")
@@ -28,6 +29,9 @@ class ResearchConfig:
         "dense", help='"sparse", or "dense": evidence is worth something when it is noted.', choices=("dense", "sparse")
     )
     max_steps: int = option(1000, help="Actions after which an episode is truncated.", ge=1)
+    corpus: str = option(
+        "synthetic", help='Made-up worlds, or "factbook": facts of real countries (extra: factbook).', choices=CORPORA
+    )
     split: str = option("train", help="Whose names and pairs of relations come up.", choices=SPLITS)
     bigrams: str = option(
         "split",

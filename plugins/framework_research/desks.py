@@ -10,10 +10,10 @@ import numpy as np
 from framework.errors import RunError
 from framework_research.chance import compiled
 from framework_research.config import ResearchConfig
+from framework_research.corpus import corpus_of
 from framework_research.oracle import efficiency
 from framework_research.rules import ACTIONS, BROWSER, begin, legal, step
 from framework_research.spaces import observer
-from framework_research.synthetic import Synthetic
 from framework_research.world import WORLD
 
 
@@ -21,7 +21,7 @@ class Desks:
     """``count`` of them. The arrays hold what the last call left there."""
 
     def __init__(self, config: ResearchConfig, count: int):
-        self._config, self._corpus = config, Synthetic(config.split, config.bigrams)
+        self._config, self.corpus = config, corpus_of(config.corpus, config.split, config.bigrams)
         self._observe = observer(config.observation_mode)
         self.worlds, self.browsers = np.zeros(count, WORLD), np.zeros(count, BROWSER)
         self.masks = np.zeros((count, ACTIONS), bool)  #: the legal actions
@@ -34,7 +34,7 @@ class Desks:
         asked = [task_of(task, self._config.task_complexity, seed) for task, seed in zip(tasks, seeds, strict=True)]
         levels = np.array([level for level, _ in asked], np.float64)
         worlds = np.zeros(len(index), WORLD)
-        self._corpus.sample(worlds, levels, np.array([seed for _, seed in asked], np.uint64))
+        self.corpus.sample(worlds, levels, np.array([seed for _, seed in asked], np.uint64))
         self.worlds[index] = worlds
         self.terminated[index] = False
         _begin(self.worlds, self.browsers, self.masks, index)

@@ -32,9 +32,9 @@ class ResearchEnv(gymnasium.Env[Any, np.int64]):
     def __init__(self, *, render_mode: str | None = None, **options: Any):
         self.config = ResearchConfig(**options)
         self.render_mode = render_mode
-        self._screen = Screen(render_mode, self.config.max_steps) if render_mode else None
         self.observation_space, self.action_space = observation_space(self.config.observation_mode), action_space()
         self.desks = Desks(self.config, 1)
+        self._screen = Screen(render_mode, self.desks.corpus, self.config.max_steps) if render_mode else None
         self._action = np.empty(1, np.int64)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict]:

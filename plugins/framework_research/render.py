@@ -8,12 +8,12 @@ import numpy as np
 from attrs import frozen
 
 from framework.errors import RunError
-from framework_research import names, rules
+from framework_research import rules
+from framework_research.corpus import Corpus
 from framework_research.world import LINES, SECOND, SHORTEST, TALLEST
 
 MODES = ("ansi", "rgb_array")
 COLOURS = ("red", "green", "blue", "orange")
-_RELATIONS = ("teacher", "rival", "patron", "heir", "neighbour", "witness", "partner", "lender")
 _RULES = {TALLEST: "tallest", SHORTEST: "shortest", SECOND: "second tallest"}
 #: The name of each kind of action, by the first of it.
 _KINDS = {
@@ -55,14 +55,14 @@ class Scene:
 class Screen:
     """Follows an episode. Raises `RunError` for a mode that there is not."""
 
-    def __init__(self, mode: str, limit: int):
+    def __init__(self, mode: str, corpus: Corpus, limit: int):
         if mode not in MODES:
             raise RunError(f"the research environment has the render modes {' and '.join(MODES)}, not {mode!r}")
         if mode == "rgb_array":
             from framework_research.picture import draw
 
             self._draw = draw
-        self._mode, self._limit = mode, limit
+        self._mode, self._corpus, self._limit = mode, corpus, limit
 
     def begin(self) -> None:
         """A new episode."""
@@ -70,7 +70,7 @@ class Screen:
 
     def acting(self, world: np.void, browser: np.void, mask: np.ndarray, action: int) -> None:
         """An action that is about to be taken."""
-        self._action = spoken(world, browser, action) + ("" if mask[action] else " (illegal)")
+        self._action = spoken(self._corpus, world, browser, action) + ("" if mask[action] else " (illegal)")
         self._before = browser["question"], browser["succeeded"]
 
     def acted(self, browser: np.void, reward: float) -> None:
@@ -86,43 +86,33 @@ class Screen:
             f"step {browser['steps']} of {self._limit}, level {world['level']:.2f}, rewards so far {self._score:.3f}, "
             f"successes {browser['succeeded']} of {world['questions']}"
         )
-        scene = look(world, browser, state, self._action)
+        scene = look(self._corpus, world, browser, state, self._action)
         return text(scene) if self._mode == "ansi" else self._draw(scene)
 
 
-def name(world: np.void, entity: int) -> str:
-    """What an entity is called."""
-    return names.text(world["name"][entity])
-
-
-def relation(number: int) -> str:
-    """What a relation is called."""
-    return _RELATIONS[number]
-
-
-def fact(world: np.void, subject: int, number: int, target: int) -> str:
+def fact(corpus: Corpus, world: np.void, subject: int, number: int, target: int) -> str:
     """A fact in a sentence."""
-    return f"The {relation(number)} of {name(world, subject)} is {name(world, target)}"
+    return f"The {corpus.relation(number)} of {corpus.name(world, subject)} is {corpus.name(world, target)}"
 
 
-def spoken(world: np.void, browser: np.void, action: int) -> str:
+def spoken(corpus: Corpus, world: np.void, browser: np.void, action: int) -> str:
     """An action in words, such as "OPEN 3: Kalomi". Where there is nothing that it is about, its name alone."""
     first = max(start for start in _KINDS if start <= action)
     number = action - first
     said = _KINDS[first] if first in _SINGLE else f"{_KINDS[first]} {number}"
-    about = _about(world, browser, first, number)
+    about = _about(corpus, world, browser, first, number)
     return f"{said}: {about}" if about else said
 
 
-def _about(world: np.void, browser: np.void, first: int, number: int) -> str:
+def _about(corpus: Corpus, world: np.void, browser: np.void, first: int, number: int) -> str:
     """What an action of the kind that starts with ``first`` would be about."""
     question, document, page = (int(browser[part]) for part in ("question", "document", "page"))
     if question == world["questions"]:
         return ""
     if first == rules.FIND:
-        return relation(world["asked"][question, number]) if number < world["hops"][question] else ""
+        return corpus.relation(world["asked"][question, number]) if number < world["hops"][question] else ""
     if first == rules.NOTE:
-        return _statement(world, document, page, number) if document >= 0 else ""
+        return _statement(corpus, world, document, page, number) if document >= 0 else ""
     entity = -1
     if first == rules.SEARCH_QUESTION:
         entity = world["chain"][question, 0]
@@ -136,57 +126,63 @@ def _about(world: np.void, browser: np.void, first: int, number: int) -> str:
         entity = (
             world["object"][document, page, number] if first == rules.FOLLOW else world["bar_entity"][document, number]
         )
-    return name(world, entity) if entity >= 0 else ""
+    return corpus.name(world, entity) if entity >= 0 else ""
 
 
-def look(world: np.void, browser: np.void, state: str, action: str) -> Scene:
+def look(corpus: Corpus, world: np.void, browser: np.void, state: str, action: str) -> Scene:
     """What is to be seen."""
     document, page = int(browser["document"]), int(browser["page"])
     opened = document >= 0
     figure = opened and bool(rules.has_figure(world, browser))
     return Scene(
-        question=_question(world, int(browser["question"])),
+        question=_question(corpus, world, int(browser["question"])),
         state=state,
         action=action,
-        results=[name(world, entity) for entity in browser["results"] if entity >= 0],
-        title=f"{name(world, document)}, page {page + 1} of {world['pages']}" if opened else "",
-        lines=[_line(world, document, page, line) for line in range(LINES)] if opened else [],
-        figure=f"Figure: {relation(world['figure_relation'][document])} of {name(world, document)}" if figure else "",
-        bars=_bars(world, document, bool(browser["viewed"])) if figure else [],
-        notes=[fact(world, *note) for note in browser["notes"][: browser["noted"]].tolist()],
+        results=[corpus.name(world, entity) for entity in browser["results"] if entity >= 0],
+        title=f"{corpus.name(world, document)}, page {page + 1} of {world['pages']}" if opened else "",
+        lines=[_line(corpus, world, document, page, line) for line in range(LINES)] if opened else [],
+        figure=_caption(corpus, world, document) if figure else "",
+        bars=_bars(corpus, world, document, bool(browser["viewed"])) if figure else [],
+        notes=[fact(corpus, world, *note) for note in browser["notes"][: browser["noted"]].tolist()],
     )
 
 
-def _question(world: np.void, number: int) -> str:
+def _caption(corpus: Corpus, world: np.void, document: int) -> str:
+    return f"Figure: {corpus.relation(world['figure_relation'][document])} of {corpus.name(world, document)}"
+
+
+def _question(corpus: Corpus, world: np.void, number: int) -> str:
     if number == world["questions"]:
         return "All questions are answered."
     asked = world["asked"][number, : world["hops"][number]]
-    whose = " of the ".join(relation(each) for each in reversed(asked))
-    start = name(world, world["chain"][number, 0])
+    whose = " of the ".join(corpus.relation(each) for each in reversed(asked))
+    start = corpus.name(world, world["chain"][number, 0])
     return f"Question {number + 1} of {world['questions']}: who is the {whose} of {start}?"
 
 
-def _line(world: np.void, document: int, page: int, line: int) -> str:
+def _line(corpus: Corpus, world: np.void, document: int, page: int, line: int) -> str:
     """A line of a page, with what its link is like."""
     links = world["object"][document, page, line] >= 0
     state = (" [link]" if world["alive"][document, page, line] else " [dead link]") if links else ""
-    return _statement(world, document, page, line) + state
+    return _statement(corpus, world, document, page, line) + state
 
 
-def _statement(world: np.void, document: int, page: int, line: int) -> str:
+def _statement(corpus: Corpus, world: np.void, document: int, page: int, line: int) -> str:
     """What a line says."""
     subject, number, target = (int(world[part][document, page, line]) for part in ("subject", "relation", "object"))
     if target >= 0:
-        return fact(world, subject, number, target)
+        return fact(corpus, world, subject, number, target)
+    if subject < 0:
+        return ""
     rule = _RULES[int(world["figure_rule"][document])]
-    return f"The {relation(number)} of {name(world, subject)} is the {rule} bar of the figure" if subject >= 0 else ""
+    return f"The {corpus.relation(number)} of {corpus.name(world, subject)} is the {rule} bar of the figure"
 
 
-def _bars(world: np.void, document: int, viewed: bool) -> list[Bar]:
+def _bars(corpus: Corpus, world: np.void, document: int, viewed: bool) -> list[Bar]:
     """In the order of the legend."""
     return [
         Bar(
-            entity=name(world, world["bar_entity"][document, bar]),
+            entity=corpus.name(world, world["bar_entity"][document, bar]),
             colour=COLOURS[world["bar_colour"][document, bar]],
             height=float(world["bar_height"][document, bar]) if viewed else None,
             place=int(world["bar_place"][document, bar]) if viewed else None,

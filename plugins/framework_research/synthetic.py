@@ -4,32 +4,31 @@ from __future__ import annotations
 
 import numpy as np
 
-from framework_research.chance import below, compiled, mixed, rounded, shuffle, uniform
-from framework_research.names import SYLLABLE_TEXTS, membership, names
-from framework_research.world import (
-    BARS,
-    CODE,
-    ENTITIES,
-    HOPS,
-    LINES,
-    PAGES,
-    QUESTIONS,
-    RELATIONS,
-    SECOND,
-    STATED,
-    SYLLABLES,
-    TALLEST,
-    WORLD,
+from framework_research.chance import below, compiled, rounded, shuffle, uniform
+from framework_research.layout import (
+    ALLOWED,
+    HELD_OUT,
+    begin,
+    documents,
+    figure_rule,
+    figure_share,
+    held_out,
+    in_chain,
+    is_asked,
+    paint,
+    pairs_of,
+    someone_else,
 )
+from framework_research.names import SYLLABLE_TEXTS, membership, names, text
+from framework_research.world import BARS, CODE, ENTITIES, RELATIONS, SECOND, STATED, SYLLABLES, TALLEST, WORLD
 
-#: Which pairs of successive relations a question may have.
-ALLOWED, HELD_OUT = 0, 1
+#: What relations are called.
+RELATION_TEXTS = ("mentor", "rival", "neighbour", "patron", "heir", "envoy", "favourite", "champion")
 _SYLLABLES = len(SYLLABLE_TEXTS)
 #: Codes of different entities differ in at least so many places; those of twins in `_TWIN`.
 _APART, _TWIN = 4, 2
 #: Heights of bars are this far apart, and moved by less than a sixth of it.
 _STEP = 0.12
-_RULES_FROM = 0.6  #: the level from which on figures ask for other than the tallest bar
 
 
 class Synthetic:
@@ -37,12 +36,19 @@ class Synthetic:
 
     def __init__(self, split: str, bigrams: str = "split"):
         self._names, self._members = names(split), membership(split)
-        new = split == "test" if bigrams == "split" else bigrams == "held out"
-        self._bigrams = HELD_OUT if new else ALLOWED
+        self._bigrams = pairs_of(split, bigrams)
 
     def sample(self, worlds: np.ndarray, levels: np.ndarray, seeds: np.ndarray) -> None:
         """Fill ``worlds`` [N]; equal levels [N] and seeds [N] uint64 give equal worlds, byte for byte."""
         _sample(worlds, levels, seeds, self._names, self._members, self._bigrams)
+
+    def name(self, world: np.void, entity: int) -> str:
+        """What an entity of a world is called."""
+        return text(world["name"][entity])
+
+    def relation(self, number: int) -> str:
+        """What a relation is called."""
+        return RELATION_TEXTS[number]
 
 
 def world(level: float, seed: int, split: str = "train") -> np.void:
@@ -53,41 +59,18 @@ def world(level: float, seed: int, split: str = "train") -> np.void:
 
 
 @compiled
-def held_out(first, second):
-    """Whether a pair of successive relations is kept for the test split."""
-    return (7 * first + second) % 5 == 0
-
-
-@compiled
 def _sample(worlds, levels, seeds, pool, members, bigrams):
     for at in range(len(worlds)):
         world = worlds[at]
-        world.seed, world.level = seeds[at], levels[at]
-        # Seeds and levels that are close must not start streams that are.
-        world.chance = mixed(mixed(seeds[at]) + np.uint64(np.int64(levels[at] * 1e9)))
-        _size(world)
+        begin(world, levels[at], seeds[at])
         _entities(world, pool)
         facts = np.full((ENTITIES, RELATIONS), -1, np.int8)
         figures = _facts(world, facts)
         needed = np.zeros((ENTITIES, STATED), np.bool_)
         _questions(world, facts, figures, needed, bigrams)
         _twins(world, members)
-        _documents(world, facts, needed)
+        documents(world, facts, needed)
         _draw_figures(world, facts)
-
-
-@compiled
-def _size(world):
-    level = world.level
-    world.entities = np.int64(np.round(6 * 2 ** (3.4 * level)))
-    world.pages = min(1 + rounded(world, 2 * level), PAGES)
-    world.bars = min(2 + rounded(world, 2 * level), BARS)
-    world.questions = min(1 + rounded(world, 6 * max(0.0, level - 0.5)), QUESTIONS)
-    world.asked[:] = -1
-    world.chain[:] = -1
-    world.hops[:] = 0
-    for question in range(world.questions):
-        world.hops[question] = min(1 + rounded(world, 4 * level), HOPS)
 
 
 @compiled
@@ -136,26 +119,15 @@ def _new_name(world, entity):
 def _facts(world, facts):
     """A fact of each stated relation about everyone; gives who has a figure, of which relation, or -1."""
     figures = np.full(ENTITIES, -1, np.int8)
-    share = _figure_share(world)
+    share = figure_share(world)
     for entity in range(world.entities):
         for relation in range(STATED):
-            facts[entity, relation] = _someone_else(world, entity)
+            facts[entity, relation] = someone_else(world, entity)
         if uniform(world) < share:
             figures[entity] = STATED + below(world, RELATIONS - STATED)
-            facts[entity, figures[entity]] = _someone_else(world, entity)
+            facts[entity, figures[entity]] = someone_else(world, entity)
     world.figure_relation[:] = figures
     return world.figure_relation
-
-
-@compiled
-def _figure_share(world):
-    return 0.0 if world.level < 0.15 else min(0.6, 0.2 + 0.5 * world.level)
-
-
-@compiled
-def _someone_else(world, entity):
-    other = below(world, world.entities - 1)
-    return other + (other >= entity)
 
 
 @compiled
@@ -188,7 +160,7 @@ def _walk(world, facts, figures, needed, asked_figure, chain, asked, hops, bigra
         found = False
         for _ in range(60):
             relation = below(world, STATED)
-            if uniform(world) < _figure_share(world):
+            if uniform(world) < figure_share(world):
                 relation = STATED + below(world, RELATIONS - STATED)
             if hop and bigrams == ALLOWED and held_out(asked[hop - 1], relation):
                 continue
@@ -198,7 +170,7 @@ def _walk(world, facts, figures, needed, asked_figure, chain, asked, hops, bigra
             if fixed and relation >= STATED and figures[subject] != relation:
                 continue
             target = np.int64(facts[subject, relation]) if fixed else below(world, world.entities)
-            if _in_chain(chain, hop, target):
+            if in_chain(chain, hop, target):
                 continue
             found = True
             asked[hop], chain[hop + 1] = relation, target
@@ -213,14 +185,6 @@ def _walk(world, facts, figures, needed, asked_figure, chain, asked, hops, bigra
 
 
 @compiled
-def _in_chain(chain, hop, target):
-    for place in range(hop + 1):
-        if chain[place] == target:
-            return True
-    return False
-
-
-@compiled
 def _twins(world, members):
     """Make bystanders look like entities of the first question."""
     for number in range(rounded(world, 3 * world.level)):
@@ -228,8 +192,8 @@ def _twins(world, members):
             return
         entity = world.chain[0, number]
         for _ in range(20):
-            twin = _someone_else(world, entity)
-            if world.twin[twin] < 0 and not _is_asked(world, twin):
+            twin = someone_else(world, entity)
+            if world.twin[twin] < 0 and not is_asked(world, twin):
                 break
         else:
             continue
@@ -242,15 +206,6 @@ def _twins(world, members):
         for step in range(_TWIN):
             place = (first + 5 * step) % CODE
             world.code[twin, place] = -world.code[entity, place]
-
-
-@compiled
-def _is_asked(world, entity):
-    for question in range(world.questions):
-        for hop in range(world.hops[question] + 1):
-            if world.chain[question, hop] == entity:
-                return True
-    return False
 
 
 @compiled
@@ -271,54 +226,6 @@ def _rename(world, entity, twin, members):
 
 
 @compiled
-def _documents(world, facts, needed):
-    """Own facts and a figure in places drawn at random; the other lines hold true facts about others."""
-    world.subject[:] = -1
-    world.relation[:] = -1
-    world.object[:] = -1
-    world.alive[:] = 0
-    world.figure_page[:] = -1
-    dead = min(0.8, world.level)
-    slots = world.pages * LINES
-    places = np.empty(PAGES * LINES, np.int64)
-    own = np.empty(STATED, np.int64)
-    for entity in range(world.entities):
-        for place in range(slots):
-            places[place] = place
-        shuffle(world, places, slots)
-        count = _own_facts(world, needed[entity], own)
-        for number in range(slots):
-            page, line = places[number] // LINES, places[number] % LINES
-            if number < count:
-                subject, relation = entity, own[number]
-            elif number == count and world.figure_relation[entity] >= 0:
-                world.figure_page[entity] = page
-                world.subject[entity, page, line] = entity
-                world.relation[entity, page, line] = world.figure_relation[entity]
-                continue
-            else:
-                subject, relation = _someone_else(world, entity), below(world, STATED)
-            world.subject[entity, page, line] = subject
-            world.relation[entity, page, line] = relation
-            world.object[entity, page, line] = facts[subject, relation]
-            world.alive[entity, page, line] = uniform(world) >= dead
-
-
-@compiled
-def _own_facts(world, needed, own):
-    """Which relations a document states of its own entity: those needed, and others up to two a page."""
-    for relation in range(STATED):
-        own[relation] = relation
-    shuffle(world, own, STATED)
-    count = 0
-    for place in range(STATED):
-        if needed[own[place]]:
-            own[count], own[place] = own[place], own[count]
-            count += 1
-    return max(count, min(STATED, 2 * world.pages))
-
-
-@compiled
 def _draw_figures(world, facts):
     """Bars whose order, colours and legend say nothing about their heights."""
     world.bar_entity[:] = -1
@@ -332,7 +239,7 @@ def _draw_figures(world, facts):
         relation = world.figure_relation[entity]
         if relation < 0:
             continue
-        rule = below(world, 3) if world.level >= _RULES_FROM else TALLEST
+        rule = figure_rule(world)
         world.figure_rule[entity] = rule
         for bar in range(bars):
             order[bar] = bar
@@ -343,17 +250,11 @@ def _draw_figures(world, facts):
             world.bar_height[entity, order[rank]] = lowest + _STEP * (bars - 1 - rank + 0.15 * uniform(world))
         for bar in range(bars):
             while True:
-                shown = facts[entity, relation] if bar == answer else _someone_else(world, entity)
+                shown = facts[entity, relation] if bar == answer else someone_else(world, entity)
                 world.bar_entity[entity, bar] = shown
                 if bar == answer or (shown != facts[entity, relation] and _once(world.bar_entity[entity], bar)):
                     break
-            order[bar] = bar
-        shuffle(world, order, bars)
-        for bar in range(bars):
-            world.bar_colour[entity, bar] = order[bar]
-        shuffle(world, order, bars)
-        for bar in range(bars):
-            world.bar_place[entity, bar] = order[bar]
+        paint(world, entity)
 
 
 @compiled

@@ -74,7 +74,8 @@ def test_a_generated_task_is_played() -> None:
     task = environment.unwrapped.generate_task(0.3, 7)
     assert task == {"level": 0.3, "seed": 7}
     observation, _ = environment.reset(seed=1, options={"task": task})
-    np.testing.assert_array_equal(observation, ResearchEnv(task_complexity=0.3, observation_mode="state").reset(seed=7)[0])
+    alone = ResearchEnv(task_complexity=0.3, observation_mode="state")
+    np.testing.assert_array_equal(observation, alone.reset(seed=7)[0])
 
 
 @pytest.mark.parametrize(("level", "seed"), [(1.5, 0), (-0.1, 0), (0.5, -1), (0.5, 2**64), ("hard", 0), (0.5, None)])
