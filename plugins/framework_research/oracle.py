@@ -86,9 +86,10 @@ def efficiency(worlds, browsers, wanted, found):
 @compiled
 def _shortest(world):
     """The moves of a shortest path, without its notes; states are visited in the order of their distance."""
-    browser = np.zeros(1, BROWSER)[0]
-    begin(browser)
-    numbers, results = _searches(world, browser)
+    # Compiled code does not keep an array for the sake of its records: browsers is handed on whole.
+    browsers = np.zeros(1, BROWSER)
+    begin(browsers[0])
+    numbers, results = _searches(world, browsers)
     stated, drawn = _evidence(world)
     questions, places = stated.shape
     sizes = questions, 1 << world.hops.max(), places, len(results), 2
@@ -99,7 +100,7 @@ def _shortest(world):
     filled, at = 1, 0
     reached = np.empty((_MOVES, 6), np.uint8)
     while at < filled:
-        for number in range(_moves(world, browser, numbers, results, drawn, states[at], reached)):
+        for number in range(_moves(world, browsers, numbers, results, drawn, states[at], reached)):
             state = reached[number]
             question, place, shown, opened = state[_QUESTION], state[_PLACE], state[_SHOWN], state[_OPENED]
             if question == questions:
@@ -127,8 +128,9 @@ def _path(states, before, at, last):
 
 
 @compiled
-def _searches(world, browser):
+def _searches(world, browsers):
     """The number, from 1 on, of each entity that may be searched for; what is found [numbers, 5]."""
+    browser = browsers[0]
     numbers = np.zeros(world.entities, np.uint8)
     results = np.empty((world.entities + 1, RESULTS), np.int8)
     count = 1
@@ -171,7 +173,7 @@ def _place(world, document, page):
 
 
 @compiled
-def _moves(world, browser, numbers, results, drawn, state, reached):
+def _moves(world, browsers, numbers, results, drawn, state, reached):
     """Fill ``reached`` with the states that one move leads to, less what can be noted there; gives how many."""
     question, noted, place = np.int64(state[_QUESTION]), state[_NOTED], np.int64(state[_PLACE])
     if drawn[question, place] & ~noted:
@@ -194,6 +196,7 @@ def _moves(world, browser, numbers, results, drawn, state, reached):
             count = _go(world, reached, count, state, rules.OPEN + result, entity, 0)
     if searched or not place:
         return count
+    browser = browsers[0]
     browser.question, browser.document, browser.page = question, (place - 1) // world.pages, (place - 1) % world.pages
     return _leave(world, browser, state, reached, count)
 

@@ -164,7 +164,7 @@ def test_pages_are_nearly_full():
 @splits
 def test_chance_hardly_ever_succeeds(split):
     """Not even where a question is a single hop: there are enough facts in a world to mistake it for."""
-    environment = ResearchEnv(corpus="factbook", task_complexity=0.0, split=split)
+    environment = ResearchEnv(corpus="factbook", observation_mode="state", task_complexity=0.0, split=split)
     assert sum(play(environment, experts.random_legal, seed)[1] for seed in range(100)) <= 10
 
 
@@ -262,7 +262,7 @@ def test_twins_are_alike():
 @pytest.mark.parametrize("level", [0.0, 0.2, 0.5, 0.7, 1.0])
 def test_the_expert_succeeds(level, split):
     """At every level, from what it sees alone."""
-    environment = ResearchEnv(corpus="factbook", task_complexity=level, split=split)
+    environment = ResearchEnv(corpus="factbook", observation_mode="state", task_complexity=level, split=split)
     assert sum(play(environment, experts.expert, seed)[1] for seed in range(40)) >= 0.98 * 40
 
 
@@ -281,7 +281,7 @@ class Renamed(ResearchEnv):
 def test_renaming_changes_nothing():
     """The expert needs as many steps, and succeeds as often, when all names and codes are exchanged."""
     for level in (0.2, 0.5):
-        right, wrong = (kind(corpus="factbook", task_complexity=level) for kind in (ResearchEnv, Renamed))
+        right, wrong = (kind(corpus="factbook", observation_mode="state", task_complexity=level) for kind in (ResearchEnv, Renamed))
         for seed in range(20):
             (rewards, success), (others, too) = (play(each, experts.expert, seed) for each in (right, wrong))
             assert (len(rewards), success) == (len(others), too)
