@@ -23,7 +23,7 @@ class VideoWriter:
     anything has been played for it.
     """
 
-    def __init__(self, path: Path, frames_per_second: int = 30):
+    def __init__(self, path: Path, frames_per_second: float = 30.0):
         if path.suffix not in (".mp4", ".gif"):
             raise FrameworkError(f"{path}: a video's name must end in .mp4 or .gif")
         try:

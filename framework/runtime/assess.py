@@ -59,7 +59,7 @@ def assess(
     pipeline = load(target, overrides)
     settings = pipeline.evaluation
     chosen = evaluation_seed(pipeline.run.seed) if seed is None else seed
-    environment = build_environment(pipeline, render_mode="rgb_array" if video else None)
+    environment = built = build_environment(pipeline, render_mode="rgb_array" if video else None)
     act: Act
     if policy is not None:
         seats = environment = Seats(environment)
@@ -73,7 +73,7 @@ def assess(
         if video is not None:
             from framework.report.video import VideoWriter
 
-            record = stack.enter_context(VideoWriter(video)).add
+            record = stack.enter_context(VideoWriter(video, _frames_per_second(built))).add
         return evaluate(
             act,
             environment,
@@ -82,6 +82,13 @@ def assess(
             tasks=settings.tasks if tasks is None else tasks,
             record=record,
         )
+
+
+def _frames_per_second(environment: Environment) -> float:
+    """As the environment wants to be watched, else 30."""
+    one = environment.make()
+    one.close()
+    return float(one.metadata.get("render_fps", 30))
 
 
 def load(target: Path, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Pipeline:

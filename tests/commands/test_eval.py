@@ -164,3 +164,14 @@ def test_actions_are_sampled_as_the_evaluation_says(runs):
     greedy = assess(runs[0], episodes=6).lengths.tolist()
     sampled = assess(runs[0], ["evaluation.deterministic=false"], episodes=6).lengths.tolist()
     assert sampled == assess(runs[0], episodes=6, stochastic=True).lengths.tolist() != greedy
+
+
+def test_videos_are_as_fast_as_the_environment_says(tmp_path):
+    """Two pictures a second where its metadata says so."""
+    imageio = pytest.importorskip("imageio.v3")
+    pipeline = write(
+        tmp_path, '[run]\ntotal_steps = 1\n[environment]\nuse = "research"\nmax_steps = 3\n[algorithm]\nuse = "ppo"\n'
+    )
+    policy = "framework_research.experts:random_legal"
+    assess(pipeline, policy=policy, episodes=1, video=tmp_path / "episode.gif")
+    assert imageio.immeta(tmp_path / "episode.gif")["duration"] == 500

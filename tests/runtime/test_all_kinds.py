@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 import runs
 
+import framework
+from framework.pipeline.toml import to_toml
+
 TASKS = """
 [curriculum]
 use = "learnability"
@@ -15,6 +18,18 @@ success_return = 20.0
 """
 GRAVITY = runs.CARTPOLE.replace('id = "CartPole-v1"', 'id = "CartPole-v1"\ntask_attribute = "gravity"')
 BONUSES = '[[bonus]]\nuse = "rnd"\nencoder = "mlp"\n[[bonus]]\nuse = "icm"\nencoder = "mlp"\n'
+SMALL = {
+    "run.name": "run",
+    "run.total_steps": 2048,
+    "environment.max_steps": 20,
+    "curriculum.window": 20,
+    "curriculum.start": 0.5,
+    "replay.capacity": 500,
+    "sampling": {"environments": 8, "shard": 2, "rollout_length": 16, "policy_lag": 1},
+    "evaluation.every_steps": 0,
+    "evaluation.episodes": 2,
+    "checkpoint.every_seconds": 0.0,
+}
 REPLAY = '[replay]\nuse = "prioritized"\ncapacity = 500\n'
 
 
@@ -25,12 +40,19 @@ def with_parts(*parts: str, encoder: str = "", algorithm: str = "") -> str:
     return text.replace('use = "ppo"\nminibatch_size = 64\nepochs = 2', algorithm) if algorithm else text
 
 
+def research() -> str:
+    """The whole pipeline of the research environment, in small: pictures, actions by token, success by level."""
+    pipeline = framework.load(Path(__file__).parents[2] / "examples/research.toml", SMALL)
+    return to_toml(pipeline.to_plain())
+
+
 GRU = 'use = "gru"\nfeatures = 8\ncore = { use = "mlp", hidden = [8] }'
 DQN = 'use = "dqn"\nminibatch_size = 16\nlearning_starts = 64'
 PIPELINES = {
     "memory and bonuses": with_parts(BONUSES, encoder=GRU),
     "bonuses and imitation": with_parts(BONUSES, REPLAY),
     "values from replay": with_parts(BONUSES, REPLAY, algorithm=DQN),
+    "research": research(),
 }
 
 

@@ -281,7 +281,9 @@ class Renamed(ResearchEnv):
 def test_renaming_changes_nothing():
     """The expert needs as many steps, and succeeds as often, when all names and codes are exchanged."""
     for level in (0.2, 0.5):
-        right, wrong = (kind(corpus="factbook", observation_mode="state", task_complexity=level) for kind in (ResearchEnv, Renamed))
+        right, wrong = (
+            kind(corpus="factbook", observation_mode="state", task_complexity=level) for kind in (ResearchEnv, Renamed)
+        )
         for seed in range(20):
             (rewards, success), (others, too) = (play(each, experts.expert, seed) for each in (right, wrong))
             assert (len(rewards), success) == (len(others), too)
