@@ -15,6 +15,9 @@ from framework.runtime.assess import differences
 from measure.processes import environment
 from measure.research_rows import Row
 
+#: Where a run happens, which changes nothing else.
+_WHERE = ("runtime.samplers", "runtime.threads")
+
 
 class Trainer:
     """Trains rows in processes of their own, from any thread. As a context manager it ends those it started."""
@@ -49,7 +52,8 @@ class Trainer:
         directory = _kept(folder)
         if directory is not None:
             asked, found = framework.load(row.pipeline, overrides), framework.load_run(directory)
-            if different := sorted(differences(asked.to_plain(), found.to_plain())):
+            every = differences(asked.to_plain(), found.to_plain())
+            if different := sorted(key for key in every if not key.startswith(_WHERE)):
                 raise FrameworkError(
                     f"{directory} is a run of another pipeline: {', '.join(different)} differ; remove it, or choose"
                     " another folder with --runs"

@@ -1,0 +1,93 @@
+"""Whether low levels help at a higher one: ``python benchmarks/research_transfer.py --runs FOLDER``.
+
+Trains the full pipeline up to a low level, then at a fixed higher one: from scratch, from the encoder that was trained,
+and with that encoder frozen. What counts is how many steps it takes to a rate of success of one half there.
+"""
+
+from __future__ import annotations
+
+import argparse
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from framework.runtime.agent import resolve_checkpoint
+from framework.toolkit.transfer import read_tensors
+from measure.kept_runs import Trainer, series
+from measure.research_rows import Row
+from measure.results import BENCHMARKS, Measurement, machine, publish, table
+
+PIPELINE = BENCHMARKS.parent / "examples/research.toml"
+LOW, HIGH, ENOUGH = 0.2, 0.4, 0.5
+STEPS = 250_000
+TARGET = (
+    "~curriculum",
+    f"environment.task_complexity={HIGH}",
+    f"evaluation.tasks=[{HIGH}]",
+    "evaluation.every_steps=25000",
+    f"run.total_steps={STEPS}",
+)
+FIRST = Row("low levels", PIPELINE, (f"curriculum.maximum={LOW}", f"run.total_steps={STEPS}"))
+SCRATCH, LOADED, FROZEN = "from scratch", "encoder loaded", "encoder loaded and frozen"
+
+
+def main() -> None:
+    """Do what the options ask for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=Path, required=True, help="folder where runs are kept")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3], help="default 1 2 3")
+    parser.add_argument("--jobs", type=int, default=1, help="how many runs are trained at a time")
+    parser.add_argument("--output", type=Path, help="JSON file (default benchmarks/results/research-transfer.json)")
+    options = parser.parse_args()
+    before = machine()
+    with ThreadPoolExecutor(options.jobs) as pool, Trainer(options.runs.resolve(), []) as trainer:
+        firsts = dict(zip(options.seeds, pool.map(lambda seed: trainer.run(FIRST, seed), options.seeds), strict=True))
+        jobs = [(name, seed) for name in (SCRATCH, LOADED, FROZEN) for seed in options.seeds]
+        measurements = list(pool.map(lambda job: measure(trainer, *job, firsts[job[1]]), jobs))
+    names = (SCRATCH, LOADED, FROZEN)
+    rows = [[name, *_columns([each for each in measurements if each["row"] == name])] for name in names]
+    header = ["at level .4", f"steps to {ENOUGH:.0%}", "success after all steps", "equal tensors of the encoder"]
+    publish(
+        "research-transfer",
+        table(header, rows),
+        output=options.output,
+        settings={"low": LOW, "high": HIGH, "steps": STEPS, "seeds": options.seeds},
+        measurements=measurements,
+        machine=before,
+    )
+
+
+def measure(trainer: Trainer, name: str, seed: int, first: Path) -> Measurement:
+    """A run at the higher level."""
+    loaded = () if name == SCRATCH else (f'encoder.init_from="{first}"',)
+    frozen = ("encoder.freeze=true",) if name == FROZEN else ()
+    directory = trainer.run(Row(name, PIPELINE, (*TARGET, *loaded, *frozen)), seed)
+    curve = series(directory, "evaluation/success")
+    reached = next((steps for steps, success in curve if success >= ENOUGH), None)
+    return {"row": name, "seed": seed, "reached": reached, "curve": curve, "equal": equal_tensors(first, directory)}
+
+
+def equal_tensors(first: Path, second: Path) -> list[int]:
+    """How many tensors of the policy's encoder are bit-equal in the runs' checkpoints, and how many there are.
+
+    The first run's is the one that encoders are loaded from, the second's its last.
+    """
+    one = read_tensors(resolve_checkpoint(first, "best"))
+    other = read_tensors(resolve_checkpoint(second, "last"))
+    names = [name for name in one if name.startswith("algorithm/policy/encoder.")]
+    return [sum(torch.equal(one[name], other[name]) for name in names), len(names)]
+
+
+def _columns(measurements: list[dict[str, Any]]) -> list[str]:
+    """Of a row's seeds."""
+    return [
+        ", ".join("never" if each["reached"] is None else f"{each['reached']:,.0f}" for each in measurements),
+        ", ".join(f"{each['curve'][-1][1]:.2f}" for each in measurements),
+        ", ".join("{} of {}".format(*each["equal"]) for each in measurements),
+    ]
+
+
+if __name__ == "__main__":
+    main()
