@@ -49,7 +49,7 @@ class Trainer:
         folder = self._folder / row.folder / f"seed-{seed}"
         folder.mkdir(parents=True, exist_ok=True)
         overrides = [*row.overrides, *self._overrides, f"run.seed={seed}"]
-        directory = _kept(folder)
+        directory = kept(folder)
         if directory is not None:
             asked, found = framework.load(row.pipeline, overrides), framework.load_run(directory)
             every = differences(asked.to_plain(), found.to_plain())
@@ -66,7 +66,7 @@ class Trainer:
             print(f"{row.name}, seed {seed}: trained by process {process.pid}", file=sys.stderr, flush=True)
             if process.wait():
                 raise RuntimeError(f"training {row.name} with seed {seed} ended with {process.returncode}: {log.name}")
-        made = _kept(folder)
+        made = kept(folder)
         assert made is not None
         return made
 
@@ -88,7 +88,8 @@ def series(directory: Path, column: str) -> list[list[float]]:
     return [[line["steps"], round(line[column], 4)] for line in lines if column in line]
 
 
-def _kept(folder: Path) -> Path | None:
+def kept(folder: Path) -> Path | None:
+    """The only run in a folder; None where there is none."""
     found = [path.parent for path in folder.glob("*/manifest.json")]
     if len(found) > 1:
         raise FrameworkError(f"{folder} has {len(found)} runs: remove all but one")
