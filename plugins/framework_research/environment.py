@@ -32,7 +32,8 @@ class ResearchEnv(gymnasium.Env[Any, np.int64]):
     def __init__(self, *, render_mode: str | None = None, **options: Any):
         self.config = ResearchConfig(**options)
         self.render_mode = render_mode
-        self.observation_space, self.action_space = observation_space(self.config.observation_mode), action_space()
+        mode = self.config.observation_mode
+        self.observation_space, self.action_space = observation_space(mode), action_space(mode)
         self.desks = Desks(self.config, 1)
         self._screen = Screen(render_mode, self.desks.corpus, self.config.max_steps) if render_mode else None
         self._action = np.empty(1, np.int64)

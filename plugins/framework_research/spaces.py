@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from gymnasium import Space
-from gymnasium.spaces import Box, Dict
+from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete
 
 from framework.toolkit.spaces import TokenDiscrete
-from framework_research import view
+from framework_research import tiles, view, words
 from framework_research.figure import SIDE, draw
 from framework_research.world import BARS, HOPS, LINES, NOTES, RESULTS
 
@@ -35,21 +35,28 @@ _ABOUT = (
 Observe = Callable[[np.ndarray, np.ndarray, int], Any]
 
 
-def action_space() -> TokenDiscrete:
-    """A new one, as each has random numbers of its own."""
-    tokens = [first + place for first, count in _ABOUT for place in range(count)]
+class _Mode(NamedTuple):
+    space: Callable[[], Space[Any]]
+    observe: Observe
+    tokens: int  # of a row, the first of which actions are about; 0 where a row is no token
+
+
+def action_space(mode: str) -> Discrete:
+    """A new one, as each has random numbers of its own: a `TokenDiscrete` where a mode has tokens."""
+    rows = [first + place for first, count in _ABOUT for place in range(count)]
     verbs = [verb for verb, (_, count) in enumerate(_ABOUT) for _ in range(count)]
-    return TokenDiscrete(tokens, verbs)
+    tokens = _MODES[mode].tokens
+    return TokenDiscrete([tokens * row for row in rows], verbs) if tokens else Discrete(len(rows))
 
 
 def observation_space(mode: str) -> Space[Any]:
     """A new one, of one environment."""
-    return _MODES[mode][0]()
+    return _MODES[mode].space()
 
 
 def observer(mode: str) -> Observe:
     """What makes the observations of a mode, as copies."""
-    return _MODES[mode][1]
+    return _MODES[mode].observe
 
 
 def _rows_space() -> Box:
@@ -75,13 +82,40 @@ def _multimodal_space() -> Dict:
 
 
 def _multimodal(worlds: np.ndarray, browsers: np.ndarray, limit: int) -> dict[str, np.ndarray]:
+    return {"page": _page(worlds, browsers, limit), "figure": _figures(worlds, browsers)}
+
+
+def _figures(worlds: np.ndarray, browsers: np.ndarray) -> np.ndarray:
     figures = np.empty((len(worlds), 3, SIDE, SIDE), np.uint8)
     draw(worlds, browsers, figures)
-    return {"page": _page(worlds, browsers, limit), "figure": figures}
+    return figures
 
 
-_MODES: dict[str, tuple[Callable[[], Space[Any]], Observe]] = {
-    "multimodal": (_multimodal_space, _multimodal),
-    "page": (_rows_space, _page),
-    "state": (_rows_space, _state),
+def _text_space() -> Dict:
+    sizes = {"tokens": words.VOCABULARY, "types": words.KINDS}
+    return Dict({name: MultiDiscrete([size] * words.LENGTH, np.int16) for name, size in sizes.items()})
+
+
+def _text(worlds: np.ndarray, browsers: np.ndarray, limit: int) -> dict[str, np.ndarray]:
+    tokens, types = (np.empty((len(worlds), words.LENGTH), np.int16) for _ in range(2))
+    words.read(worlds, browsers, limit, tokens, types)
+    return {"tokens": tokens, "types": types}
+
+
+def _image_space() -> Box:
+    return Box(0, 255, (3, tiles.HEIGHT, tiles.WIDTH), np.uint8)
+
+
+def _image(worlds: np.ndarray, browsers: np.ndarray, limit: int) -> np.ndarray:
+    pictures = np.empty((len(worlds), 3, tiles.HEIGHT, tiles.WIDTH), np.uint8)
+    tiles.tile(_page(worlds, browsers, limit), _figures(worlds, browsers), pictures)
+    return pictures
+
+
+_MODES = {
+    "multimodal": _Mode(_multimodal_space, _multimodal, 1),
+    "page": _Mode(_rows_space, _page, 1),
+    "state": _Mode(_rows_space, _state, 1),
+    "text": _Mode(_text_space, _text, words.WORDS),
+    "image": _Mode(_image_space, _image, 0),
 }

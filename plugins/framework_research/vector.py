@@ -22,7 +22,7 @@ class ResearchVectorEnv(VectorEnv[Any, np.ndarray, np.ndarray]):
         self.num_envs = num_envs
         config = ResearchConfig(**options)
         self.single_observation_space = observation_space(config.observation_mode)
-        self.single_action_space = action_space()
+        self.single_action_space = action_space(config.observation_mode)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.desks = Desks(config, num_envs)

@@ -41,7 +41,8 @@ _UNIT = np.float32(CODE**-0.5)
 
 
 @compiled
-def _similarity(world, one, other):
+def similarity(world, one, other):
+    """Of two entities' codes, from -1 to 1; only those of the same entity have 1."""
     total = np.float32(0.0)
     for place in range(CODE):
         total += world.code[one, place] * world.code[other, place]
@@ -49,7 +50,7 @@ def _similarity(world, one, other):
 
 
 @compiled
-def _is_next(world, browser, relation):
+def is_next(world, browser, relation):
     """Whether it is the relation of the first hop that has no note yet, as many notes as there are."""
     return browser.noted < world.hops[browser.question] and world.asked[browser.question, browser.noted] == relation
 
@@ -60,14 +61,14 @@ def _row(world, browser, row, subject, relation, target):
     row[PRESENT] = 1.0
     middle = focus(world, browser)
     if subject >= 0:
-        row[SUBJECT_IN_FOCUS] = _similarity(world, subject, middle)
+        row[SUBJECT_IN_FOCUS] = similarity(world, subject, middle)
         for place in range(CODE):
             row[_SUBJECT + place] = _UNIT * world.code[subject, place]
     if relation >= 0:
-        row[NEXT] = _is_next(world, browser, relation)
+        row[NEXT] = is_next(world, browser, relation)
         row[_FLAGS + relation] = 1.0
     if target >= 0:
-        row[OBJECT_IN_FOCUS] = _similarity(world, target, middle)
+        row[OBJECT_IN_FOCUS] = similarity(world, target, middle)
         for place in range(CODE):
             row[_OBJECT + place] = _UNIT * world.code[target, place]
 

@@ -63,7 +63,8 @@ def agree(steps: int, level: float, mode: str = "state") -> None:
             observations, infos = vector.reset(seed=seeds, options={"reset_mask": ended, "tasks": tasks})
             same(single, (observations, np.flatnonzero(ended)[-1]))
             for at in np.flatnonzero(~ended):
-                there = observations[at] if mode == "state" else {name: x[at] for name, x in observations.items()}
+                several = isinstance(observations, dict)
+                there = {name: x[at] for name, x in observations.items()} if several else observations[at]
                 same(there, (waiting, at))
 
 
@@ -73,9 +74,10 @@ def test_vector_equals_single(level: float) -> None:
     agree(150, level)
 
 
-def test_vector_equals_single_with_pictures() -> None:
-    """The same with observations of several parts."""
-    agree(100, 0.7, "multimodal")
+@pytest.mark.parametrize("mode", ["multimodal", "text", "image"])
+def test_vector_equals_single_in_other_modes(mode: str) -> None:
+    """The same with pictures, with words, and with observations of several parts."""
+    agree(100, 0.7, mode)
 
 
 @pytest.mark.slow
