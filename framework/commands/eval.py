@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ def command(arguments: tuple[str, ...], task: str | None, as_json: bool, **optio
 
 def _sorted(arguments: tuple[str, ...]) -> tuple[list[Path], list[str]]:
     """Runs, and overrides: those have an equals sign or start with a tilde, and are no files."""
-    overrides = [each for each in arguments if ("=" in each or each[:1] == "~") and not Path(each).exists()]
+    overrides = [each for each in arguments if ("=" in each or each[:1] == "~") and not os.path.exists(each)]
     runs = [Path(each) for each in arguments if each not in overrides]
     if not runs:
         raise click.UsageError("name a run directory, or with --policy a pipeline file")

@@ -27,8 +27,8 @@ class TokenDiscrete(Discrete):
     """
 
     def __init__(self, tokens: Sequence[int], verbs: Sequence[int]):
-        """Raises ``ValueError`` where the two differ in length or have a negative number."""
-        if len(tokens) != len(verbs) or min(*tokens, *verbs) < 0:
+        """Raises ``ValueError`` where the two differ in length, are empty, or have a negative number."""
+        if len(tokens) != len(verbs) or min((*tokens, *verbs), default=-1) < 0:
             raise ValueError(f"each action needs one token and one verb, numbered from 0, not {tokens!r} and {verbs!r}")
         super().__init__(len(tokens))
         self.tokens, self.verbs = tuple(map(int, tokens)), tuple(map(int, verbs))

@@ -27,7 +27,8 @@ class Desks:
         self.masks = np.zeros((count, ACTIONS), bool)  #: the legal actions
         self.rewards = np.zeros(count)
         self.terminated = np.zeros(count, bool)
-        self.truncated = np.zeros(count, bool)  #: which have taken as many steps as there may be, and not ended
+        self.truncated = np.zeros(count, bool)  #: which have taken as many steps as there may be
+        self._efficiencies = np.zeros(count)  # NaN where an episode has begun, until they are counted
 
     def begin(self, index: np.ndarray, tasks: list[Any], seeds: list[int]) -> None:
         """A new world at each place of ``index`` [B], of a task (see `task_of`) and a seed each."""
@@ -36,13 +37,18 @@ class Desks:
         worlds = np.zeros(len(index), WORLD)
         self.corpus.sample(worlds, levels, np.array([seed for _, seed in asked], np.uint64))
         self.worlds[index] = worlds
-        self.terminated[index] = False
+        self._efficiencies[index] = np.nan
         _begin(self.worlds, self.browsers, self.masks, index)
 
     def step(self, actions: np.ndarray) -> None:
-        """One action [N] in each world; where the last question was answered nothing happens any more."""
+        """One action [N] in each world; where an episode has ended nothing happens any more.
+
+        Raises `ValueError` for another number of actions, and for an action that there is not.
+        """
         config, ends = self._config, (self.terminated, self.truncated)
         actions, dense = np.asarray(actions, np.int64), config.reward_shaping == "dense"
+        if actions.shape != self.rewards.shape:
+            raise ValueError(f"expected an action for each of {len(self.rewards)} environments, not {actions.shape}")
         step(
             self.worlds, self.browsers, actions, self.masks, config.gamma, dense, config.max_steps, self.rewards, *ends
         )
@@ -54,10 +60,12 @@ class Desks:
         return all_of_them
 
     def efficiencies(self, ended: np.ndarray) -> np.ndarray:
-        """[N]: where an episode has ``ended`` [N] and succeeded, the fewest steps by those that it took; else 0."""
-        found = np.empty(len(self.worlds))
-        efficiency(self.worlds, self.browsers, ended, found)
-        return found
+        """[N]: where an episode has ``ended`` [N] and succeeded, the fewest steps by those that it took; else 0.
+
+        They are counted once for each episode.
+        """
+        efficiency(self.worlds, self.browsers, ended & np.isnan(self._efficiencies), self._efficiencies)
+        return np.where(ended, self._efficiencies, 0.0)
 
     def observations(self) -> Any:
         """What is seen in each of them, [N, ...], as copies."""

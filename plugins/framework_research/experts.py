@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from framework_research import rules, view
+from framework_research.oracle import oracle as shortest
 from framework_research.world import BARS, LINES, RELATIONS, RESULTS, SECOND, SHORTEST
 
 if TYPE_CHECKING:
@@ -42,8 +43,6 @@ _PLANS: WeakKeyDictionary[ResearchEnv, np.ndarray] = WeakKeyDictionary()
 
 def oracle(rows: np.ndarray, mask: np.ndarray, rng: np.random.Generator, *, environment: ResearchEnv) -> int:
     """The next action of a shortest episode that succeeds; for whoever acts from the episode's start on."""
-    from framework_research.oracle import oracle as shortest
-
     desks = environment.desks
     steps = int(desks.browsers["steps"][0])
     if steps == 0:

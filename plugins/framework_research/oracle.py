@@ -75,12 +75,13 @@ def oracle_steps(world):
 
 @compiled
 def efficiency(worlds, browsers, wanted, found):
-    """Fill ``found`` [N]: where an episode is ``wanted`` [N] and succeeded, how near it came to the fewest steps."""
-    found[:] = 0.0
+    """Fill ``found`` [N] where an episode is ``wanted`` [N]: how near it came to the fewest steps; 0 if it failed."""
     for at in range(len(worlds)):
-        if wanted[at] and browsers[at].succeeded == worlds[at].questions:
-            fewest = oracle_steps(worlds[at])
-            found[at] = fewest / max(fewest, browsers[at].steps)
+        if wanted[at]:
+            found[at] = 0.0
+            if browsers[at].succeeded == worlds[at].questions:
+                fewest = oracle_steps(worlds[at])
+                found[at] = fewest / max(fewest, browsers[at].steps)
 
 
 @compiled

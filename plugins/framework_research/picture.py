@@ -8,7 +8,8 @@ from textwrap import wrap
 import numpy as np
 
 from framework.errors import PluginError
-from framework_research.render import Scene, numbered
+from framework_research import figure
+from framework_research.render import COLOURS, Scene, numbered
 
 try:
     from PIL import Image, ImageDraw, ImageFont
@@ -17,7 +18,7 @@ except ImportError as error:
 
 WIDTH, HEIGHT = 640, 480
 _INK, _PALE, _TITLE, _RULE = "black", "#707070", "#1a4e8a", "#c0c0c0"
-_FILLS = {"red": "#d62728", "green": "#2ca02c", "blue": "#1f77b4", "orange": "#ff9f1c"}
+_FILLS = dict(zip(COLOURS, map(tuple, figure.COLOURS.tolist()), strict=True))
 _SIZE, _LINE, _CHARACTERS = 12, 15, 100
 #: Left edges of results and legend beside page and bars, and top edges of page, figure and notes.
 _MARGIN, _PAGE_LEFT, _LEGEND_LEFT = 10, 130, 300

@@ -13,7 +13,8 @@ from framework_research.corpus import Corpus
 from framework_research.world import LINES, SECOND, SHORTEST, TALLEST
 
 MODES = ("ansi", "rgb_array")
-COLOURS = ("red", "green", "blue", "orange")
+#: What the colours of `framework_research.figure` are called.
+COLOURS = ("red", "green", "blue", "yellow")
 _RULES = {TALLEST: "tallest", SHORTEST: "shortest", SECOND: "second tallest"}
 #: The name of each kind of action, by the first of it.
 _KINDS = {

@@ -293,15 +293,19 @@ def act(world, browser, action):
 def step(worlds, browsers, actions, masks, gamma, dense, limit, rewards, terminated, truncated):
     """One action in each environment; ``masks`` [N, 55] holds what was legal, and then what is.
 
-    An illegal action does nothing and costs something. Those that have ended stay as they are; those that have not
-    within ``limit`` steps are ``truncated`` [N].
+    An illegal action does nothing and costs something. An episode ends with its last answer (``terminated`` [N]), or
+    after ``limit`` steps (``truncated`` [N]); those that have ended stay as they are. Raises `ValueError` for an action
+    that there is not.
     """
     for at in range(len(worlds)):
         world, browser, mask = worlds[at], browsers[at], masks[at]
-        terminated[at], truncated[at], rewards[at] = False, False, 0.0
-        if browser.question == world.questions:
-            terminated[at] = True
+        terminated[at] = browser.question == world.questions
+        truncated[at] = not terminated[at] and browser.steps >= limit
+        rewards[at] = 0.0
+        if terminated[at] or truncated[at]:
             continue
+        if not 0 <= actions[at] < ACTIONS:
+            raise ValueError("actions of the research environment are numbers from 0 to 54")
         before = potential(world, browser) if dense else 0.0
         browser.steps += 1
         reward = -STEP_COST

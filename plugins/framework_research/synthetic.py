@@ -118,7 +118,8 @@ def _new_name(world, entity):
 @compiled
 def _facts(world, facts):
     """A fact of each stated relation about everyone; gives who has a figure, of which relation, or -1."""
-    figures = np.full(ENTITIES, -1, np.int8)
+    figures = world.figure_relation
+    figures[:] = -1
     share = figure_share(world)
     for entity in range(world.entities):
         for relation in range(STATED):
@@ -126,8 +127,7 @@ def _facts(world, facts):
         if uniform(world) < share:
             figures[entity] = STATED + below(world, RELATIONS - STATED)
             facts[entity, figures[entity]] = someone_else(world, entity)
-    world.figure_relation[:] = figures
-    return world.figure_relation
+    return figures
 
 
 @compiled

@@ -112,6 +112,11 @@ def test_runs_must_be_of_one_pipeline(evaluate, runs):
     assert (code, "are runs with the same seed" in errors) == (1, True)
 
 
+def test_overrides_may_be_long(evaluate, runs):
+    """Longer than the name of any file."""
+    assert found(evaluate, runs[0], f"evaluation.episodes={' ' * 300}1")["episodes"] == 1
+
+
 def test_functions_are_evaluated_beside_runs(evaluate, runs):
     """Found beside the pipeline file, from the run or from the file; the better one is better."""
     pipeline = runs[0].parents[1] / "pipeline.toml"

@@ -182,6 +182,6 @@ def test_actions_about_tokens() -> None:
     assert space == copy.deepcopy(space) == TokenDiscrete([0, 2, 2], [0, 0, 1])
     assert space not in (TokenDiscrete((0, 2, 2), (0, 1, 1)), spaces.Discrete(3))
     assert copy.deepcopy(space).tokens == (0, 2, 2)
-    for tokens, verbs in (((0, 1), (0,)), ((0, -1), (0, 0)), ((0,), (-1,))):
+    for tokens, verbs in (((0, 1), (0,)), ((0, -1), (0, 0)), ((0,), (-1,)), ((), ())):
         with pytest.raises(ValueError, match="one token and one verb"):
             TokenDiscrete(tokens, verbs)

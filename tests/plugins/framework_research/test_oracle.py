@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from researching import episode
 
-from framework_research import experts, rules
+from framework_research import desks, experts, rules
 from framework_research.environment import ResearchEnv
-from framework_research.oracle import oracle, oracle_steps
+from framework_research.oracle import efficiency, oracle, oracle_steps
 from framework_research.rules import BROWSER
 from framework_research.synthetic import world
+from framework_research.vector import ResearchVectorEnv
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
@@ -53,6 +54,24 @@ def test_episodes_that_fail_are_not_efficient(policy) -> None:
         _, info = episode(ResearchEnv(observation_mode="state", **options), policy, 1)
         assert not info["success"]
         assert info["metrics"] == {"efficiency": 0.0}
+
+
+def test_efficiencies_are_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the step in which an episode ends; those that wait for a reset keep theirs."""
+    counted = np.zeros(2, int)
+
+    def count(worlds: np.ndarray, browsers: np.ndarray, wanted: np.ndarray, found: np.ndarray) -> None:
+        counted[wanted] += 1
+        efficiency(worlds, browsers, wanted, found)
+
+    monkeypatch.setattr(desks, "efficiency", count)
+    vector = ResearchVectorEnv(2, task_complexity=0.3, observation_mode="state")
+    vector.reset(seed=0)
+    actions = oracle(vector.desks.worlds[0])
+    for action in [*actions, *actions]:
+        *_, infos = vector.step(np.array([action, rules.SEARCH_QUESTION]))
+    np.testing.assert_array_equal(infos["metrics"]["efficiency"], [1.0, 0.0])
+    np.testing.assert_array_equal(counted, [1, 0])
 
 
 def test_worlds_without_their_evidence() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from framework.errors import PluginError, RunError
 from framework.interfaces import EnvironmentContext
-from framework_research import names, rules
+from framework_research import figure, names, rules
 from framework_research.config import ResearchConfig
 from framework_research.environment import ResearchEnv, ResearchEnvironment
 from framework_research.oracle import oracle
@@ -142,16 +142,18 @@ def test_pictures_change_with_what_happens() -> None:
 
 
 def test_bars_are_as_high_as_they_are() -> None:
-    """In their places and colours, once the figure is open: as many pixels as hundredths."""
+    """In their places, once the figure is open: as many pixels as hundredths, in the colours that policies see."""
     shown = with_figure("rgb_array")
     shown.until(rules.VIEW_FIGURE, rules.VIEW_FIGURE)
     document = int(shown.browser["document"])
-    place, height = (shown.world[part][document, 0] for part in ("bar_place", "bar_height"))
+    place, height, colour = (shown.world[part][document, 0] for part in ("bar_place", "bar_height", "bar_colour"))
     column = slice(230, 332), 10 + 20 + int(place) * 60 + 20
     assert (shown.render()[column] == 255).all()
     shown.act()
-    drawn = (shown.render()[column] != 255).any(-1).sum()
-    assert drawn == pytest.approx(100 * height, abs=2)
+    pixels = shown.render()[column]
+    drawn = pixels[(pixels != 255).any(-1)]
+    assert len(drawn) == pytest.approx(100 * height, abs=2)
+    assert (drawn == figure.COLOURS[colour]).all()
 
 
 def test_the_component_draws_where_it_should() -> None:

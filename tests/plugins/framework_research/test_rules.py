@@ -216,3 +216,23 @@ def test_episodes_are_cut_short() -> None:
         assert not terminated
         assert truncated == (step == 4)
     assert info["success"] is False
+
+
+def test_episodes_that_were_cut_short_wait() -> None:
+    """What is done in them afterwards changes nothing and is worth nothing, and time stays within its bounds."""
+    environment = ResearchEnv(max_steps=5, observation_mode="state")
+    environment.reset(seed=0)
+    last = [environment.step(rules.SEARCH_QUESTION)[0] for _ in range(5)][-1]
+    rows, reward, terminated, truncated, _ = environment.step(rules.SEARCH_QUESTION)
+    np.testing.assert_array_equal(rows, last)
+    assert (reward, terminated, truncated) == (0.0, False, True)
+    assert rows in environment.observation_space
+
+
+@pytest.mark.parametrize("action", [-1, rules.ACTIONS])
+def test_actions_that_there_are_not(action: int) -> None:
+    """They are an error, and touch no memory."""
+    environment = ResearchEnv()
+    environment.reset(seed=0)
+    with pytest.raises(ValueError, match="from 0 to 54"):
+        environment.step(action)

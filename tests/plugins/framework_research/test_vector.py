@@ -92,3 +92,11 @@ def test_seeds_of_a_vector() -> None:
     one, other = (ResearchVectorEnv(3, observation_mode="state") for _ in range(2))
     np.testing.assert_array_equal(one.reset(seed=5)[0], other.reset(seed=[5, 6, 7])[0])
     assert (one.reset()[0] != one.reset()[0]).any(axis=(1, 2)).all()
+
+
+def test_a_vector_takes_an_action_for_each() -> None:
+    """Another number of them is an error."""
+    vector = ResearchVectorEnv(3)
+    vector.reset(seed=0)
+    with pytest.raises(ValueError, match="each of 3 environments"):
+        vector.step(np.zeros(2, np.int64))
