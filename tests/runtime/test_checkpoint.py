@@ -181,7 +181,7 @@ def test_optimizers_survive(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "value",
     [object(), {1, 2}, b"bytes", np.int64(1), np.array(["text"]), np.array([None]), {(1, 2): 3}, {b"k": 1}, len],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_what_cannot_be_restored_is_not_saved(tmp_path: Path, value: Any) -> None:
     """A value that would come back as something else, or not at all, is a TypeError at the save; nothing is written."""
