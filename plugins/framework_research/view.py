@@ -22,7 +22,8 @@ NOTE = BAR + BARS
 MISC = NOTE + NOTES
 TOKENS = MISC + 1
 
-#: Flags. Rows of all kinds have the first four: what highlighting on a page tells. The others depend on the kind.
+#: Flags. Rows of all kinds have the first four: that they are there, and what highlighting on a page tells. The others
+#: depend on the kind.
 PRESENT, SUBJECT_IN_FOCUS, OBJECT_IN_FOCUS, NEXT = range(4)
 QUESTION_NUMBER, QUESTIONS_IN_ALL, HOPS_IN_ALL = 4, 5, 6
 HOP_NUMBER = 4

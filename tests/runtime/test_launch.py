@@ -36,8 +36,8 @@ def helper_of(parent: int = os.getpid()) -> psutil.Process:
 
 
 def folder_of(helper: psutil.Process) -> Path:
-    """Where the learner's socket of a helper would lie."""
-    return Path(helper.cmdline()[-1])
+    """Where the learner's socket of a helper would lie: its last argument, once it has any."""
+    return Path(wait_for(helper.cmdline)[-1])
 
 
 def start(launcher: Launcher, helper: psutil.Process, name: str, incarnation: int = 0) -> psutil.Process:
