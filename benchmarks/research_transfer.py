@@ -48,7 +48,7 @@ def main() -> None:
         measurements = list(pool.map(lambda job: measure(trainer, *job, firsts[job[1]]), jobs))
     names = (SCRATCH, LOADED, FROZEN)
     rows = [[name, *_columns([each for each in measurements if each["row"] == name])] for name in names]
-    header = ["at level .4", f"steps to {ENOUGH:.0%}", "success after all steps", "equal tensors of the encoder"]
+    header = [f"at level {HIGH}", f"steps to {ENOUGH:.0%}", "success after all steps", "equal tensors of the encoder"]
     publish(
         "research-transfer",
         table(header, rows),

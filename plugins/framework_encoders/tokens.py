@@ -121,7 +121,8 @@ class Grid(nn.Module):
     A convolution over 3 x 3 patches follows, as early convolutions make transformers of images easier to train (Xiao
     et al., 2021, arXiv:2106.14881). Where patches do not divide a side, the image is filled up with zeros.
 
-    All images that are nothing but zeros are looked at once: what is shown only when asked for mostly is such.
+    On CPUs all images that are nothing but zeros are looked at once: what is shown only when asked for mostly is such.
+    Elsewhere finding them would cost more, as the device would have to be waited for.
     """
 
     def __init__(self, space: spaces.Box, width: int, patch: int | None, layout: str, scale: float):
@@ -138,8 +139,10 @@ class Grid(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
+        if torch.compiler.is_compiling() or x.device.type != "cpu":
+            return self._tokens(x)
         shown = (x != 0).flatten(1).any(1)
-        if torch.compiler.is_compiling() or bool(shown.all()):
+        if bool(shown.all()):
             return self._tokens(x)
         tokens = self._tokens(torch.cat((torch.zeros_like(x[:1]), x[shown])))
         return tokens[torch.where(shown, shown.cumsum(0), 0)]

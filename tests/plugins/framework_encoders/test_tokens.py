@@ -87,6 +87,21 @@ def test_a_grid_has_at_most_eight_by_eight_patches(side, tokens):
 
 
 @torch.random.fork_rng()
+def test_blank_images_are_looked_at_once_and_seen_as_any():
+    """Tokens and gradients are those of images that go through one by one, blank or not."""
+    grid = Grid(Box(0, 255, (6, 6, 3), np.uint8), 4, 2, "auto", 255.0)
+    torch.nn.init.normal_(grid.patches.bias)
+    images = torch.randint(1, 255, (5, 6, 6, 3), dtype=torch.uint8)
+    images[[0, 2, 3]] = 0
+    found = grid(images)
+    expected = torch.cat([grid._tokens(image[None]) for image in images])
+    torch.testing.assert_close(found, expected)
+    weights = torch.randn_like(found)
+    parameters = list(grid.parameters())
+    one, other = (torch.autograd.grad((tokens * weights).sum(), parameters) for tokens in (found, expected))
+    torch.testing.assert_close(one, other)
+
+
 def test_a_patch_knows_its_place():
     """The same patch in two places is two different tokens, and one token where places are not told."""
     space = Box(0, 1, (4, 4, 1), np.float32)
