@@ -83,19 +83,19 @@ def _read(rows: np.ndarray, mask: np.ndarray, notes: int, rng: np.random.Generat
         # Nothing of that kind is here: a bar that was noted before was the wrong one.
         return rules.ANSWER + notes - 1 if notes else random_legal(rows, mask, rng)
     line = int(about.argmax())
-    if not lines[line, view.IS_FIGURE]:
+    asked_bar = np.flatnonzero(lines[line, view.ASKS :][:3])
+    if not len(asked_bar):
         return rules.NOTE + line
     if mask[rules.VIEW_FIGURE]:
         return rules.VIEW_FIGURE
-    return rules.NOTE_BAR + _bar(rows, float(lines[line, view.RULE]), rng, sees=sees)
+    return rules.NOTE_BAR + _bar(rows, int(asked_bar[0]), rng, sees=sees)
 
 
-def _bar(rows: np.ndarray, rule: float, rng: np.random.Generator, *, sees: bool) -> int:
+def _bar(rows: np.ndarray, rule: int, rng: np.random.Generator, *, sees: bool) -> int:
     """Which bar a figure is about."""
     bars = rows[view.BAR : view.BAR + BARS]
     shown = np.flatnonzero(bars[:, view.PRESENT])
     if not sees:
         return int(rng.choice(shown))
     order = shown[np.argsort(-bars[shown, view.HEIGHT])]
-    place = round(rule * 2)
-    return int(order[-1] if place == SHORTEST else order[1] if place == SECOND else order[0])
+    return int(order[-1] if rule == SHORTEST else order[1] if rule == SECOND else order[0])

@@ -7,7 +7,7 @@ has to be read in is about a country of the split, and so is who it starts with.
 own. Populations are facts about those whose bars they are, so these are of the split, too.
 
 What is popular: a few countries are partners of nearly all. They are taken for answers less often, such that the most
-frequent one is some twenty-fifth of all (`framework_research.majority` measures it).
+frequent one is some thirtieth of all (`framework_research.majority` measures it).
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from framework_research.routes import Book, sample
 from framework_research.world import WORLD
 
 #: The most frequent country is to be so much of those that chains pass, and of the answers.
-_MOST = 0.035
+_MOST = 0.03
 _ALIKE = 3  #: how many countries may be a twin
 #: Where popular answers are looked for: about so many questions of each level, so often, from this seed on.
-_LEVELS, _QUESTIONS, _ROUNDS, _SEED = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0), 400, 8, 2**63
+_LEVELS, _QUESTIONS, _ROUNDS, _SEED = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0), 1200, 4, 2**63
 
 
 class Factbook:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from framework_research.chance import below, compiled, mixed, rounded, shuffle, uniform
-from framework_research.world import BARS, HOPS, LINES, PAGES, QUESTIONS, STATED, TALLEST
+from framework_research.world import BARS, HOPS, LINES, PAGES, QUESTIONS, SECOND, SHORTEST, STATED, TALLEST
 
 #: Which pairs of successive relations a question may have.
 ALLOWED, HELD_OUT = 0, 1
-_RULES_FROM = 0.6  #: the level from which on figures ask for other than the tallest bar
 _TRIES = 60
 
 
@@ -56,8 +55,10 @@ def figure_share(world):
 
 @compiled
 def figure_rule(world):
-    """What a figure asks for."""
-    return below(world, 3) if world.level >= _RULES_FROM else TALLEST
+    """What a figure asks for: up to level .5 the tallest bar, from .83 on each rule as often as the others."""
+    if uniform(world) >= min(2 / 3, 2 * max(0.0, world.level - 0.5)):
+        return TALLEST
+    return SHORTEST if uniform(world) < 0.5 else SECOND
 
 
 @compiled
@@ -78,12 +79,33 @@ def in_chain(chain, hop, target):
 
 @compiled
 def is_asked(world, entity):
-    """Whether any question leads through an entity."""
+    """Whether any question leads through an entity, or shows it in a figure."""
     for question in range(world.questions):
         for hop in range(world.hops[question] + 1):
             if world.chain[question, hop] == entity:
                 return True
+        for hop in range(world.hops[question]):
+            legend = world.bar_entity[world.chain[question, hop]]
+            if world.asked[question, hop] >= STATED and is_shown(world, legend, entity):
+                return True
     return False
+
+
+@compiled
+def is_shown(world, legend, entity):
+    """Whether an entity is in a figure's legend [4]."""
+    for bar in range(world.bars):
+        if legend[bar] == entity:
+            return True
+    return False
+
+
+@compiled
+def to_be_twinned(world, number):
+    """An entity of the first question's chain, or where a figure leads there any of its bars: a twin tells of none."""
+    if number and world.asked[0, number - 1] >= STATED:
+        return np.int64(world.bar_entity[world.chain[0, number - 1], below(world, world.bars)])
+    return np.int64(world.chain[0, number])
 
 
 @compiled

@@ -19,6 +19,7 @@ from framework_research.layout import (
     in_chain,
     is_asked,
     paint,
+    to_be_twinned,
 )
 from framework_research.world import BARS, ENTITIES, HOPS, RELATIONS, SECOND, STATED, TALLEST
 
@@ -140,12 +141,44 @@ def _questions(world, book, stage, needed, confirmed, room, bigrams):
                 if subject >= 0 and not confirmed[subject]:
                     _wipe(world, subject)
             _leave(world, stage, count)
-        for hop in range(hops):
-            subject, relation = world.chain[question, hop], world.asked[question, hop]
-            if relation >= STATED:
-                confirmed[subject] = True
-            else:
-                needed[subject, relation] = True
+        _settle(world, book, stage, needed, confirmed, question, room - still)
+
+
+@compiled
+def _settle(world, book, stage, needed, confirmed, question, room):
+    """Keep all that a question is made of."""
+    for hop in range(world.hops[question]):
+        subject, relation = world.chain[question, hop], world.asked[question, hop]
+        if relation >= STATED:
+            confirmed[subject] = True
+        else:
+            needed[subject, relation] = True
+        if _behind_figure(world.asked[question], hop):
+            _lead_on(world, book, stage, needed, confirmed, question, hop, room)
+
+
+@compiled
+def _behind_figure(asked, hop):
+    return hop > 0 and asked[hop - 1] >= STATED
+
+
+@compiled
+def _lead_on(world, book, stage, needed, confirmed, question, hop, room):
+    """Make sure that a hop behind a figure can be gone from all its bars, as far as there is room in the world.
+
+    Otherwise it would show, without a look at the figure, which bars were the wrong ones.
+    """
+    relation = world.asked[question, hop]
+    for bar in range(world.bars):
+        entity = np.int64(world.bar_entity[world.chain[question, hop - 1], bar])
+        if relation >= STATED:
+            if world.figure_relation[entity] < 0:
+                confirmed[entity] = _figure(world, book, stage, entity, relation, room)
+            continue
+        goal = np.int64(book.facts[world.name[entity, 0], relation])
+        if stage.place[goal] >= 0 or stage.filled[0] < room:
+            _enter(world, stage, goal)
+            needed[entity, relation] = True
 
 
 @compiled
@@ -169,7 +202,9 @@ def _walk(world, book, stage, confirmed, kinds, question, room, bigrams):
         last, spare = hop + 1 == hops, room - (hops - hop - 1)
         for _ in range(_DETOURS):
             relation = _relation(world, asked, hop, must, kinds[hop], bigrams)
-            if relation >= 0 and _step(world, book, stage, confirmed, chain, hop, relation, last, spare):
+            if relation < 0 or (_behind_figure(asked, hop) and not _all_go_on(world, book, chain[hop - 1], relation)):
+                continue
+            if _step(world, book, stage, confirmed, chain, hop, relation, last, spare):
                 asked[hop] = relation
                 break
         if asked[hop] < 0:
@@ -215,6 +250,16 @@ def _step(world, book, stage, confirmed, chain, hop, relation, last, room):
         _wipe(world, subject)
     _leave(world, stage, count)
     return False
+
+
+@compiled
+def _all_go_on(world, book, subject, relation):
+    """Whether the corpus has a fact of a relation about everyone in a figure."""
+    for bar in range(world.bars):
+        country = np.int64(world.name[world.bar_entity[subject, bar], 0])
+        if not book.belongs[country] or (relation < STATED and book.facts[country, relation] < 0):
+            return False
+    return True
 
 
 @compiled
@@ -292,7 +337,9 @@ def _shown(world, subject):
 def _twins(world, book, stage, count):
     """Bring countries that are like those of the first question."""
     for number in range(min(count, world.hops[0] + 1)):
-        entity = np.int64(world.chain[0, number])
+        entity = to_be_twinned(world, number)
+        if world.twin[entity] >= 0:
+            continue
         for choice in range(book.alike.shape[1]):
             country = book.alike[world.name[entity, 0], choice]
             twin = stage.place[country]

@@ -15,9 +15,11 @@ from framework_research.layout import (
     held_out,
     in_chain,
     is_asked,
+    is_shown,
     paint,
     pairs_of,
     someone_else,
+    to_be_twinned,
 )
 from framework_research.names import SYLLABLE_TEXTS, membership, names, text
 from framework_research.world import BARS, CODE, ENTITIES, RELATIONS, SECOND, STATED, SYLLABLES, TALLEST, WORLD
@@ -67,7 +69,9 @@ def _sample(worlds, levels, seeds, pool, members, bigrams):
         facts = np.full((ENTITIES, RELATIONS), -1, np.int8)
         figures = _facts(world, facts)
         needed = np.zeros((ENTITIES, STATED), np.bool_)
-        _questions(world, facts, figures, needed, bigrams)
+        confirmed = np.zeros(ENTITIES, np.bool_)  # whose figures stay as they are
+        _questions(world, facts, figures, needed, confirmed, bigrams)
+        _legends(world, facts, needed, confirmed)
         _twins(world, members)
         documents(world, facts, needed)
         _draw_figures(world, facts)
@@ -131,9 +135,8 @@ def _facts(world, facts):
 
 
 @compiled
-def _questions(world, facts, figures, needed, bigrams):
+def _questions(world, facts, figures, needed, confirmed, bigrams):
     """Chains of facts in which no entity comes twice; ``needed`` are the stated facts that they are made of."""
-    asked_figure = np.zeros(ENTITIES, np.bool_)
     for question in range(world.questions):
         hops, chain, asked = world.hops[question], world.chain[question], world.asked[question]
         # A later question may find that no relation goes on from where it is: then it starts anew.
@@ -141,18 +144,18 @@ def _questions(world, facts, figures, needed, bigrams):
             chain[:] = -1
             asked[:] = -1
             chain[0] = below(world, world.entities)
-            if _walk(world, facts, figures, needed, asked_figure, chain, asked, hops, bigrams):
+            if _walk(world, facts, figures, needed, confirmed, chain, asked, hops, bigrams):
                 break
         for hop in range(hops):
             subject, relation = chain[hop], asked[hop]
             if relation >= STATED:
-                asked_figure[subject] = True
+                confirmed[subject] = True
             else:
                 needed[subject, relation] = True
 
 
 @compiled
-def _walk(world, facts, figures, needed, asked_figure, chain, asked, hops, bigrams):
+def _walk(world, facts, figures, needed, confirmed, chain, asked, hops, bigrams):
     """Lay a chain from its start on, changing facts that no question needs yet; whether it came to its end."""
     must = below(world, hops - 1) + 1 if hops > 1 and bigrams == HELD_OUT else 0  # the hop with a pair held out
     for hop in range(hops):
@@ -166,7 +169,7 @@ def _walk(world, facts, figures, needed, asked_figure, chain, asked, hops, bigra
                 continue
             if hop and hop == must and not held_out(asked[hop - 1], relation):
                 continue
-            fixed = needed[subject, relation] if relation < STATED else asked_figure[subject]
+            fixed = needed[subject, relation] if relation < STATED else confirmed[subject]
             if fixed and relation >= STATED and figures[subject] != relation:
                 continue
             target = np.int64(facts[subject, relation]) if fixed else below(world, world.entities)
@@ -190,7 +193,9 @@ def _twins(world, members):
     for number in range(rounded(world, 3 * world.level)):
         if number > world.hops[0]:
             return
-        entity = world.chain[0, number]
+        entity = to_be_twinned(world, number)
+        if world.twin[entity] >= 0:
+            continue
         for _ in range(20):
             twin = someone_else(world, entity)
             if world.twin[twin] < 0 and not is_asked(world, twin):
@@ -226,9 +231,73 @@ def _rename(world, entity, twin, members):
 
 
 @compiled
-def _draw_figures(world, facts):
-    """Bars whose order, colours and legend say nothing about their heights."""
+def _legends(world, facts, needed, confirmed):
+    """Whose bars each figure has, in any order; those of asked figures lead on alike, to wherever the question goes."""
     world.bar_entity[:] = -1
+    for question in range(world.questions):
+        for hop in range(world.hops[question]):
+            subject = np.int64(world.chain[question, hop])
+            if world.asked[question, hop] < STATED:
+                continue
+            if world.bar_entity[subject, 0] < 0:
+                _legend(world, facts, subject)
+            for bar in range(world.bars):
+                _lead_on(world, facts, needed, confirmed, np.int64(world.bar_entity[subject, bar]), question, hop + 1)
+    for entity in range(world.entities):
+        if world.figure_relation[entity] >= 0 and world.bar_entity[entity, 0] < 0:
+            _legend(world, facts, entity)
+
+
+@compiled
+def _legend(world, facts, entity):
+    """The figure's fact at any bar; the others are of those whom nothing rules out: no chain comes to anyone twice."""
+    relation = world.figure_relation[entity]
+    shown = world.bar_entity[entity]
+    answer = below(world, world.bars)
+    shown[answer] = facts[entity, relation]
+    for bar in range(world.bars):
+        while bar != answer:
+            other = someone_else(world, entity)
+            if not is_shown(world, shown, other) and not _is_behind(world, entity, relation, other):
+                shown[bar] = other
+                break
+
+
+@compiled
+def _is_behind(world, entity, relation, other):
+    """Whether a question that asks for a figure was at another entity before."""
+    for question in range(world.questions):
+        for hop in range(world.hops[question]):
+            asked = world.chain[question, hop] == entity and world.asked[question, hop] == relation
+            if asked and in_chain(world.chain[question], hop, other):
+                return True
+    return False
+
+
+@compiled
+def _lead_on(world, facts, needed, confirmed, entity, question, hop):
+    """Make sure that all hops to come can be gone from an entity, too.
+
+    Otherwise it would show, without a look at the figure, that its bar was the wrong one.
+    """
+    for later in range(hop, world.hops[question]):
+        relation = world.asked[question, later]
+        if relation < STATED:
+            needed[entity, relation] = True
+        elif world.figure_relation[entity] == relation:
+            confirmed[entity] = True
+        elif confirmed[entity]:
+            return
+        else:
+            confirmed[entity] = True
+            world.figure_relation[entity] = relation
+            facts[entity, relation] = someone_else(world, entity)
+        entity = np.int64(facts[entity, relation])
+
+
+@compiled
+def _draw_figures(world, facts):
+    """Heights by each figure's rule, and colours and places that say nothing about them."""
     world.bar_height[:] = 0.0
     world.bar_colour[:] = -1
     world.bar_place[:] = -1
@@ -244,22 +313,12 @@ def _draw_figures(world, facts):
         for bar in range(bars):
             order[bar] = bar
         shuffle(world, order, bars)  # the bar with each height, the tallest first
-        answer = order[0] if rule == TALLEST else order[1] if rule == SECOND else order[bars - 1]
+        rank = 0 if rule == TALLEST else 1 if rule == SECOND else bars - 1
+        for place in range(bars):
+            if world.bar_entity[entity, order[place]] == facts[entity, relation]:
+                order[place], order[rank] = order[rank], order[place]
+                break
         lowest = 0.1 + uniform(world) * (0.95 - 0.1 - _STEP * bars)
         for rank in range(bars):
             world.bar_height[entity, order[rank]] = lowest + _STEP * (bars - 1 - rank + 0.15 * uniform(world))
-        for bar in range(bars):
-            while True:
-                shown = facts[entity, relation] if bar == answer else someone_else(world, entity)
-                world.bar_entity[entity, bar] = shown
-                if bar == answer or (shown != facts[entity, relation] and _once(world.bar_entity[entity], bar)):
-                    break
         paint(world, entity)
-
-
-@compiled
-def _once(shown, bar):
-    for other in range(bar):
-        if shown[other] == shown[bar]:
-            return False
-    return True

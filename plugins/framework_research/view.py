@@ -28,7 +28,8 @@ PRESENT, SUBJECT_IN_FOCUS, OBJECT_IN_FOCUS, NEXT = range(4)
 QUESTION_NUMBER, QUESTIONS_IN_ALL, HOPS_IN_ALL = 4, 5, 6
 HOP_NUMBER = 4
 PAGE_NUMBER, PAGES_IN_ALL, FIGURE_HERE, FIGURE_OPEN = 4, 5, 6, 7
-ALIVE, IS_FIGURE, RULE = 4, 5, 6
+ALIVE = 4
+ASKS = 5  # what a line's figure asks for: the first of three, one-hot
 HEIGHT, SEEN = 4, 5  # of a bar where rows tell heights
 COLOUR = 4  # of a bar where they do not: the first of four, one-hot
 LAST = 4
@@ -125,8 +126,7 @@ def _page(world, browser, heights, seen):
         _row(world, browser, row, subject, np.int64(world.relation[document, page, line]), target)
         row[ALIVE] = world.alive[document, page, line]
         if target < 0:
-            row[IS_FIGURE] = 1.0
-            row[RULE] = world.figure_rule[document] / 2
+            row[ASKS + world.figure_rule[document]] = 1.0
     if here:
         for bar in range(world.bars):
             row, shown = seen[BAR + bar], np.int64(world.bar_entity[document, bar])

@@ -121,7 +121,7 @@ def test_bars_are_real_numbers(level):
     """Heights are in proportion to shares or populations, differ by a tenth at least, and are all in [.1, .95]."""
     found = countries()
     seen = Counter()
-    for one in worlds(level, 100):
+    for one in worlds(level, 200):
         for subject, heights, entities in figures(one):
             shown = [country(one, entity) for entity in entities]
             seller, relation = country(one, subject), int(one["figure_relation"][subject])
@@ -230,7 +230,10 @@ def test_the_same_level_and_seed_are_the_same_world():
 
 
 def test_figures_tell_nothing_before_they_are_looked_at():
-    """Place, colour and line of the legend are independent of the height (chi-square, at the 0.1 % level)."""
+    """Place, colour and line of the legend are independent of the height (chi-square, at the 0.1 % level).
+
+    A figure's four counts are a permutation, which makes the sum 4 / 3 times as large as that of independent ones.
+    """
     bars, counts = 4, {name: np.zeros((4, 4)) for name in ("legend", "bar_colour", "bar_place")}
     for one in worlds(1.0, 150):
         if one["bars"] == bars:
@@ -241,7 +244,7 @@ def test_figures_tell_nothing_before_they_are_looked_at():
                         counts[name][rank, one[name][entity, line]] += 1
     for name, found in counts.items():
         expected = found.sum() / found.size
-        assert ((found - expected) ** 2 / expected).sum() < 27.9, name  # 9 degrees of freedom
+        assert 3 / 4 * ((found - expected) ** 2 / expected).sum() < 27.9, name  # 9 degrees of freedom
 
 
 def test_twins_are_alike():
@@ -252,7 +255,7 @@ def test_twins_are_alike():
         asked = {entity for subject, _, target in hops(one) for entity in (subject, target)}
         twins = [(entity, twin) for entity, twin in enumerate(one["twin"][: one["entities"]]) if twin >= 0]
         assert all(one["twin"][twin] == entity for entity, twin in twins)
-        assert len([entity for entity, _ in twins if entity not in asked]) == len(twins) / 2
+        assert all(entity not in asked or twin not in asked for entity, twin in twins)
         shared += [codes[entity] @ codes[twin] for entity, twin in twins]
         others.append((codes @ codes.T).mean())
     assert np.mean(shared) > np.mean(others) + 8

@@ -111,6 +111,14 @@ def test_share_of_figures():
         assert (relations >= STATED).mean() == pytest.approx(expected, abs=0.06)
 
 
+def test_what_figures_ask_for():
+    """The tallest bar up to level .5; then others too, from one figure in five at .6 to two in three."""
+    for level, others in ((0.3, 0.0), (0.5, 0.0), (0.6, 0.2), (0.7, 0.4), (1.0, 2 / 3)):
+        rules = np.concatenate([one["figure_rule"][one["figure_page"] >= 0] for one in worlds(level, 400)])
+        for rule in (SHORTEST, SECOND):
+            assert (rules == rule).mean() == pytest.approx(others / 2, abs=0.03)
+
+
 def test_dead_links():
     """As many as the level says, at most four fifths."""
     for level in LEVELS:

@@ -55,7 +55,7 @@ def test_pictures_hold_what_numbers_and_figures_do(seed: int) -> None:
     """Each tile is one grey, which tells its number to 1/127; the figure stands below, and all else is black."""
     played, rng = Played(0.7, seed, observation_mode="image"), np.random.default_rng(seed)
     shown = 0
-    for _ in range(40):
+    for _ in range(80):
         image, both = seen(played, "image"), seen(played, "multimodal")
         assert image.shape == (3, tiles.HEIGHT, tiles.WIDTH)
         height, width = view.TOKENS * tiles.TILE, view.FEATURES * tiles.TILE

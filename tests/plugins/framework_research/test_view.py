@@ -53,7 +53,8 @@ def test_rows_are_what_the_browser_shows(seed: int) -> None:
         assert row[8:16].argmax() == world["relation"][document, page, line]
         target = world["object"][document, page, line]
         np.testing.assert_array_equal(row[OBJECT], code[target] if target >= 0 else np.zeros(CODE))
-        assert row[view.IS_FIGURE] == (target < 0)
+        asks = np.arange(3) == world["figure_rule"][document] if target < 0 else np.zeros(3)
+        np.testing.assert_array_equal(row[view.ASKS : view.ASKS + 3], asks)
     for note, (subject, relation, target) in enumerate(browser["notes"]):
         row = seen[view.NOTE + note]
         if note < browser["noted"]:
