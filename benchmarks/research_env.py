@@ -1,14 +1,12 @@
-"""How fast the research environment is, and how hard: ``python benchmarks/research_env.py --speed``, ``--calibration``.
-
-``--report`` measures nothing: it writes the table of the last calibration into the plugin's README.
-"""
+"""How fast the research environment is, or how hard: ``python benchmarks/research_env.py --speed|--calibration``."""
 
 from __future__ import annotations
 
 import argparse
 from functools import partial
 
-from measure.calibration import LEVELS, POLICIES, README, calibrate, reported, row
+from measure.calibration import LEVELS, POLICIES, calibrate, row
+from measure.pages import fill
 from measure.results import interleaved, machine, middle, parser, publish, table, values
 from measure.steps import single, vector
 
@@ -19,19 +17,15 @@ def main() -> None:
     what = arguments.add_mutually_exclusive_group(required=True)
     what.add_argument("--speed", action="store_true", help="steps per second of random legal actions, with resets")
     what.add_argument("--calibration", action="store_true", help="success and steps of policies that were not learned")
-    what.add_argument("--report", action="store_true", help="write the table of the calibration into the README")
     arguments.add_argument("--level", type=float, default=0.5, help="of --speed (default 0.5)")
     arguments.add_argument("--steps", type=int, default=100_000, help="of each measurement of --speed (100,000)")
     arguments.add_argument("--environments", type=int, default=64, help="side by side (default 64)")
     arguments.add_argument("--episodes", type=int, default=500, help="for each cell of --calibration (default 500)")
     arguments.add_argument("--seed", type=int, default=0, help="of the first episode of each cell (default 0)")
     options = arguments.parse_args()
-    if options.speed:
-        measure_speed(options)
-    elif options.calibration:
-        measure_calibration(options)
-    else:
-        README.write_text(reported(README.read_text(encoding="utf-8")), encoding="utf-8")
+    measure_speed(options) if options.speed else measure_calibration(options)
+    if options.output is None:
+        fill()
 
 
 def measure_speed(options: argparse.Namespace) -> None:
@@ -67,7 +61,8 @@ def measure_calibration(options: argparse.Namespace) -> None:
     ]
     publish(
         "research-calibration",
-        table(["d", *POLICIES], [row(measurements, level) for level in LEVELS]),
+        f"Success and mean steps, {options.episodes} episodes of the test split each:\n\n"
+        + table(["d", *POLICIES], [row(measurements, level) for level in LEVELS]),
         output=options.output,
         settings={"episodes": options.episodes, "seed": options.seed, "split": "test"},
         measurements=measurements,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,12 +11,9 @@ import numpy as np
 from framework_research import experts
 from framework_research.oracle import oracle
 from framework_research.vector import ResearchVectorEnv
-from measure.results import BENCHMARKS, Measurement, table
+from measure.results import Measurement
 
 LEVELS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
-RESULT = BENCHMARKS / "results/research-calibration.json"
-README = BENCHMARKS.parent / "plugins/framework_research/README.md"
-_FIRST, _LAST = "<!-- calibration -->\n", "<!-- end of calibration -->\n"
 
 #: (rows [31, 48], mask [55]) -> action
 Policy = Callable[[np.ndarray, np.ndarray], int]
@@ -86,15 +82,3 @@ def row(measurements: list[Measurement], level: float) -> list[str]:
     """Of the table: success and steps of each policy."""
     here = {one["policy"]: one for one in measurements if one["level"] == level}
     return [f"{level:.1f}", *(f"{here[name]['success']:.3g} / {here[name]['steps']:.3g}" for name in POLICIES)]
-
-
-def reported(page: str) -> str:
-    """A page with what the result file says between the marks."""
-    result = json.loads(RESULT.read_text(encoding="utf-8"))
-    before, _, rest = page.partition(_FIRST)
-    _, end, after = rest.partition(_LAST)
-    if not end:
-        raise ValueError(f"the page has no place for the table: {_FIRST.strip()} and later {_LAST.strip()}")
-    lines = [row(result["measurements"], level) for level in LEVELS]
-    said = f"Success and mean steps, {result['settings']['episodes']} episodes of the test split each:"
-    return f"{before}{_FIRST}{said}\n\n{table(['d', *POLICIES], lines)}\n{_LAST}{after}"

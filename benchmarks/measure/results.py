@@ -88,15 +88,21 @@ def table(header: Sequence[str], rows: Sequence[Sequence[float | str | None]]) -
 
 def publish(
     name: str,
-    text: str,
+    text: str | Mapping[str, str],
     *,
     output: Path | None,
     settings: Mapping[str, Any],
     measurements: Sequence[Measurement],
     machine: Mapping[str, Any],
 ) -> None:
-    """Print the table and write everything that was measured to ``output``."""
-    print(f"{name} on {machine['processor']}, {machine['usable_cores']} cores\n\n{text}")
+    """Print the table, or several texts by their names, and write everything that was measured to ``output``."""
+    said: dict[str, Any]
+    if isinstance(text, str):
+        said, whole = {"table": text.splitlines()}, text
+    else:
+        said = {"parts": {part: lines.splitlines() for part, lines in text.items()}}
+        whole = "\n\n".join(f"{part}\n\n{lines}" for part, lines in text.items())
+    print(f"{name} on {machine['processor']}, {machine['usable_cores']} cores\n\n{whole}")
     if machine["busy_before"] > BUSY:
         print(f"\nThe machine was not quiet: {machine['busy_before']:.0%} busy before. These figures are worth little.")
     path = output or BENCHMARKS / "results" / f"{name}.json"
@@ -107,7 +113,7 @@ def publish(
         "machine": machine,
         "versions": versions(),
         "settings": settings,
-        "table": text.splitlines(),
+        **said,
         "measurements": measurements,
     }
     path.write_text(json.dumps(content, indent=1) + "\n")

@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -10,27 +7,6 @@ from framework_research.environment import ResearchEnv
 from framework_research.oracle import oracle_steps
 from framework_research.synthetic import world
 from measure import calibration, steps
-
-
-def test_the_readme_says_what_was_measured() -> None:
-    """Its table is that of the result file."""
-    page = calibration.README.read_text()
-    assert calibration.reported(page) == page
-
-
-def test_a_table_is_put_between_its_marks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was there is replaced, what is around it stays; a page without marks is refused."""
-    cells = {"success": 0.5, "steps": 12.25, "efficiency": 0.4}
-    rows = [{"policy": name, "level": level, **cells} for name in calibration.POLICIES for level in calibration.LEVELS]
-    (tmp_path / "result.json").write_text(json.dumps({"measurements": rows, "settings": {"episodes": 7}}))
-    monkeypatch.setattr(calibration, "RESULT", tmp_path / "result.json")
-    page = calibration.reported("before\n<!-- calibration -->\nold\n<!-- end of calibration -->\nafter\n")
-    assert page.startswith("before\n<!-- calibration -->\nSuccess and mean steps, 7 episodes")
-    assert page.endswith("|\n<!-- end of calibration -->\nafter\n")
-    assert page.count("0.5 / 12.2") == len(rows)
-    assert "old" not in page
-    with pytest.raises(ValueError, match="no place for the table"):
-        calibration.reported("a page")
 
 
 def test_each_seed_is_played_once() -> None:
