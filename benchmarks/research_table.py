@@ -1,7 +1,8 @@
 """The table of the research environment: ``python benchmarks/research_table.py --runs runs/table``.
 
 Trains what is not yet in the folder of runs, on some seeds, evaluates it on held-out episodes beside policies that were
-not learned, and writes tables and pictures: how good each row is, and what each part of the full pipeline is worth.
+not learned, and writes tables and pictures: how good each row is, what the full pipeline is without each of its parts,
+and how it is built up from the baseline.
 """
 
 from __future__ import annotations
@@ -22,13 +23,14 @@ from framework.pipeline.build import build_environment
 from framework.runtime.seeds import evaluation_seed
 from measure import research_scores as found
 from measure.kept_runs import Trainer, series
+from measure.pages import fill
 from measure.plot import draw_research
 from measure.processes import module, run
-from measure.research_page import ABLATION, PAGE, PICTURES, write_page
 from measure.research_rows import FACTBOOK, Cells, Row, Rows, held_out_cells, read_rows, transfer_cells
 from measure.results import BENCHMARKS, Measurement, machine, publish
 
 ROWS = BENCHMARKS / "pipelines/research-rows.toml"
+PICTURES = BENCHMARKS.parent / "docs/images"
 #: Points of a curve in the result file.
 POINTS = 200
 #: What makes a table in a minute; it says nothing.
@@ -44,8 +46,9 @@ def main() -> None:
     )
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3], help="default 1 2 3")
     parser.add_argument("--levels", nargs="+", type=float, default=[0.4, 0.2], help="a table each (default 0.4 0.2)")
-    parser.add_argument("--curve", nargs="*", type=float, default=[0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6], metavar="LEVEL",
-                        help="levels of the picture (default 0 to 0.6)")  # fmt: skip
+    parser.add_argument("--curve", nargs="*", type=float, metavar="LEVEL",
+                        help="levels of the picture (default 0 to 1)",
+                        default=[0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0])  # fmt: skip
     parser.add_argument("--episodes", type=int, default=500, help="of each seed in each setting (default 500)")
     parser.add_argument("--jobs", type=int, default=1, help="how many runs are trained or evaluated at a time")
     parser.add_argument("--again", action="store_true", help="evaluate again what has been evaluated")
@@ -63,7 +66,7 @@ def measure(options: argparse.Namespace) -> None:
     before = machine()
     rows = read_rows(options.rows)
     cells, missing = _cells(options, rows.table[0])
-    tests = held_out_cells(options.levels)
+    tests = held_out_cells([*options.levels, *options.curve])
     jobs = [(row, seed, cells if row in rows.table else tests) for seed in options.seeds for row in rows.all]
     # The trainer ends first: what waits for its processes then ends, too.
     with ThreadPoolExecutor(options.jobs) as pool, Trainer(options.runs, QUICK if options.quick else []) as trainer:
@@ -73,37 +76,51 @@ def measure(options: argparse.Namespace) -> None:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     scores = {row.name: found.stacked(measurements, row.name) for row in rows.all}
-    sections = _sections(rows, scores, options.levels)
-    notes = [_settings(options, scores[rows.table[0].name]), *missing]
     _draw(options.runs if options.quick else PICTURES, rows, measurements, scores)
-    write_page(options.runs / PAGE.name if options.quick else PAGE, sections, notes)
     publish(
         "research-table",
-        "\n\n".join([*(f"{title}\n\n{table}" for title, table in sections), *notes]),
+        {
+            **_tables(rows, scores, options.levels),
+            "notes": "\n\n".join([_settings(options, scores[rows.table[0].name]), *missing]),
+        },
         output=options.output,
         settings={name: value if isinstance(value, list) else str(value) for name, value in vars(options).items()},
         measurements=[_short(each) for each in measurements],
         machine=before,
     )
+    if options.output is None:
+        fill()
 
 
-def _sections(rows: Rows, scores: dict[str, found.Scores], levels: Sequence[float]) -> list[tuple[str, str]]:
-    """Titles and tables."""
+def _tables(rows: Rows, scores: dict[str, found.Scores], levels: Sequence[float]) -> dict[str, str]:
+    """By name: the table at each level, by all levels, and of the ablation and the steps where there are some."""
     main = {row.name: scores[row.name] for row in rows.table}
-    sections = [(f"level {level:g}", found.main_table(main, level)) for level in levels]
-    if len(rows.ablation) > 1:
-        ablation = {row.name: scores[row.name] for row in rows.ablation}
-        sections.append((ABLATION, found.ablation_table(ablation, levels)))
-    return sections
+    tables = {f"level {level:g}": found.main_table(main, level) for level in levels}
+    tables["all levels"] = found.level_table(main)
+    for name, shown in (("ablation", {row.name: row for row in rows.ablation}), ("steps", rows.steps)):
+        if len(shown) > 1:
+            own = {title: scores[row.name] for title, row in shown.items()}
+            tables |= {name: found.ablation_table(own, levels), f"{name}, all levels": found.level_table(own)}
+    return tables
 
 
 def _draw(folder: Path, rows: Rows, measurements: list[Measurement], scores: dict[str, found.Scores]) -> None:
-    """A picture of the table's rows, and one of the ablation's where there is one."""
-    for name, shown in (("research-table", rows.table), ("research-ablation", rows.ablation)):
+    """A picture of each table."""
+    pictures = {
+        "research-table": {row.name: row for row in rows.table},
+        "research-ablation": {row.name: row for row in rows.ablation},
+        "research-steps": rows.steps,
+    }
+    for picture, shown in pictures.items():
         if len(shown) > 1:
-            names = [row.name for row in shown]
-            by_level = {row: found.by_level(scores[row]) for row in names}
-            draw_research(folder / f"{name}.png", [each for each in measurements if each["row"] in names], by_level)
+            curves = [
+                {**each, "row": title}
+                for title, row in shown.items()
+                for each in measurements
+                if each["row"] == row.name
+            ]
+            by_level = {title: found.by_level(scores[row.name]) for title, row in shown.items()}
+            draw_research(folder / f"{picture}.png", curves, by_level)
 
 
 def _cells(options: argparse.Namespace, row: Row) -> tuple[Cells, list[str]]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from attrs import frozen
 
@@ -36,29 +37,34 @@ class Row:
 
 @frozen
 class Rows:
-    """Those of the table, and those of the ablation: the full pipeline first."""
+    """Those of the table; of the ablation, the full pipeline first; and the steps that lead to it, by their names."""
 
     table: tuple[Row, ...]
     ablation: tuple[Row, ...]
+    steps: Mapping[str, Row]
 
     @property
     def all(self) -> list[Row]:
         """Each once."""
-        return [*self.table, *self.ablation[1:]]
+        return list(dict.fromkeys([*self.table, *self.ablation, *self.steps.values()]))
 
 
 def read_rows(path: Path) -> Rows:
-    """The rows in a TOML file; paths in it are relative to it."""
+    """The rows in a TOML file; paths in it are relative to it. A step that is a row of the table says which."""
     content = tomllib.loads(path.read_text(encoding="utf-8"))
     table = tuple(
         Row(each["name"], path.parent / each["pipeline"], tuple(each.get("overrides", ())), each.get("policy"))
         for each in content["row"]
     )
     (full,) = (row for row in table if row.name == content["full"])
-    changed = (
-        Row(each["name"], full.pipeline, (*full.overrides, *each["overrides"])) for each in content.get("ablation", ())
-    )
-    return Rows(table, (full, *changed))
+
+    def changed(each: Mapping[str, Any]) -> Row:
+        return Row(each["name"], full.pipeline, (*full.overrides, *each["overrides"]))
+
+    ablation = (full, *map(changed, content.get("ablation", ())))
+    known = {row.name: row for row in (*table, *ablation)}
+    steps = {each["name"]: known[each["row"]] if "row" in each else changed(each) for each in content.get("step", ())}
+    return Rows(table, ablation, steps)
 
 
 def tested(level: float) -> str:

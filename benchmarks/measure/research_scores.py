@@ -7,7 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from framework.toolkit.statistics import Interval, Statistic, mean, two_level_interval
+from framework.toolkit.statistics import (
+    Interval,
+    Statistic,
+    interquartile_mean,
+    mean,
+    stratified_interval,
+    two_level_interval,
+)
 from measure.research_rows import FACTBOOK, RANDOM, SOURCE, TESTED, tested, transfer_cells
 from measure.results import table
 
@@ -79,6 +86,16 @@ def ablation_table(rows: Mapping[str, Scores], levels: Sequence[float]) -> str:
     return table(["", *titles], lines)
 
 
+def level_table(rows: Mapping[str, Scores]) -> str:
+    """Completion at each level, and over all of them: the interquartile mean of levels and seeds."""
+    lines = []
+    for name, scores in rows.items():
+        seeds = [100 * scores[tested(level)]["success"].mean(1) for level in _levels(scores)]
+        overall = stratified_interval(interquartile_mean, seeds, np.random.default_rng(0))
+        lines.append([name, *(f"{each.mean():.1f}" for each in seeds), shown(overall, "completed, %")])
+    return table(["completed, %", *(f"{level:g}" for level in _levels(next(iter(rows.values())))), "IQM"], lines)
+
+
 def shown(interval: Interval | None, column: str) -> str:
     """``80.0 [76.1, 83.5]``, or a dash."""
     if interval is None:
@@ -89,8 +106,11 @@ def shown(interval: Interval | None, column: str) -> str:
 
 def by_level(scores: Scores) -> list[list[float]]:
     """Level, share completed, and its interval, of each level of the test split."""
-    levels = sorted(float(name.removeprefix(TESTED)) for name in scores if name.startswith(TESTED))
-    return [[level, *_interval(mean, scores[tested(level)]["success"])] for level in levels]
+    return [[level, *_interval(mean, scores[tested(level)]["success"])] for level in _levels(scores)]
+
+
+def _levels(scores: Scores) -> list[float]:
+    return sorted(float(name.removeprefix(TESTED)) for name in scores if name.startswith(TESTED))
 
 
 def targets(scores: Scores, level: float) -> list[str]:

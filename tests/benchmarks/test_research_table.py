@@ -16,7 +16,6 @@ from framework.catalog import find_function
 from framework.errors import FrameworkError
 from measure import research_scores as found
 from measure.kept_runs import Trainer
-from measure.research_page import BEGIN, END, write_page
 from measure.research_rows import ALWAYS, FACTBOOK, held_out_cells, read_rows, transfer_cells
 from measure.results import BENCHMARKS
 
@@ -59,6 +58,12 @@ overrides = ["environment.gamma=0.98"]
 [[ablation]]
 name = "without curriculum"
 overrides = ["~curriculum"]
+[[step]]
+name = "first"
+overrides = ["~curriculum", "algorithm.epochs=1"]
+[[step]]
+name = "second"
+row = "without curriculum"
 """
 
 
@@ -68,12 +73,14 @@ def cell(successes: list[list[int]]) -> dict[str, np.ndarray]:
 
 
 def test_rows_are_those_of_the_file() -> None:
-    """Each once; ablations change the pipeline that is named full."""
+    """Each once; ablations and steps change the pipeline that is named full, or are rows of the table."""
     rows = read_rows(ROWS)
     assert len({row.name for row in rows.all}) == len(rows.all) == len({row.folder for row in rows.all})
     (full,) = (row for row in rows.table if row.name == rows.ablation[0].name)
     assert full.policy is None
     assert all(row.pipeline == full.pipeline and row.overrides != full.overrides for row in rows.ablation[1:])
+    assert all(row in rows.table or row.pipeline == full.pipeline for row in rows.steps.values())
+    assert rows.steps["full pipeline"] == full
 
 
 def test_rows_are_there_to_be_measured() -> None:
@@ -123,22 +130,13 @@ def test_transfer_is_what_is_left_of_the_gain_over_chance() -> None:
     assert found.targets(own, 0.4) == ["new names", "new pairs"]
 
 
-def test_a_page_keeps_what_is_written(tmp_path: Path) -> None:
-    """Only what stands between the markers is replaced; a page without them is left alone."""
-    page = tmp_path / "page.md"
-    write_page(page, [("level 0.4", "| old |")], [])
-    page.write_text(page.read_text().replace("# Table", "# My table") + "\nLast words.\n")
-    write_page(page, [("level 0.4", "| new |"), ("ablation", "| parts |")], ["A note."])
-    text = page.read_text()
-    assert text.startswith("# My table")
-    assert text.endswith("\nLast words.\n")
-    assert "| old |" not in text
-    measured = text.partition(BEGIN)[2].partition(END)[0]
-    assert measured.index("| new |") < measured.index("## Ablation") < measured.index("| parts |")
-    page.write_text("Nothing.")
-    with pytest.raises(SystemExit, match="has no <!-- measured: begin -->"):
-        write_page(page, [("level 0.4", "| new |")], [])
-    assert page.read_text() == "Nothing."
+def test_completion_by_level_is_of_all_seeds() -> None:
+    """Their mean at each level in order, and the interquartile mean of all levels and seeds."""
+    level = {"test 0.1": cell([[1, 1], [1, 1]]), "test 0": cell([[1, 1], [1, 0]]), "test 1": cell([[0, 0], [0, 0]])}
+    header, _, line = found.level_table({"one": level}).splitlines()
+    assert [each.strip() for each in header.split("|")[2:6]] == ["0", "0.1", "1", "IQM"]
+    assert [each.strip() for each in line.split("|")[1:5]] == ["one", "75.0", "100.0", "0.0"]
+    assert line.split("|")[5].strip().startswith("62.5 [")  # of 0 0 50 100 100 100 the middle four
 
 
 @pytest.fixture
@@ -173,16 +171,24 @@ def test_the_script_trains_evaluates_and_writes(rows: Path, tmp_path: Path) -> N
         return done.stderr
 
     said = script()
-    assert said.count("trained by process") == 2
-    assert said.count("evaluated in") == 4
+    assert said.count("trained by process") == 3
+    assert said.count("evaluated in") == 5
     again = script()
     assert "trained by process" not in again
     assert "evaluated in" not in again
-    page = (tmp_path / "kept/research-table.md").read_text()
-    for row in ("random", "full", "expert", "without curriculum"):
-        assert f"| {row} " in page
-    assert (tmp_path / "kept/research-table.png").stat().st_size > 10_000
-    assert (tmp_path / "kept/research-ablation.png").stat().st_size > 10_000
+    for picture in ("table", "ablation", "steps"):
+        assert (tmp_path / f"kept/research-{picture}.png").stat().st_size > 10_000
     result = json.loads((tmp_path / "kept/research-table.json").read_text())
     success = {each["row"]: each["scores"]["test 0.4"]["success"] for each in result["measurements"]}
     assert success["random"] == 0 < success["expert"]
+    parts = {
+        "level 0.4": ("random", "full", "expert"),
+        "all levels": ("random", "full", "expert"),
+        "ablation": ("full", "without curriculum"),
+        "ablation, all levels": ("full", "without curriculum"),
+        "steps": ("first", "second"),
+        "steps, all levels": ("first", "second"),
+    }
+    for part, rows_of_it in parts.items():
+        assert [line.split("|")[1].strip() for line in result["parts"][part][2:]] == list(rows_of_it)
+    assert result["parts"].keys() - parts == {"notes"}
