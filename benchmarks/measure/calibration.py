@@ -15,7 +15,7 @@ from measure.results import Measurement
 
 LEVELS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
 
-#: (rows [31, 48], mask [55]) -> action
+#: (rows [31, 51], mask [55]) -> action
 Policy = Callable[[np.ndarray, np.ndarray], int]
 
 

@@ -1,6 +1,6 @@
 """Policies that were not learned: they act on the observation of mode "state" and on what is legal, like anyone.
 
-Each is a function ``(rows [31, 48], mask [55], rng) -> action``. `oracle` alone knows the world, too.
+Each is a function ``(rows [31, 51], mask [55], rng) -> action``. `oracle` alone knows the world, too.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from framework_research.world import BARS, LINES, RELATIONS, RESULTS, SECOND, SH
 if TYPE_CHECKING:
     from framework_research.environment import ResearchEnv
 
-_RELATION = slice(8, 8 + RELATIONS)
+_RELATION = slice(view.RELATION, view.RELATION + RELATIONS)
 #: A similarity that only equal codes have.
 _SAME = 0.99
 

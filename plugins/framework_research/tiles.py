@@ -10,13 +10,13 @@ from framework_research.view import FEATURES, TOKENS
 
 TILE = 2  #: pixels
 TOP = 64  #: pixels above the figure: the tiles take 62
-HEIGHT, WIDTH = TOP + SIDE, FEATURES * TILE
+HEIGHT = WIDTH = TOP + SIDE  #: the tiles are 102 wide
 MIDDLE = 127  #: the grey of 0; black is -1, and one less than white is 1
 
 
 @compiled
 def tile(rows, figures, pictures):
-    """Fill ``pictures`` [N, 3, 112, 96] uint8 with ``rows`` [N, 31, 48] and ``figures`` [N, 3, 48, 48]."""
+    """Fill ``pictures`` [N, 3, 112, 112] uint8 with ``rows`` [N, 31, 51] and ``figures`` [N, 3, 48, 48]."""
     pictures[:] = 0
     for at in range(len(rows)):
         for row in range(TOKENS):

@@ -1,6 +1,6 @@
 """What the browser shows, as rows of numbers.
 
-A row has 8 flags, the relation it is about (one-hot, 8), and the codes of its subject and its object (16 each).
+A row has 11 flags, the relation it is about (one-hot, 8), and the codes of its subject and its object (16 each).
 """
 
 from __future__ import annotations
@@ -22,22 +22,24 @@ NOTE = BAR + BARS
 MISC = NOTE + NOTES
 TOKENS = MISC + 1
 
-#: Flags. Rows of all kinds have the first four: that they are there, and what highlighting on a page tells. The others
-#: depend on the kind.
+#: Flags. Rows of all kinds have the first four: that they are there, and what highlighting on a page tells.
 PRESENT, SUBJECT_IN_FOCUS, OBJECT_IN_FOCUS, NEXT = range(4)
-QUESTION_NUMBER, QUESTIONS_IN_ALL, HOPS_IN_ALL = 4, 5, 6
-HOP_NUMBER = 4
-PAGE_NUMBER, PAGES_IN_ALL, FIGURE_HERE, FIGURE_OPEN = 4, 5, 6, 7
-ALIVE = 4
-ASKS = 5  # what a line's figure asks for: the first of three, one-hot
-HEIGHT, SEEN = 4, 5  # of a bar where rows tell heights
-COLOUR = 4  # of a bar where they do not: the first of four, one-hot
-LAST = 4
-TIME, ROOM, WAY_BACK = 4, 5, 6
-_FLAGS = 8
-_SUBJECT = _FLAGS + RELATIONS
-_OBJECT = _SUBJECT + CODE
-FEATURES = _OBJECT + CODE
+#: What a figure asks for, in its line and its bars: the first of three, one-hot.
+ASKS = 4
+#: The others depend on the kind.
+QUESTION_NUMBER, QUESTIONS_IN_ALL, HOPS_IN_ALL = 7, 8, 9
+HOP_NUMBER = 7
+PAGE_NUMBER, PAGES_IN_ALL, FIGURE_HERE, FIGURE_OPEN = 7, 8, 9, 10
+ALIVE = 7
+HEIGHT, SEEN = 7, 8  # of a bar where rows tell heights
+COLOUR = 7  # of a bar where they do not: the first of four, one-hot
+LAST = 7
+TIME, ROOM, WAY_BACK = 7, 8, 9
+_FLAGS = 11
+RELATION = _FLAGS
+SUBJECT = RELATION + RELATIONS
+OBJECT = SUBJECT + CODE
+FEATURES = OBJECT + CODE
 #: Makes codes of length 1 in rows, where they would otherwise drown the flags.
 _UNIT = np.float32(CODE**-0.5)
 
@@ -65,19 +67,19 @@ def _row(world, browser, row, subject, relation, target):
     if subject >= 0:
         row[SUBJECT_IN_FOCUS] = similarity(world, subject, middle)
         for place in range(CODE):
-            row[_SUBJECT + place] = _UNIT * world.code[subject, place]
+            row[SUBJECT + place] = _UNIT * world.code[subject, place]
     if relation >= 0:
         row[NEXT] = is_next(world, browser, relation)
-        row[_FLAGS + relation] = 1.0
+        row[RELATION + relation] = 1.0
     if target >= 0:
         row[OBJECT_IN_FOCUS] = similarity(world, target, middle)
         for place in range(CODE):
-            row[_OBJECT + place] = _UNIT * world.code[target, place]
+            row[OBJECT + place] = _UNIT * world.code[target, place]
 
 
 @compiled
 def look(worlds, browsers, limit, heights, rows):
-    """Fill ``rows`` [N, 31, 48]. After the last answer there is nothing left to see, and all is 0.
+    """Fill ``rows`` [N, 31, 51]. After the last answer there is nothing left to see, and all is 0.
 
     ``heights`` says whether the bars of an open figure have their heights, or the colours that its legend gives them.
     """
@@ -131,6 +133,7 @@ def _page(world, browser, heights, seen):
         for bar in range(world.bars):
             row, shown = seen[BAR + bar], np.int64(world.bar_entity[document, bar])
             _row(world, browser, row, document, np.int64(world.figure_relation[document]), shown)
+            row[ASKS + world.figure_rule[document]] = 1.0
             if heights:
                 row[SEEN] = browser.viewed
                 row[HEIGHT] = world.bar_height[document, bar] * browser.viewed

@@ -42,10 +42,12 @@ NO_FIGURE, FIGURE_HERE, FIGURE_OPEN = range(3)
 _FIGURE_STATES = 3
 #: States of a line; where it stands for a figure, the state is ``ASKED`` and what the figure asks for.
 DEAD, ALIVE, ASKED = range(3)
+#: The state of a bar is its colour, and ``BARS`` times what its figure asks for.
+_RULES = 3
 #: The state of the last row: a quarter of the time, and ``WAY_BACK`` where there is one.
 _QUARTERS = 4
 WAY_BACK = _QUARTERS
-STATES = PAGES * _FIGURE_STATES
+STATES = max(PAGES * _FIGURE_STATES, BARS * _RULES)
 
 #: First id of each kind. Those of relations and of names start with the id of none, so what is -1 is one less.
 MARKER = 1
@@ -141,5 +143,6 @@ def _page(world, browser, said, kinds):
     if here:
         relation = np.int64(world.figure_relation[document])
         for bar in range(world.bars):
-            shown, colour = np.int64(world.bar_entity[document, bar]), np.int64(world.bar_colour[document, bar])
-            _say(world, browser, said, kinds, BAR + bar, document, relation, shown, colour)
+            state = np.int64(world.bar_colour[document, bar]) + BARS * np.int64(world.figure_rule[document])
+            shown = np.int64(world.bar_entity[document, bar])
+            _say(world, browser, said, kinds, BAR + bar, document, relation, shown, state)

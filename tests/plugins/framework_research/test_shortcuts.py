@@ -181,7 +181,9 @@ class Doubter:
                 return rules.NOTE_BAR + bar
         stuck = rules.ANSWER <= action < rules.DROP and len(noted) < rows[view.HOP : view.RESULT, view.PRESENT].sum()
         if len(noted) and (stuck or self._dropping):
-            self._dropping = not noted[-1, 8 + STATED : 16].any()  # until the bar is dropped that led here
+            self._dropping = not noted[
+                -1, view.RELATION + STATED : view.SUBJECT
+            ].any()  # until the bar is dropped that led here
             return rules.DROP + len(noted) - 1
         return action
 

@@ -65,6 +65,7 @@ def test_pictures_hold_what_numbers_and_figures_do(seed: int) -> None:
         assert np.abs(told - both["page"]).max() <= 1 / 127
         np.testing.assert_array_equal(image[:, tiles.TOP :, :SIDE], both["figure"])
         assert not image[:, height : tiles.TOP].any()
+        assert not image[:, : tiles.TOP, width:].any()
         assert not image[:, tiles.TOP :, SIDE:].any()
         shown += both["figure"].any()
         legal = np.flatnonzero(played.mask[: rules.ANSWER])
@@ -75,7 +76,7 @@ def test_pictures_hold_what_numbers_and_figures_do(seed: int) -> None:
 def test_pictures_fit_encoders_of_images() -> None:
     """Sides are multiples of 16, and actions are about no token, as patches are no rows."""
     environment = ResearchEnv(observation_mode="image")
-    assert environment.observation_space.shape == (3, 112, 96)
+    assert environment.observation_space.shape == (3, 112, 112)
     assert type(environment.action_space) is Discrete
     assert environment.action_space.n == rules.ACTIONS
     observation, _ = environment.reset(seed=0)

@@ -7,10 +7,11 @@ import pytest
 from researching import Played
 
 from framework_research import rules, view
-from framework_research.world import BARS, CODE, LINES, RELATIONS
+from framework_research.world import BARS, CODE, LINES
 
-SUBJECT = slice(8 + RELATIONS, 8 + RELATIONS + CODE)
-OBJECT = slice(8 + RELATIONS + CODE, 8 + RELATIONS + 2 * CODE)
+RELATION = slice(view.RELATION, view.SUBJECT)
+SUBJECT = slice(view.SUBJECT, view.OBJECT)
+OBJECT = slice(view.OBJECT, view.FEATURES)
 
 
 def rows(played: Played) -> np.ndarray:
@@ -18,9 +19,9 @@ def rows(played: Played) -> np.ndarray:
 
 
 def test_sizes() -> None:
-    """31 rows of 48 numbers between -1 and 1."""
-    assert (view.TOKENS, view.FEATURES) == (31, 48)
-    assert played_anywhere().environment.observation_space.shape == (31, 48)
+    """31 rows of 51 numbers between -1 and 1."""
+    assert (view.TOKENS, view.FEATURES) == (31, 51)
+    assert played_anywhere().environment.observation_space.shape == (31, 51)
 
 
 def played_anywhere(seed: int = 0, level: float = 0.7) -> Played:
@@ -50,17 +51,22 @@ def test_rows_are_what_the_browser_shows(seed: int) -> None:
             assert not row.any()
             continue
         np.testing.assert_array_equal(row[SUBJECT], code[world["subject"][document, page, line]])
-        assert row[8:16].argmax() == world["relation"][document, page, line]
+        assert row[RELATION].argmax() == world["relation"][document, page, line]
         target = world["object"][document, page, line]
         np.testing.assert_array_equal(row[OBJECT], code[target] if target >= 0 else np.zeros(CODE))
         asks = np.arange(3) == world["figure_rule"][document] if target < 0 else np.zeros(3)
         np.testing.assert_array_equal(row[view.ASKS : view.ASKS + 3], asks)
+    figure = document >= 0 and world["figure_page"][document] == page
+    for bar in range(world["bars"] if figure else 0):
+        row = seen[view.BAR + bar]
+        np.testing.assert_array_equal(row[OBJECT], code[world["bar_entity"][document, bar]])
+        np.testing.assert_array_equal(row[view.ASKS : view.ASKS + 3], np.arange(3) == world["figure_rule"][document])
     for note, (subject, relation, target) in enumerate(browser["notes"]):
         row = seen[view.NOTE + note]
         if note < browser["noted"]:
             np.testing.assert_array_equal(row[SUBJECT], code[subject])
             np.testing.assert_array_equal(row[OBJECT], code[target])
-            assert row[8:16].argmax() == relation
+            assert row[RELATION].argmax() == relation
             assert row[view.LAST] == (note == browser["noted"] - 1)
         else:
             assert not row.any()
@@ -85,7 +91,7 @@ def test_what_is_asked_next_is_highlighted(seed: int) -> None:
     asked, noted = played.world["asked"][played.browser["question"]], played.browser["noted"]
     wanted = asked[noted] if noted < len(asked) else -1
     for row in rows(played)[view.HOP : view.MISC]:
-        assert row[view.NEXT] == (wanted >= 0 and row[8 + wanted] == 1)
+        assert row[view.NEXT] == (wanted >= 0 and row[view.RELATION + wanted] == 1)
 
 
 def test_heights_are_seen_in_an_open_figure_only() -> None:

@@ -188,7 +188,7 @@ def test_states(seed: int) -> None:
         else:
             assert state[view.LINE + line] == world["alive"][document, page, line]
     for bar in range(world["bars"] if here else 0):
-        assert state[view.BAR + bar] == world["bar_colour"][document, bar]
+        assert state[view.BAR + bar] == world["bar_colour"][document, bar] + 4 * world["figure_rule"][document]
 
 
 def test_time_is_said_by_quarters() -> None:
