@@ -12,17 +12,18 @@ from pathlib import Path
 
 import numpy as np
 
-import framework
-from framework.runtime.agent import Acting
 from framework.toolkit.statistics import two_level_interval
 from framework_research.vector import ResearchVectorEnv
 from framework_research.world import STATED
+from measure import research_play
 from measure.kept_runs import kept
+from measure.pages import fill
+from measure.research_play import Change, environment_of
 from measure.results import machine, publish, table
 
 FULL, SHUFFLED, WITHOUT = "full pipeline", "full pipeline, pictures of other episodes", "without images"
 FOLDERS = {FULL: "full-pipeline", SHUFFLED: "full-pipeline", WITHOUT: "without-images"}
-LEVEL, LIMIT = 0.3, 60
+LEVEL = 0.3
 
 
 def main() -> None:
@@ -56,50 +57,41 @@ def main() -> None:
         measurements=measurements,
         machine=before,
     )
+    if options.output is None:
+        fill()
 
 
 def play(run: Path, episodes: int, *, shuffle: bool) -> tuple[np.ndarray, np.ndarray]:
     """Success of each episode with one figure hop, and the probability that a guess among its bars is right, [K]."""
-    mode = framework.load_run(run).environment.config.observation_mode
-    environment = ResearchVectorEnv(
-        episodes, observation_mode=mode, task_complexity=LEVEL, split="test", reward_shaping="sparse", max_steps=LIMIT
-    )
-    pictures = _pictures(environment, run) if shuffle else None
-    success = _episodes(environment, run, pictures)
+    environment = environment_of(run, episodes, task_complexity=LEVEL, split="test")
+    success = research_play.play(run, environment, _others(_seen(run, environment)) if shuffle else None)
     worlds = environment.desks.worlds
     one = (worlds["asked"] >= STATED).sum((1, 2)) == 1
     return success[one], 1.0 / worlds["bars"][one]
 
 
-def _pictures(environment: ResearchVectorEnv, run: Path) -> np.ndarray:
-    """What was looked at when the episodes were played before: pictures [K, 3, 48, 48] in a random order."""
+def _shown(observations: dict[str, np.ndarray], playing: np.ndarray) -> np.ndarray:
+    """In which environments there is a figure to be seen [N]."""
+    shown: np.ndarray = playing & observations["figure"].any((1, 2, 3))
+    return shown
+
+
+def _seen(run: Path, environment: ResearchVectorEnv) -> np.ndarray:
+    """All pictures [K, 3, 48, 48] that are looked at in the episodes."""
     seen: list[np.ndarray] = []
-    _episodes(environment, run, None, seen)
-    return np.random.default_rng(0).permutation(np.concatenate(seen))
+    research_play.play(run, environment, lambda *now: seen.append(now[0]["figure"][_shown(*now)]))
+    return np.concatenate(seen)
 
 
-def _episodes(
-    environment: ResearchVectorEnv, run: Path, pictures: np.ndarray | None, seen: list[np.ndarray] | None = None
-) -> np.ndarray:
-    """Play one episode in each environment with sampled actions; gives their success [N]."""
-    count, rng = environment.num_envs, np.random.default_rng(1)
-    act = Acting(framework.load_agent(run).policy, seed=0, deterministic=False)
-    observations, infos = environment.reset(seed=list(range(10**6, 10**6 + count)))
-    success, playing = np.zeros(count, bool), np.ones(count, bool)
-    while playing.any():
-        if not isinstance(observations, dict):
-            observations = {"observation": observations}
-        elif seen is not None or pictures is not None:
-            shown = playing & observations["figure"].any((1, 2, 3))
-            if seen is not None:
-                seen.append(observations["figure"][shown])
-            if pictures is not None:
-                observations["figure"][shown] = pictures[rng.integers(len(pictures), size=shown.sum())]
-        observations, _, terminated, truncated, infos = environment.step(act(observations, infos["action_mask"]))
-        over = playing & (terminated | truncated)
-        success[over] = infos["success"][over] if over.any() else False
-        playing &= ~over
-    return success
+def _others(pictures: np.ndarray) -> Change:
+    """Shows any of these pictures instead of the right one."""
+    rng = np.random.default_rng(1)
+
+    def change(observations: dict[str, np.ndarray], playing: np.ndarray) -> None:
+        shown = _shown(observations, playing)
+        observations["figure"][shown] = pictures[rng.integers(len(pictures), size=shown.sum())]
+
+    return change
 
 
 if __name__ == "__main__":

@@ -1,36 +1,34 @@
-"""Whether low levels help at a higher one: ``python benchmarks/research_transfer.py --runs FOLDER``.
+"""Whether what was learned at low levels helps elsewhere: ``python benchmarks/research_transfer.py --runs FOLDER``.
 
-Trains the full pipeline up to a low level, then at a fixed higher one: from scratch, from the encoder that was trained,
-and with that encoder frozen. What counts is how many steps it takes to a rate of success of one half there.
+Trains the full pipeline up to a low level. Then, at a fixed higher one, and on real facts (extra factbook): from
+scratch, from the encoder that was trained, and with that encoder frozen. What counts is how many steps it takes to a
+rate of success of one half there.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from framework.runtime.agent import resolve_checkpoint
 from framework.toolkit.transfer import read_tensors
 from measure.kept_runs import Trainer, series
+from measure.pages import fill
 from measure.research_rows import Row
 from measure.results import BENCHMARKS, Measurement, machine, publish, table
 
 PIPELINE = BENCHMARKS.parent / "examples/research.toml"
 LOW, HIGH, ENOUGH = 0.2, 0.4, 0.5
 STEPS = 250_000
-TARGET = (
-    "~curriculum",
-    f"environment.task_complexity={HIGH}",
-    f"evaluation.tasks=[{HIGH}]",
-    "evaluation.every_steps=25000",
-    f"run.total_steps={STEPS}",
-)
 FIRST = Row("low levels", PIPELINE, (f"curriculum.maximum={LOW}", f"run.total_steps={STEPS}"))
+#: Where to, and what the pipeline is there.
+TARGETS = {f"level {HIGH}": (), "factbook": ('environment.corpus="factbook"',)}
 SCRATCH, LOADED, FROZEN = "from scratch", "encoder loaded", "encoder loaded and frozen"
+HOW = (SCRATCH, LOADED, FROZEN)
 
 
 def main() -> None:
@@ -44,26 +42,37 @@ def main() -> None:
     before = machine()
     with ThreadPoolExecutor(options.jobs) as pool, Trainer(options.runs.resolve(), []) as trainer:
         firsts = dict(zip(options.seeds, pool.map(lambda seed: trainer.run(FIRST, seed), options.seeds), strict=True))
-        jobs = [(name, seed) for name in (SCRATCH, LOADED, FROZEN) for seed in options.seeds]
-        measurements = list(pool.map(lambda job: measure(trainer, *job, firsts[job[1]]), jobs))
-    names = (SCRATCH, LOADED, FROZEN)
-    rows = [[name, *_columns([each for each in measurements if each["row"] == name])] for name in names]
-    header = [f"at level {HIGH}", f"steps to {ENOUGH:.0%}", "success after all steps", "equal tensors of the encoder"]
+        jobs = [(target, how, seed) for target in TARGETS for how in HOW for seed in options.seeds]
+        measurements = list(pool.map(lambda job: measure(trainer, *job, firsts[job[2]]), jobs))
     publish(
         "research-transfer",
-        table(header, rows),
+        table(
+            ["", "", f"steps to {ENOUGH:.0%}", "success after all steps", "equal tensors of the encoder"],
+            [
+                [target, how, *_columns([each for each in measurements if each["row"] == f"{target}, {how}"])]
+                for target in TARGETS
+                for how in HOW
+            ],
+        ),
         output=options.output,
         settings={"low": LOW, "high": HIGH, "steps": STEPS, "seeds": options.seeds},
         measurements=measurements,
         machine=before,
     )
+    if options.output is None:
+        fill()
 
 
-def measure(trainer: Trainer, name: str, seed: int, first: Path) -> Measurement:
-    """A run at the higher level."""
-    loaded = () if name == SCRATCH else (f'encoder.init_from="{first}"',)
-    frozen = ("encoder.freeze=true",) if name == FROZEN else ()
-    directory = trainer.run(Row(name, PIPELINE, (*TARGET, *loaded, *frozen)), seed)
+def measure(trainer: Trainer, target: str, how: str, seed: int, first: Path) -> Measurement:
+    """A run at the target, one of `TARGETS`, begun in one of the ways `HOW`."""
+    overrides = (
+        *("~curriculum", f"environment.task_complexity={HIGH}", f"evaluation.tasks=[{HIGH}]"),
+        *("evaluation.every_steps=10000", f"run.total_steps={STEPS}", *TARGETS[target]),
+    )
+    loaded = () if how == SCRATCH else (f'encoder.init_from="{first}"',)
+    frozen = ("encoder.freeze=true",) if how == FROZEN else ()
+    name = f"{target}, {how}"
+    directory = trainer.run(Row(name, PIPELINE, (*overrides, *loaded, *frozen)), seed)
     curve = series(directory, "evaluation/success")
     reached = next((steps for steps, success in curve if success >= ENOUGH), None)
     return {"row": name, "seed": seed, "reached": reached, "curve": curve, "equal": equal_tensors(first, directory)}
@@ -80,7 +89,7 @@ def equal_tensors(first: Path, second: Path) -> list[int]:
     return [sum(torch.equal(one[name], other[name]) for name in names), len(names)]
 
 
-def _columns(measurements: list[dict[str, Any]]) -> list[str]:
+def _columns(measurements: Sequence[Measurement]) -> list[str]:
     """Of a row's seeds."""
     return [
         ", ".join("never" if each["reached"] is None else f"{each['reached']:,.0f}" for each in measurements),

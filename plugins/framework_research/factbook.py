@@ -31,10 +31,15 @@ _LEVELS, _QUESTIONS, _ROUNDS, _SEED = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0), 
 
 
 class Factbook:
-    """The corpus of real facts. Raises `PluginError` where the packages that hold them are missing."""
+    """The corpus of real facts. Raises `PluginError` where the packages that hold them are missing.
 
-    def __init__(self, split: str, bigrams: str = "split"):
+    With ``exchanged``, a seed, each country looks like another one: whoever knows them by their looks is misled.
+    """
+
+    def __init__(self, split: str, bigrams: str = "split", exchanged: int | None = None):
         self._book, self._names, self._bigrams = book(split), countries().names, pairs_of(split, bigrams)
+        if exchanged is not None:
+            self._book = self._book._replace(codes=np.random.default_rng(exchanged).permutation(self._book.codes))
 
     def sample(self, worlds: np.ndarray, levels: np.ndarray, seeds: np.ndarray) -> None:
         """Fill ``worlds`` [N]; equal levels [N] and seeds [N] uint64 give equal worlds, byte for byte."""

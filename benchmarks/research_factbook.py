@@ -1,0 +1,149 @@
+"""Whether the pipeline learns from real facts: ``python benchmarks/research_factbook.py --runs FOLDER``.
+
+Trains ``examples/research-factbook.toml`` (extra factbook), and has it answer questions about the countries that it
+was trained on, about those where each looks like another one, and about new ones; beside policies that were not
+learned, what the most frequent answer would be worth, and the full pipeline that ``research_table.py`` trained on
+made-up worlds.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from framework.toolkit.statistics import two_level_interval
+from framework_research import experts
+from framework_research.corpus import corpus_of
+from framework_research.factbook import Factbook
+from framework_research.majority import majority
+from framework_research.vector import ResearchVectorEnv
+from measure.kept_runs import Trainer, kept
+from measure.pages import fill
+from measure.research_play import FIRST_SEED, environment_of, play
+from measure.research_rows import Row
+from measure.results import BENCHMARKS, Measurement, machine, publish, table
+
+TRAINED, MADE_UP = "trained on the factbook", "trained on made-up worlds"
+PIPELINE = BENCHMARKS.parent / "examples/research-factbook.toml"
+#: Column -> split, and whether looks are exchanged.
+PLACES = {"known countries": ("train", None), "with each other's looks": ("train", 1), "new countries": ("test", None)}
+POLICIES = {"expert": experts.expert, "expert, blind to figures": experts.blind_expert}
+
+
+def main() -> None:
+    """Do what the options ask for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=Path, required=True, help="folder where runs are kept")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3], help="default 1 2 3")
+    parser.add_argument("--levels", nargs="+", type=float, default=[0.4, 0.2], help="default 0.4 0.2")
+    parser.add_argument("--episodes", type=int, default=500, help="of each seed in each place (default 500)")
+    parser.add_argument("--jobs", type=int, default=1, help="how many runs are trained at a time")
+    parser.add_argument("--output", type=Path, help="JSON file (default benchmarks/results/research-factbook.json)")
+    options = parser.parse_args()
+    before = machine()
+    runs = {TRAINED: _trained(options), MADE_UP: _made_up(options)}
+    rows, measurements = [], []
+    for level in options.levels:
+        for name, players in _players(runs, level).items():
+            cells = []
+            for place in PLACES:
+                scores = np.stack([player(place, options.episodes) for player in players])
+                found = two_level_interval(np.mean, scores, generator=np.random.default_rng(0))
+                cells.append(f"{found.estimate:.3f} [{found.low:.3f}, {found.high:.3f}]")
+                measurements.append(_measurement(name, level, place, scores))
+            rows.append([f"{level:g}", name, *cells])
+        rows.append(
+            [f"{level:g}", "the most frequent answer", *(f"{_most_frequent(place, level):.3f}" for place in PLACES)]
+        )
+    publish(
+        "research-factbook",
+        table(["level", "success", *PLACES], rows),
+        output=options.output,
+        settings={"levels": options.levels, "episodes": options.episodes, "seeds": options.seeds},
+        measurements=measurements,
+        machine=before,
+    )
+    if options.output is None:
+        fill()
+
+
+def _trained(options: argparse.Namespace) -> list[Path]:
+    row = Row(TRAINED, PIPELINE)
+    with ThreadPoolExecutor(options.jobs) as pool, Trainer(options.runs.resolve(), []) as trainer:
+        return list(pool.map(lambda seed: trainer.run(row, seed), options.seeds))
+
+
+def _made_up(options: argparse.Namespace) -> list[Path]:
+    found = [kept(options.runs / "full-pipeline" / f"seed-{seed}") for seed in options.seeds]
+    if None in found:
+        raise SystemExit(f"{options.runs}/full-pipeline has no run of each seed: research_table.py trains them")
+    return [run for run in found if run is not None]
+
+
+#: Place and number of episodes -> the success of each.
+Player = Callable[[str, int], np.ndarray]
+
+
+def _players(runs: dict[str, list[Path]], level: float) -> dict[str, Sequence[Player]]:
+    """By name: one for each seed of what was trained."""
+
+    def trained(run: Path) -> Player:
+        return lambda place, episodes: play(
+            run, _placed(environment_of(run, episodes, **_options(place, level)), place)
+        )
+
+    def scripted(policy: Any) -> Player:
+        def played(place: str, episodes: int) -> np.ndarray:
+            options = _options(place, level)
+            environment = ResearchVectorEnv(episodes, observation_mode="state", max_steps=200, **options)
+            return _script(policy, _placed(environment, place))
+
+        return played
+
+    players: dict[str, Sequence[Player]] = {name: [trained(run) for run in own] for name, own in runs.items()}
+    return players | {name: [scripted(policy)] for name, policy in POLICIES.items()}
+
+
+def _options(place: str, level: float) -> dict[str, Any]:
+    return {"corpus": "factbook", "split": PLACES[place][0], "task_complexity": level}
+
+
+def _placed(environment: ResearchVectorEnv, place: str) -> ResearchVectorEnv:
+    split, exchanged = PLACES[place]
+    environment.desks.corpus = Factbook(split, exchanged=exchanged)
+    return environment
+
+
+def _script(policy: Any, environment: ResearchVectorEnv) -> np.ndarray:
+    """The success [N] of a function from rows, legal actions and random numbers to an action."""
+    count, rng = environment.num_envs, np.random.default_rng(0)
+    rows, infos = environment.reset(seed=list(range(FIRST_SEED, FIRST_SEED + count)))
+    actions, ended = np.zeros(count, np.int64), np.zeros(count, bool)
+    while not ended.all():
+        for at in np.flatnonzero(~ended):
+            actions[at] = policy(rows[at], infos["action_mask"][at], rng)
+        rows, _, terminated, truncated, infos = environment.step(actions)
+        ended = terminated | truncated
+    return environment.desks.succeeded
+
+
+def _most_frequent(place: str, level: float) -> float:
+    return majority(corpus_of("factbook", PLACES[place][0]), level, 2000)[1]
+
+
+def _measurement(name: str, level: float, place: str, scores: np.ndarray) -> Measurement:
+    return {
+        "row": name,
+        "level": level,
+        "place": place,
+        "success": [round(each, 4) for each in scores.mean(1).tolist()],
+    }
+
+
+if __name__ == "__main__":
+    main()
