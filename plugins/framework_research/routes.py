@@ -21,6 +21,7 @@ from framework_research.layout import (
     paint,
     to_be_twinned,
 )
+from framework_research.stage import Stage, enter, leave
 from framework_research.world import BARS, ENTITIES, HOPS, RELATIONS, SECOND, STATED, TALLEST
 
 #: Bars: the tallest is so high, and all differ by at least so much.
@@ -45,14 +46,6 @@ class Book(NamedTuple):
     alike: np.ndarray  #: [countries, 3]: those of the split whose codes are the most similar
 
 
-class _Stage(NamedTuple):
-    """Which countries are in a world: places in the world in the order in which they are filled, and who has which."""
-
-    places: np.ndarray
-    place: np.ndarray  # of each country, or -1
-    filled: np.ndarray  # one number: how many places are
-
-
 @compiled
 def sample(worlds, levels, seeds, book, bigrams):
     """Fill ``worlds`` [N]; equal levels [N] and seeds [N] uint64 give equal worlds, byte for byte."""
@@ -64,7 +57,7 @@ def sample(worlds, levels, seeds, book, bigrams):
         places = np.arange(ENTITIES)
         shuffle(world, places, world.entities)
         place[:] = -1
-        stage = _Stage(places, place, np.zeros(1, np.int64))
+        stage = Stage(places, place, np.zeros(1, np.int64))
         twins = rounded(world, 3 * world.level)
         needed = np.zeros((ENTITIES, STATED), np.bool_)
         confirmed = np.zeros(ENTITIES, np.bool_)
@@ -94,27 +87,6 @@ def _clear(world):
 
 
 @compiled
-def _enter(world, stage, country):
-    """Give a country a place in the world if it has none; gives the place."""
-    if stage.place[country] < 0:
-        place = stage.places[stage.filled[0]]
-        stage.filled[0] += 1
-        stage.place[country] = place
-        world.name[place, 0] = country
-    return stage.place[country]
-
-
-@compiled
-def _leave(world, stage, count):
-    """Send the last ones away, until so many are left."""
-    while stage.filled[0] > count:
-        stage.filled[0] -= 1
-        place = stage.places[stage.filled[0]]
-        stage.place[world.name[place, 0]] = -1
-        world.name[place, 0] = -1
-
-
-@compiled
 def _questions(world, book, stage, needed, confirmed, room, bigrams):
     """Chains of facts in which no country comes twice, and who is in their figures."""
     kinds = np.zeros(HOPS, np.bool_)
@@ -140,7 +112,7 @@ def _questions(world, book, stage, needed, confirmed, room, bigrams):
                 subject = world.chain[question, hop]
                 if subject >= 0 and not confirmed[subject]:
                     _wipe(world, subject)
-            _leave(world, stage, count)
+            leave(world, stage, count)
         _settle(world, book, stage, needed, confirmed, question, room - still)
 
 
@@ -177,7 +149,7 @@ def _lead_on(world, book, stage, needed, confirmed, question, hop, room):
             continue
         goal = np.int64(book.facts[world.name[entity, 0], relation])
         if stage.place[goal] >= 0 or stage.filled[0] < room:
-            _enter(world, stage, goal)
+            enter(world, stage, goal)
             needed[entity, relation] = True
 
 
@@ -196,7 +168,7 @@ def _walk(world, book, stage, confirmed, kinds, question, room, bigrams):
     hops, chain, asked = world.hops[question], world.chain[question], world.asked[question]
     chain[:] = -1
     asked[:] = -1
-    chain[0] = _enter(world, stage, book.own[below(world, len(book.own))])
+    chain[0] = enter(world, stage, book.own[below(world, len(book.own))])
     must = below(world, hops - 1) + 1 if hops > 1 and bigrams == HELD_OUT else 0  # the hop with a pair held out
     for hop in range(hops):
         last, spare = hop + 1 == hops, room - (hops - hop - 1)
@@ -232,7 +204,7 @@ def _step(world, book, stage, confirmed, chain, hop, relation, last, room):
         goal = np.int64(book.facts[country, relation])
         if goal < 0 or not _passes(world, book, goal, last):
             return False
-        target = _enter(world, stage, goal)
+        target = enter(world, stage, goal)
         if not in_chain(chain, hop, target):
             chain[hop + 1] = target
             return True
@@ -248,7 +220,7 @@ def _step(world, book, stage, confirmed, chain, hop, relation, last, room):
             chain[hop + 1] = target
             return True
         _wipe(world, subject)
-    _leave(world, stage, count)
+    leave(world, stage, count)
     return False
 
 
@@ -291,7 +263,7 @@ def _figure(world, book, stage, subject, relation, room):
         if not _pick(world, values, count, picked):
             continue
         for bar in range(bars):
-            world.bar_entity[subject, order[bar]] = _enter(world, stage, found[picked[bar]])
+            world.bar_entity[subject, order[bar]] = enter(world, stage, found[picked[bar]])
             world.bar_height[subject, order[bar]] = _TOP * values[picked[bar]] / values[picked[0]]
         world.figure_relation[subject] = relation
         world.figure_rule[subject] = figure_rule(world)
@@ -345,7 +317,7 @@ def _twins(world, book, stage, count):
             twin = stage.place[country]
             if stage.filled[0] == world.entities if twin < 0 else world.twin[twin] >= 0 or is_asked(world, twin):
                 continue
-            twin = _enter(world, stage, country)
+            twin = enter(world, stage, country)
             world.twin[entity], world.twin[twin] = twin, entity
             break
 
@@ -359,7 +331,7 @@ def _fill(world, book, stage):
         country = np.int64(world.name[member, 0])
         charted = book.belongs[country] and world.figure_relation[member] < 0
         if kind < 0.1:
-            _enter(world, stage, below(world, len(book.people)))
+            enter(world, stage, below(world, len(book.people)))
         elif kind < 0.4 and charted and uniform(world) < figure_share(world):
             _figure(world, book, stage, member, EXPORT_SHARES, world.entities)
         else:
@@ -375,7 +347,7 @@ def _fill(world, book, stage):
                     if ties > most:
                         best, most = other, ties
             if best >= 0:
-                _enter(world, stage, best)
+                enter(world, stage, best)
 
 
 @compiled

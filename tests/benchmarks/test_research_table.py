@@ -80,7 +80,7 @@ def test_rows_are_those_of_the_file() -> None:
     assert full.policy is None
     assert all(row.pipeline == full.pipeline and row.overrides != full.overrides for row in rows.ablation[1:])
     assert all(row in rows.table or row.pipeline == full.pipeline for row in rows.steps.values())
-    assert rows.steps["full pipeline"] == full
+    assert rows.steps["self-imitation"] == full
 
 
 def test_rows_are_there_to_be_measured() -> None:
