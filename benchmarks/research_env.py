@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 from functools import partial
 
-from measure.calibration import LEVELS, POLICIES, calibrate, row
+from measure.calibration import LEVELS, POLICIES, calibrate, calibration_table
 from measure.pages import fill
 from measure.results import interleaved, machine, middle, parser, publish, table, values
 from measure.steps import single, vector
+
+CORPORA = ["synthetic", "factbook"]
 
 
 def main() -> None:
@@ -20,6 +22,7 @@ def main() -> None:
     arguments.add_argument("--level", type=float, default=0.5, help="of --speed (default 0.5)")
     arguments.add_argument("--steps", type=int, default=100_000, help="of each measurement of --speed (100,000)")
     arguments.add_argument("--environments", type=int, default=64, help="side by side (default 64)")
+    arguments.add_argument("--corpora", nargs="+", choices=CORPORA, default=CORPORA, help="of --calibration (all)")
     arguments.add_argument("--episodes", type=int, default=500, help="for each cell of --calibration (default 500)")
     arguments.add_argument("--seed", type=int, default=0, help="of the first episode of each cell (default 0)")
     options = arguments.parse_args()
@@ -52,19 +55,19 @@ def measure_speed(options: argparse.Namespace) -> None:
 
 
 def measure_calibration(options: argparse.Namespace) -> None:
-    """Every policy at every level, on the same worlds."""
+    """Every policy at every level, on the same worlds of the test split."""
     before = machine()
     measurements = [
-        calibrate(policy, level, options.episodes, options.seed, options.environments)
+        calibrate(corpus, policy, level, options.episodes, options.seed, options.environments)
+        for corpus in options.corpora
         for level in LEVELS
         for policy in POLICIES
     ]
     publish(
         "research-calibration",
-        f"Success and mean steps, {options.episodes} episodes of the test split each:\n\n"
-        + table(["d", *POLICIES], [row(measurements, level) for level in LEVELS]),
+        {corpus: calibration_table(measurements, corpus) for corpus in options.corpora},
         output=options.output,
-        settings={"episodes": options.episodes, "seed": options.seed, "split": "test"},
+        settings={"episodes": options.episodes, "seed": options.seed, "split": "test", "corpora": options.corpora},
         measurements=measurements,
         machine=before,
     )

@@ -11,7 +11,7 @@ import numpy as np
 from framework_research import experts
 from framework_research.oracle import oracle
 from framework_research.vector import ResearchVectorEnv
-from measure.results import Measurement
+from measure.results import Measurement, table
 
 LEVELS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
 
@@ -37,20 +37,25 @@ POLICIES: dict[str, Callable[[np.void, np.random.Generator], Policy]] = {
 }
 
 
-def calibrate(policy: str, level: float, episodes: int, seed: int, environments: int) -> Measurement:
+def calibrate(corpus: str, policy: str, level: float, episodes: int, seed: int, environments: int) -> Measurement:
     """Success, steps and efficiency of a policy: means over the episodes of successive seeds."""
-    print(f"level {level}: {policy}", file=sys.stderr, flush=True)
-    found = play(POLICIES[policy], level, range(seed, seed + episodes), environments)
-    success, steps, efficiency = (round(float(mean), 4) for mean in found.mean(0))
-    return {"policy": policy, "level": level, "success": success, "steps": steps, "efficiency": efficiency}
+    print(f"{corpus}, level {level}: {policy}", file=sys.stderr, flush=True)
+    found = play(POLICIES[policy], level, range(seed, seed + episodes), environments, corpus)
+    names = ("success", "steps", "efficiency")
+    means = dict(zip(names, (round(float(mean), 4) for mean in found.mean(0)), strict=True))
+    return {"corpus": corpus, "policy": policy, "level": level, **means}
 
 
 def play(
-    policy: Callable[[np.void, np.random.Generator], Policy], level: float, seeds: range, environments: int
+    policy: Callable[[np.void, np.random.Generator], Policy],
+    level: float,
+    seeds: range,
+    environments: int,
+    corpus: str = "synthetic",
 ) -> np.ndarray:
     """Success, steps and efficiency of the episode of each seed [seeds, 3], on the test split."""
     count = min(environments, len(seeds))
-    vector = ResearchVectorEnv(count, task_complexity=level, split="test", observation_mode="state")
+    vector = ResearchVectorEnv(count, task_complexity=level, split="test", observation_mode="state", corpus=corpus)
     found = np.empty((len(seeds), 3))
     rows, infos = vector.reset(seed=list(seeds[:count]))
     playing: list[int | None] = list(range(count))  # the episode in each environment, by number
@@ -78,7 +83,11 @@ def play(
     return found
 
 
-def row(measurements: list[Measurement], level: float) -> list[str]:
-    """Of the table: success and steps of each policy."""
-    here = {one["policy"]: one for one in measurements if one["level"] == level}
-    return [f"{level:.1f}", *(f"{here[name]['success']:.3g} / {here[name]['steps']:.3g}" for name in POLICIES)]
+def calibration_table(measurements: list[Measurement], corpus: str) -> str:
+    """Success and steps of each policy, by level."""
+    found = {(each["level"], each["policy"]): each for each in measurements if each["corpus"] == corpus}
+    lines = [
+        [f"{level:.1f}", *("{success:.3g} / {steps:.3g}".format(**found[level, policy]) for policy in POLICIES)]
+        for level in LEVELS
+    ]
+    return table(["d", *POLICIES], lines)

@@ -16,7 +16,7 @@ def test_each_seed_is_played_once() -> None:
     for environments in (1, 4, 20):
         found = calibration.play(calibration.POLICIES["oracle"], 0.3, seeds, environments)
         np.testing.assert_array_equal(found, np.column_stack([np.ones(11), expected, np.ones(11)]))
-    found = calibration.calibrate("random legal actions", 0.5, 6, 0, 3)
+    found = calibration.calibrate("synthetic", "random legal actions", 0.5, 6, 0, 3)
     assert (found["success"], found["efficiency"]) == (0.0, 0.0)
     assert found["steps"] > 1
 
