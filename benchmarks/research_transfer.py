@@ -23,8 +23,12 @@ from measure.results import BENCHMARKS, Measurement, machine, publish, table
 
 PIPELINE = BENCHMARKS.parent / "examples/research.toml"
 LOW, HIGH, ENOUGH = 0.2, 0.4, 0.5
-STEPS = 250_000
-FIRST = Row("low levels", PIPELINE, (f"curriculum.maximum={LOW}", f"run.total_steps={STEPS}"))
+FIRST_STEPS, STEPS = 200_000, 150_000
+FIRST = Row(
+    "low levels",
+    PIPELINE,
+    (f"curriculum.maximum={LOW}", f"evaluation.tasks=[{LOW}]", f"run.total_steps={FIRST_STEPS}"),
+)
 #: Where to, and what the pipeline is there.
 TARGETS = {f"level {HIGH}": (), "factbook": ('environment.corpus="factbook"',)}
 SCRATCH, LOADED, FROZEN = "from scratch", "encoder loaded", "encoder loaded and frozen"
@@ -55,7 +59,7 @@ def main() -> None:
             ],
         ),
         output=options.output,
-        settings={"low": LOW, "high": HIGH, "steps": STEPS, "seeds": options.seeds},
+        settings={"low": LOW, "high": HIGH, "first_steps": FIRST_STEPS, "steps": STEPS, "seeds": options.seeds},
         measurements=measurements,
         machine=before,
     )
