@@ -1,9 +1,9 @@
 """Whether the pipeline learns from real facts: ``python benchmarks/research_factbook.py --runs FOLDER``.
 
-Trains ``examples/research-factbook.toml`` (extra factbook), and has it answer questions about the countries that it
-was trained on, about those where each looks like another one, and about new ones; beside policies that were not
-learned, what the most frequent answer would be worth, and the full pipeline that ``research_table.py`` trained on
-made-up worlds.
+Has ``examples/research-factbook.toml`` (extra factbook), as ``research_transfer.py`` trains it from scratch, answer
+questions about the countries that it was trained on, about those where each looks like another one, and about new ones;
+beside policies that were not learned, what the most frequent answer would be worth, and the full pipeline that
+``research_table.py`` trained on made-up worlds.
 """
 
 from __future__ import annotations
@@ -25,11 +25,10 @@ from framework_research.vector import ResearchVectorEnv
 from measure.kept_runs import Trainer, kept
 from measure.pages import fill
 from measure.research_play import FIRST_SEED, environment_of, play
-from measure.research_rows import Row
-from measure.results import BENCHMARKS, Measurement, machine, publish, table
+from measure.results import Measurement, machine, publish, table
+from research_transfer import SCRATCH, row
 
 TRAINED, MADE_UP = "trained on the factbook", "trained on made-up worlds"
-PIPELINE = BENCHMARKS.parent / "examples/research-factbook.toml"
 #: Column -> split, and whether looks are exchanged.
 PLACES = {"known countries": ("train", None), "with each other's looks": ("train", 1), "new countries": ("test", None)}
 POLICIES = {"expert": experts.expert, "expert, blind to figures": experts.blind_expert}
@@ -73,9 +72,9 @@ def main() -> None:
 
 
 def _trained(options: argparse.Namespace) -> list[Path]:
-    row = Row(TRAINED, PIPELINE)
+    from_scratch = row("factbook", SCRATCH, options.runs)
     with ThreadPoolExecutor(options.jobs) as pool, Trainer(options.runs.resolve(), []) as trainer:
-        return list(pool.map(lambda seed: trainer.run(row, seed), options.seeds))
+        return list(pool.map(lambda seed: trainer.run(from_scratch, seed), options.seeds))
 
 
 def _made_up(options: argparse.Namespace) -> list[Path]:

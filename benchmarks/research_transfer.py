@@ -1,8 +1,8 @@
 """Whether what was learned at low levels helps elsewhere: ``python benchmarks/research_transfer.py --runs FOLDER``.
 
-Trains the full pipeline up to a low level. Then, at a fixed higher one, and on real facts (extra factbook): from
+Trains the full pipeline up to a low level. Then anew, up to higher levels and on real facts (extra factbook): from
 scratch, from the encoder that was trained, and with that encoder frozen. What counts is how many steps it takes to a
-rate of success of one half there.
+rate of success of one half at the higher level.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from measure.pages import fill
 from measure.research_rows import Row
 from measure.results import BENCHMARKS, Measurement, machine, publish, table
 
-PIPELINE = BENCHMARKS.parent / "examples/research.toml"
+EXAMPLES = BENCHMARKS.parent / "examples"
 LOW, HIGH, ENOUGH = 0.2, 0.4, 0.5
-FIRST_STEPS, STEPS = 200_000, 150_000
 FIRST = Row(
     "low levels",
-    PIPELINE,
-    (f"curriculum.maximum={LOW}", f"evaluation.tasks=[{LOW}]", f"run.total_steps={FIRST_STEPS}"),
+    EXAMPLES / "research.toml",
+    (f"curriculum.maximum={LOW}", f"evaluation.tasks=[{LOW}]", "run.total_steps=200_000"),
 )
-#: Where to, and what the pipeline is there.
-TARGETS = {f"level {HIGH}": (), "factbook": ('environment.corpus="factbook"',)}
+#: Where to: pipelines.
+TARGETS = {f"level {HIGH}": EXAMPLES / "research.toml", "factbook": EXAMPLES / "research-factbook.toml"}
 SCRATCH, LOADED, FROZEN = "from scratch", "encoder loaded", "encoder loaded and frozen"
-HOW = (SCRATCH, LOADED, FROZEN)
+#: How, and for how many steps.
+STEPS = {SCRATCH: 250_000, LOADED: 150_000, FROZEN: 150_000}
 
 
 def main() -> None:
@@ -46,20 +46,20 @@ def main() -> None:
     before = machine()
     with ThreadPoolExecutor(options.jobs) as pool, Trainer(options.runs.resolve(), []) as trainer:
         firsts = dict(zip(options.seeds, pool.map(lambda seed: trainer.run(FIRST, seed), options.seeds), strict=True))
-        jobs = [(target, how, seed) for target in TARGETS for how in HOW for seed in options.seeds]
+        jobs = [(target, how, seed) for target in TARGETS for how in STEPS for seed in options.seeds]
         measurements = list(pool.map(lambda job: measure(trainer, *job, firsts[job[2]]), jobs))
     publish(
         "research-transfer",
         table(
-            ["", "", f"steps to {ENOUGH:.0%}", "success after all steps", "equal tensors of the encoder"],
+            ["to", "", f"steps to {ENOUGH:.0%}", "steps", "success then", "tensors of the encoder as loaded"],
             [
                 [target, how, *_columns([each for each in measurements if each["row"] == f"{target}, {how}"])]
                 for target in TARGETS
-                for how in HOW
+                for how in STEPS
             ],
         ),
         output=options.output,
-        settings={"low": LOW, "high": HIGH, "first_steps": FIRST_STEPS, "steps": STEPS, "seeds": options.seeds},
+        settings={"low": LOW, "high": HIGH, "steps": STEPS, "seeds": options.seeds},
         measurements=measurements,
         machine=before,
     )
@@ -67,19 +67,27 @@ def main() -> None:
         fill()
 
 
-def measure(trainer: Trainer, target: str, how: str, seed: int, first: Path) -> Measurement:
-    """A run at the target, one of `TARGETS`, begun in one of the ways `HOW`."""
-    overrides = (
-        *("~curriculum", f"environment.task_complexity={HIGH}", f"evaluation.tasks=[{HIGH}]"),
-        *("evaluation.every_steps=10000", f"run.total_steps={STEPS}", *TARGETS[target]),
-    )
+def row(target: str, how: str, first: Path) -> Row:
+    """What is trained at the target, one of `TARGETS`, begun in one of the ways of `STEPS`."""
     loaded = () if how == SCRATCH else (f'encoder.init_from="{first}"',)
     frozen = ("encoder.freeze=true",) if how == FROZEN else ()
-    name = f"{target}, {how}"
-    directory = trainer.run(Row(name, PIPELINE, (*overrides, *loaded, *frozen)), seed)
+    often = (f"evaluation.tasks=[{HIGH}]", "evaluation.every_steps=20_000", f"run.total_steps={STEPS[how]}")
+    return Row(f"{target}, {how}", TARGETS[target], (*often, *loaded, *frozen))
+
+
+def measure(trainer: Trainer, target: str, how: str, seed: int, first: Path) -> Measurement:
+    """A run of a `row`, and what it took from the ``first`` one."""
+    chosen = row(target, how, first)
+    directory = trainer.run(chosen, seed)
     curve = series(directory, "evaluation/success")
     reached = next((steps for steps, success in curve if success >= ENOUGH), None)
-    return {"row": name, "seed": seed, "reached": reached, "curve": curve, "equal": equal_tensors(first, directory)}
+    return {
+        "row": chosen.name,
+        "seed": seed,
+        "reached": reached,
+        "curve": curve,
+        "equal": equal_tensors(first, directory),
+    }
 
 
 def equal_tensors(first: Path, second: Path) -> list[int]:
@@ -97,6 +105,7 @@ def _columns(measurements: Sequence[Measurement]) -> list[str]:
     """Of a row's seeds."""
     return [
         ", ".join("never" if each["reached"] is None else f"{each['reached']:,.0f}" for each in measurements),
+        f"{measurements[0]['curve'][-1][0]:,.0f}",
         ", ".join(f"{each['curve'][-1][1]:.2f}" for each in measurements),
         ", ".join("{} of {}".format(*each["equal"]) for each in measurements),
     ]
