@@ -81,6 +81,7 @@ def measure(options: argparse.Namespace) -> None:
         "research-table",
         {
             **_tables(rows, scores, options.levels),
+            "training": found.training_table(measurements),
             "notes": "\n\n".join([_settings(options, scores[rows.table[0].name]), *missing]),
         },
         output=options.output,
@@ -146,10 +147,12 @@ def _measure(row: Row, seed: int, cells: Cells, options: argparse.Namespace, tra
     own = _environment(row) if row.policy else []
     own += [each for each in QUICK if options.quick and each.startswith("environment.")]
     scores = _evaluate(row, seed, target, {name: [*own, *cell] for name, cell in cells.items()}, options)
-    curves: dict[str, Any] = {"success": [], "level": []}
+    trained: dict[str, Any] = {"success": [], "level": []}
     if not row.policy:
         curves = {"success": _thin(series(target, "success")), "level": _thin(series(target, "curriculum/level"))}
-    return {"row": row.name, "seed": seed, "scores": scores, **curves}
+        seconds = series(target, "time/seconds")
+        trained = {**curves, "steps": seconds[-1][0], "minutes": round(sum(each for _, each in seconds) / 60, 2)}
+    return {"row": row.name, "seed": seed, "scores": scores, **trained}
 
 
 def _evaluate(row: Row, seed: int, target: Path, cells: Cells, options: argparse.Namespace) -> dict[str, Any]:

@@ -71,7 +71,7 @@ def test_generated_pages_are_current(generated, name):
 
 def test_all_generated_pages_are_known(generated):
     """The folder of the reference has the generated pages, and those that are made from measurements; no other."""
-    pages = {page.name for page in (ROOT / "docs/reference").iterdir()} - {"results.md", "research-table.md"}
+    pages = {page.name for page in (ROOT / "docs/reference").iterdir()} - {"results.md"}
     assert sorted(generated) == GENERATED == sorted(pages)
 
 

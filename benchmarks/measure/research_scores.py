@@ -16,7 +16,7 @@ from framework.toolkit.statistics import (
     two_level_interval,
 )
 from measure.research_rows import FACTBOOK, RANDOM, SOURCE, TESTED, tested, transfer_cells
-from measure.results import table
+from measure.results import Measurement, table
 
 #: Scores of a row: cell -> score -> [seeds, episodes].
 Scores = Mapping[str, Mapping[str, np.ndarray]]
@@ -94,6 +94,16 @@ def level_table(rows: Mapping[str, Scores]) -> str:
         overall = stratified_interval(interquartile_mean, seeds, np.random.default_rng(0))
         lines.append([name, *(f"{each.mean():.1f}" for each in seeds), shown(overall, "completed, %")])
     return table(["completed, %", *(f"{level:g}" for level in _levels(next(iter(rows.values())))), "IQM"], lines)
+
+
+def training_table(measurements: Sequence[Measurement]) -> str:
+    """Steps and minutes of each row that was trained, by seed."""
+    rows = list(dict.fromkeys(each["row"] for each in measurements if "steps" in each))
+    own = {row: [each for each in measurements if each["row"] == row] for row in rows}
+    lines = [
+        [row, f"{own[row][0]['steps']:,.0f}", ", ".join(f"{each['minutes']:.1f}" for each in own[row])] for row in rows
+    ]
+    return table(["", "steps", "minutes of each seed"], lines)
 
 
 def shown(interval: Interval | None, column: str) -> str:

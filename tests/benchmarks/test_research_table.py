@@ -192,3 +192,11 @@ def test_the_script_trains_evaluates_and_writes(rows: Path, tmp_path: Path) -> N
     for part, rows_of_it in parts.items():
         assert [line.split("|")[1].strip() for line in result["parts"][part][2:]] == list(rows_of_it)
     assert result["parts"].keys() - parts == {"notes"}
+
+
+def test_training_is_told_by_row() -> None:
+    """Steps, and minutes of all seeds, of what was trained."""
+    rows = [{"row": "one", "steps": 2048, "minutes": minutes} for minutes in (0.25, 1.5)]
+    header, _, *lines = found.training_table([{"row": "expert"}, *rows]).splitlines()
+    assert "minutes" in header
+    assert [[each.strip() for each in line.split("|")[1:4]] for line in lines] == [["one", "2,048", "0.2, 1.5"]]
