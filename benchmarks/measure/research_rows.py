@@ -37,7 +37,7 @@ class Row:
 
 @frozen
 class Rows:
-    """Those of the table; of the ablation, the full pipeline first; and the steps that lead to it, by their names."""
+    """Those of the table; of the ablation, what it changes first; and the steps that lead to that, by their names."""
 
     table: tuple[Row, ...]
     ablation: tuple[Row, ...]
@@ -52,19 +52,25 @@ class Rows:
 def read_rows(path: Path) -> Rows:
     """The rows in a TOML file; paths in it are relative to it. A step that is a row of the table says which."""
     content = tomllib.loads(path.read_text(encoding="utf-8"))
-    table = tuple(
-        Row(each["name"], path.parent / each["pipeline"], tuple(each.get("overrides", ())), each.get("policy"))
-        for each in content["row"]
-    )
+
+    def own(each: Mapping[str, Any]) -> Row:
+        return Row(each["name"], path.parent / each["pipeline"], tuple(each.get("overrides", ())), each.get("policy"))
+
+    def changed(row: Row, each: Mapping[str, Any]) -> Row:
+        return Row(each["name"], row.pipeline, (*row.overrides, *each["overrides"]))
+
+    table = tuple(map(own, content["row"]))
     (full,) = (row for row in table if row.name == content["full"])
-
-    def changed(each: Mapping[str, Any]) -> Row:
-        return Row(each["name"], full.pipeline, (*full.overrides, *each["overrides"]))
-
-    ablation = (full, *map(changed, content.get("ablation", ())))
+    shorter = changed(full, content["shorter"])
+    ablation = (shorter, *(changed(shorter, each) for each in content.get("ablation", ())))
     known = {row.name: row for row in (*table, *ablation)}
-    steps = {each["name"]: known[each["row"]] if "row" in each else changed(each) for each in content.get("step", ())}
-    return Rows(table, ablation, steps)
+
+    def step(each: Mapping[str, Any]) -> Row:
+        if "row" in each:
+            return known[each["row"]]
+        return own(each) if "pipeline" in each else changed(shorter, each)
+
+    return Rows(table, ablation, {each["name"]: step(each) for each in content.get("step", ())})
 
 
 def tested(level: float) -> str:

@@ -43,6 +43,9 @@ samplers = 0
 """
 SMALL = """\
 full = "full"
+[shorter]
+name = "shorter"
+overrides = ["evaluation.episodes=3"]
 [[row]]
 name = "random"
 policy = "framework_research.experts:random_legal"
@@ -60,7 +63,11 @@ name = "without curriculum"
 overrides = ["~curriculum"]
 [[step]]
 name = "first"
+pipeline = "small.toml"
 overrides = ["~curriculum", "algorithm.epochs=1"]
+[[step]]
+name = "then"
+overrides = ["algorithm.epochs=1"]
 [[step]]
 name = "second"
 row = "without curriculum"
@@ -73,14 +80,21 @@ def cell(successes: list[list[int]]) -> dict[str, np.ndarray]:
 
 
 def test_rows_are_those_of_the_file() -> None:
-    """Each once; ablations and steps change the pipeline that is named full, or are rows of the table."""
+    """Each once; ablations and steps change the pipeline that is named full, trained for fewer steps."""
     rows = read_rows(ROWS)
     assert len({row.name for row in rows.all}) == len(rows.all) == len({row.folder for row in rows.all})
-    (full,) = (row for row in rows.table if row.name == rows.ablation[0].name)
+    (full,) = (row for row in rows.table if row.name == "full pipeline")
+    shorter, *ablation = rows.ablation
     assert full.policy is None
-    assert all(row.pipeline == full.pipeline and row.overrides != full.overrides for row in rows.ablation[1:])
-    assert all(row in rows.table or row.pipeline == full.pipeline for row in rows.steps.values())
-    assert rows.steps["self-imitation"] == full
+    assert (shorter.pipeline, shorter.overrides) == (full.pipeline, ("run.total_steps=300_000",))
+    for row in ablation:
+        assert row.pipeline == full.pipeline
+        assert row.overrides[:1] == shorter.overrides < row.overrides
+    first, *steps = rows.steps.values()
+    (baseline,) = (row for row in rows.table if row.name == "baseline PPO")
+    assert (first.pipeline, first.overrides) == (baseline.pipeline, shorter.overrides)
+    assert all(row.pipeline == full.pipeline and row.overrides[:1] == shorter.overrides for row in steps)
+    assert steps[-1] == shorter
 
 
 def test_rows_are_there_to_be_measured() -> None:
@@ -171,8 +185,8 @@ def test_the_script_trains_evaluates_and_writes(rows: Path, tmp_path: Path) -> N
         return done.stderr
 
     said = script()
-    assert said.count("trained by process") == 3
-    assert said.count("evaluated in") == 5
+    assert said.count("trained by process") == 5
+    assert said.count("evaluated in") == 7
     again = script()
     assert "trained by process" not in again
     assert "evaluated in" not in again
@@ -184,14 +198,14 @@ def test_the_script_trains_evaluates_and_writes(rows: Path, tmp_path: Path) -> N
     parts = {
         "level 0.4": ("random", "full", "expert"),
         "all levels": ("random", "full", "expert"),
-        "ablation": ("full", "without curriculum"),
-        "ablation, all levels": ("full", "without curriculum"),
-        "steps": ("first", "second"),
-        "steps, all levels": ("first", "second"),
+        "ablation": ("shorter", "without curriculum"),
+        "ablation, all levels": ("shorter", "without curriculum"),
+        "steps": ("first", "then", "second"),
+        "steps, all levels": ("first", "then", "second"),
     }
     for part, rows_of_it in parts.items():
         assert [line.split("|")[1].strip() for line in result["parts"][part][2:]] == list(rows_of_it)
-    assert result["parts"].keys() - parts == {"notes"}
+    assert result["parts"].keys() - parts == {"notes", "training"}
 
 
 def test_training_is_told_by_row() -> None:
