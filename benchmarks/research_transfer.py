@@ -40,13 +40,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=Path, required=True, help="folder where runs are kept")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3], help="default 1 2 3")
+    parser.add_argument("--targets", nargs="+", choices=TARGETS, default=list(TARGETS), help="where to (all)")
     parser.add_argument("--jobs", type=int, default=1, help="how many runs are trained at a time")
     parser.add_argument("--output", type=Path, help="JSON file (default benchmarks/results/research-transfer.json)")
     options = parser.parse_args()
     before = machine()
     with ThreadPoolExecutor(options.jobs) as pool, Trainer(options.runs.resolve(), []) as trainer:
         firsts = dict(zip(options.seeds, pool.map(lambda seed: trainer.run(FIRST, seed), options.seeds), strict=True))
-        jobs = [(target, how, seed) for target in TARGETS for how in STEPS for seed in options.seeds]
+        jobs = [(target, how, seed) for target in options.targets for how in STEPS for seed in options.seeds]
         measurements = list(pool.map(lambda job: measure(trainer, *job, firsts[job[2]]), jobs))
     publish(
         "research-transfer",
@@ -54,7 +55,7 @@ def main() -> None:
             ["to", "", f"steps to {ENOUGH:.0%}", "steps", "success then", "tensors of the encoder as loaded"],
             [
                 [target, how, *_columns([each for each in measurements if each["row"] == f"{target}, {how}"])]
-                for target in TARGETS
+                for target in options.targets
                 for how in STEPS
             ],
         ),
