@@ -72,7 +72,7 @@ def main() -> None:
 
 
 def _trained(options: argparse.Namespace) -> list[Path]:
-    from_scratch = row("factbook", SCRATCH, options.runs)
+    from_scratch = row("factbook", SCRATCH)
     with ThreadPoolExecutor(options.jobs) as pool, Trainer(options.runs.resolve(), []) as trainer:
         return list(pool.map(lambda seed: trainer.run(from_scratch, seed), options.seeds))
 

@@ -69,8 +69,8 @@ def main() -> None:
         fill()
 
 
-def row(target: str, how: str, first: Path) -> Row:
-    """What is trained at the target, one of `TARGETS`, begun in one of the ways `HOW`."""
+def row(target: str, how: str, first: Path | None = None) -> Row:
+    """What is trained at the target, one of `TARGETS`, begun in one of the ways `HOW`: all but the first from a run."""
     loaded = () if how == SCRATCH else (f'encoder.init_from="{first}"',)
     frozen = ("encoder.freeze=true",) if how == FROZEN else ()
     often = (f"evaluation.tasks=[{HIGH}]", "evaluation.every_steps=20_000", f"run.total_steps={STEPS}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from runs import run
 import framework
 from framework.catalog import find_function
 from framework.errors import FrameworkError
+from framework.runtime.assess import differences
 from measure import research_scores as found
 from measure.kept_runs import Trainer
 from measure.research_rows import ALWAYS, FACTBOOK, held_out_cells, read_rows, transfer_cells
@@ -90,11 +92,24 @@ def test_rows_are_those_of_the_file() -> None:
     for row in ablation:
         assert row.pipeline == full.pipeline
         assert row.overrides[:1] == shorter.overrides < row.overrides
-    first, *steps = rows.steps.values()
+    first, second, *others = rows.steps.values()
     (baseline,) = (row for row in rows.table if row.name == "baseline PPO")
     assert (first.pipeline, first.overrides) == (baseline.pipeline, shorter.overrides)
-    assert all(row.pipeline == full.pipeline and row.overrides[:1] == shorter.overrides for row in steps)
-    assert steps[-1] == shorter
+    assert second.pipeline == baseline.pipeline
+    assert all(row.pipeline == full.pipeline for row in others)
+    assert all(row.overrides[:1] == shorter.overrides for row in (second, *others))
+    assert others[-1] == shorter
+
+
+def test_steps_add_one_thing_each() -> None:
+    """From the baseline on: a section of the pipeline, or the algorithm's head; self-imitation with its options."""
+    pipelines = [framework.load(row.pipeline, row.overrides).to_plain() for row in read_rows(ROWS).steps.values()]
+    added = [{key.split(".")[0] for key in differences(one, other)} - {"run"} for one, other in pairwise(pipelines)]
+    assert added[0] == {"curriculum"}
+    assert added[1] >= {"encoder"}
+    assert added[2] == {"algorithm"}
+    assert added[3] == {"bonus"}
+    assert added[4] == {"replay"}
 
 
 def test_rows_are_there_to_be_measured() -> None:
