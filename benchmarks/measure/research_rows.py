@@ -37,7 +37,7 @@ class Row:
 
 @frozen
 class Rows:
-    """Those of the table; of the ablation, what it changes first; and the steps that lead to that, by their names."""
+    """Those of the table; of the ablation, the full pipeline first; and the steps that lead to it, by their names."""
 
     table: tuple[Row, ...]
     ablation: tuple[Row, ...]
@@ -61,14 +61,13 @@ def read_rows(path: Path) -> Rows:
 
     table = tuple(map(own, content["row"]))
     (full,) = (row for row in table if row.name == content["full"])
-    shorter = changed(full, content["shorter"])
-    ablation = (shorter, *(changed(shorter, each) for each in content.get("ablation", ())))
+    ablation = (full, *(changed(full, each) for each in content.get("ablation", ())))
     known = {row.name: row for row in (*table, *ablation)}
 
     def step(each: Mapping[str, Any]) -> Row:
         if "row" in each:
             return known[each["row"]]
-        return own(each) if "pipeline" in each else changed(shorter, each)
+        return own(each) if "pipeline" in each else changed(full, each)
 
     return Rows(table, ablation, {each["name"]: step(each) for each in content.get("step", ())})
 
