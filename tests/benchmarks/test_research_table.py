@@ -194,8 +194,8 @@ def test_the_script_trains_evaluates_and_writes(rows: Path, tmp_path: Path) -> N
         return done.stderr
 
     said = script()
-    assert said.count("trained by process") == 5
-    assert said.count("evaluated in") == 7
+    assert said.count("trained by process") == 4
+    assert said.count("evaluated in") == 6
     again = script()
     assert "trained by process" not in again
     assert "evaluated in" not in again
