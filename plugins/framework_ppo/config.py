@@ -38,6 +38,12 @@ class PPOConfig:
         help="How far a value may move from the recorded one before its gradient stops; unlimited by default.",
         gt=0,
     )
+    value_gain: float = option(
+        1.0,
+        help="Gain of the value head's first weights. With 1, first values are as large as 1: where rewards are much "
+        "smaller, choose a small one, as actions are first learned from the values' errors.",
+        ge=0,
+    )
     entropy_coefficient: float = option(0.01, help="Weight of the policy's entropy.", ge=0)
     max_gradient_norm: float = option(0.5, help="Longer gradients are cut to this norm; 0 cuts none.", ge=0)
     weight_decay: float = option(

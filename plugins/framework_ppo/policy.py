@@ -66,9 +66,8 @@ class ActorCritic(nn.Module):
         self._read = attrgetter("tokens" if by_token else "features")
         # Kept apart too, as finding a part of a module takes as long as a small layer does.
         self._acting = (self.encoder, self._read, self.action_head.forward)
-        self.value_head = MLP(
-            (self.value_encoder or self.encoder).features, (1 + len(context.bonuses),), "identity", gain=1.0
-        )
+        seen, streams = (self.value_encoder or self.encoder).features, 1 + len(context.bonuses)
+        self.value_head = MLP(seen, (streams,), "identity", config.value_gain)
         self.log_std = nn.Parameter(torch.full((outputs,), config.log_std_init)) if self._gaussian else None
         normalized = normalized_leaves(context) if config.normalize_observations else {}
         self._normalized = list(normalized)

@@ -37,6 +37,16 @@ def legal_actions(steps, count, actions, seed=0):
     return mask
 
 
+def test_first_values_are_as_large_as_their_gain_says():
+    """In proportion; the policy does not know of it."""
+    seen = observations(context().observation_space, 64)
+    (one, small) = (ppo(context(), value_gain=gain).policy for gain in (1.0, 0.01))
+    torch.testing.assert_close(small.values(seen), 0.01 * one.values(seen))
+    with torch.no_grad():
+        torch.testing.assert_close(small.evaluate(seen, None).parameters, one.evaluate(seen, None).parameters)
+    assert one.values(seen).std() > 0.1
+
+
 @every_action
 @shared
 def test_what_was_recorded_is_what_the_learner_finds(space, share_encoder):
