@@ -87,13 +87,14 @@ def ablation_table(rows: Mapping[str, Scores], levels: Sequence[float]) -> str:
 
 
 def level_table(rows: Mapping[str, Scores]) -> str:
-    """Completion at each level, and over all of them: the interquartile mean of levels and seeds."""
+    """Completion at each level that all rows play, and over all of them: the interquartile mean of levels and seeds."""
     lines = []
+    levels = sorted(set.intersection(*(set(_levels(scores)) for scores in rows.values())))
     for name, scores in rows.items():
-        seeds = [100 * scores[tested(level)]["success"].mean(1) for level in _levels(scores)]
+        seeds = [100 * scores[tested(level)]["success"].mean(1) for level in levels]
         overall = stratified_interval(interquartile_mean, seeds, np.random.default_rng(0))
         lines.append([name, *(f"{each.mean():.1f}" for each in seeds), shown(overall, "completed, %")])
-    return table(["completed, %", *(f"{level:g}" for level in _levels(next(iter(rows.values())))), "IQM"], lines)
+    return table(["completed, %", *(f"{level:g}" for level in levels), "IQM"], lines)
 
 
 def training_table(measurements: Sequence[Measurement]) -> str:

@@ -154,9 +154,11 @@ def test_transfer_is_what_is_left_of_the_gain_over_chance() -> None:
 
 
 def test_completion_by_level_is_of_all_seeds() -> None:
-    """Their mean at each level in order, and the interquartile mean of all levels and seeds."""
+    """Their mean at each level in order that all rows play, and the interquartile mean of all levels and seeds."""
     level = {"test 0.1": cell([[1, 1], [1, 1]]), "test 0": cell([[1, 1], [1, 0]]), "test 1": cell([[0, 0], [0, 0]])}
-    header, _, line = found.level_table({"one": level}).splitlines()
+    more = level | {"test 0.5": cell([[1, 1], [1, 1]])}
+    header, _, line, other = found.level_table({"one": more, "other": level}).splitlines()
+    assert line.split("|")[2:] == other.split("|")[2:]
     assert [each.strip() for each in header.split("|")[2:6]] == ["0", "0.1", "1", "IQM"]
     assert [each.strip() for each in line.split("|")[1:5]] == ["one", "75.0", "100.0", "0.0"]
     assert line.split("|")[5].strip().startswith("62.5 [")  # of 0 0 50 100 100 100 the middle four
