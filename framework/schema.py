@@ -107,6 +107,14 @@ def join(path: str, key: str | int) -> str:
     return f"{path}.{name}" if path else name
 
 
+def differences(one: Any, other: Any, path: str = "") -> dict[str, tuple[Any, Any]]:
+    """Both values at each dotted key where nested plain values differ; None for one that is not there."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        inner = (differences(one.get(key), other.get(key), join(path, key)) for key in one.keys() | other.keys())
+        return {key: values for found in inner for key, values in found.items()}
+    return {} if one == other else {path: (one, other)}
+
+
 def quote(text: str) -> str:
     """``text`` as a basic string of TOML, on one line."""
     escapes = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}

@@ -11,7 +11,7 @@ from typing import Any, TextIO
 
 import framework
 from framework.errors import FrameworkError
-from framework.runtime.assess import differences
+from framework.schema import differences
 from measure.processes import environment
 from measure.research_rows import Row
 

@@ -16,7 +16,7 @@ from framework.runtime.evaluate import Act, Evaluation, evaluate
 from framework.runtime.scripted import Scripted, Seats
 from framework.runtime.seeds import evaluation_seed
 from framework.runtime.session import load_agent, load_run
-from framework.schema import join
+from framework.schema import differences
 
 if TYPE_CHECKING:
     from framework.interfaces import Environment
@@ -134,11 +134,3 @@ def _learned(pipeline: Pipeline) -> dict[str, Any]:
     for section in ("runtime", "checkpoint", "evaluation", "requires"):
         values.pop(section, None)
     return values | {"run": {"total_steps": pipeline.run.total_steps}}
-
-
-def differences(one: Any, other: Any, path: str = "") -> set[str]:
-    """The dotted keys at which nested values differ."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        keys = one.keys() | other.keys()
-        return {each for key in keys for each in differences(one.get(key), other.get(key), join(path, key))}
-    return set() if one == other else {path}

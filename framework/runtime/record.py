@@ -1,7 +1,8 @@
 """The run directory: what a run is, and what happened in it.
 
-``pipeline.toml`` (resolved) and ``manifest.json`` are written once; ``metrics.jsonl``, ``episodes.jsonl`` and
-``events.jsonl`` grow line by line. Every other view of a run is made from these files.
+``pipeline.toml`` (resolved) and ``manifest.json`` are written once, the former anew where a run goes on as another
+pipeline; ``metrics.jsonl``, ``episodes.jsonl`` and ``events.jsonl`` grow line by line. Every other view of a run is
+made from these files.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 import platform
 import re
 import sys
+import tomllib
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from importlib.metadata import version
@@ -23,6 +25,7 @@ import framework
 from framework.catalog import provenance
 from framework.errors import RunError
 from framework.pipeline import to_toml
+from framework.schema import differences
 
 if TYPE_CHECKING:
     from framework.pipeline.sections import Pipeline
@@ -85,6 +88,16 @@ class Record:
         }
         (directory / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
         return cls(directory, listener)
+
+    def adopt(self, pipeline: Pipeline) -> None:
+        """Have ``pipeline.toml`` say what is run from here on; where that is something else, an event tells both."""
+        path, text = self.directory / "pipeline.toml", to_toml(pipeline.to_plain())
+        changes = differences(tomllib.loads(path.read_text()), tomllib.loads(text))
+        if changes:
+            new = path.with_suffix(".new")
+            new.write_text(text)
+            new.replace(path)
+            self.event("pipeline_changed", changes=changes)
 
     @property
     def checkpoints(self) -> Path:

@@ -74,6 +74,8 @@ class Session:
                 resume=self._resumed,
                 interrupt=self._interrupt,
             )
+            if self._resumed:
+                self._record.adopt(self.pipeline)
             yield from learner.run()
             status = "done"
         except (KeyboardInterrupt, GeneratorExit):

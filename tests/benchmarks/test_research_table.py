@@ -15,7 +15,7 @@ from runs import run
 import framework
 from framework.catalog import find_function
 from framework.errors import FrameworkError
-from framework.runtime.assess import differences
+from framework.schema import differences
 from measure import research_scores as found
 from measure.kept_runs import Trainer
 from measure.research_rows import ALWAYS, FACTBOOK, held_out_cells, read_rows, transfer_cells

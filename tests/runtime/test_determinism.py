@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -6,6 +7,8 @@ from pathlib import Path
 
 import pytest
 import runs
+
+import framework
 
 
 @pytest.fixture(scope="module")
@@ -69,3 +72,18 @@ def test_killed_run_resumes_exactly(reference: Path, tmp_path: Path, lag: int) -
     undisturbed = reference if lag == 1 else runs.run(path, tmp_path / "undisturbed", runtime__samplers=0)
     directory = runs.kill_and_resume(path, tmp_path / "killed", moments=[3, 9])
     runs.assert_equal_runs(undisturbed, directory)
+
+
+def test_resumed_for_longer_stays_longer(reference: Path, tmp_path: Path) -> None:
+    """Resumed with more steps and interrupted, a run goes on to the new end without being told again."""
+    directory = tmp_path / "run"
+    shutil.copytree(reference, directory)
+    before = framework.load_run(directory).run.total_steps
+    longer = framework.load_run(directory, [f"run.total_steps={2 * before}"])
+    updates = framework.train(longer, resume=directory)
+    next(updates)
+    updates.close()
+    *_, last = framework.train(framework.load_run(directory), resume=directory)
+    assert last.steps == 2 * before
+    (event,) = runs.events(directory, "pipeline_changed")
+    assert event["changes"] == {"run.total_steps": [before, 2 * before]}

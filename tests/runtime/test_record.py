@@ -40,6 +40,21 @@ def test_directory_tells_what_the_run_is(pipeline: Pipeline, tmp_path: Path) -> 
     assert record.base_directory(made.directory) == pipeline.directory.resolve()
 
 
+def test_directory_tells_what_a_run_goes_on_as(pipeline: Pipeline, tmp_path: Path) -> None:
+    """The pipeline reads back as the new one, and an event has the old values; the same one again changes nothing."""
+    made = Record.create(pipeline, tmp_path / "runs")
+    made.adopt(pipeline)
+    assert written(made.directory, "events.jsonl") == []
+    before = pipeline.run.total_steps
+    longer = framework.load(made.directory / "pipeline.toml", [f"run.total_steps={2 * before}", "~checkpoint.keep"])
+    made.adopt(longer)
+    made.close()
+    assert framework.load(made.directory / "pipeline.toml").to_plain() == longer.to_plain()
+    (event,) = written(made.directory, "events.jsonl")
+    assert event["event"] == "pipeline_changed"
+    assert event["changes"]["run.total_steps"] == [before, 2 * before]
+
+
 def test_directories_of_one_second_differ(pipeline: Pipeline, tmp_path: Path) -> None:
     """Runs of one name that start at the same time have a directory each."""
     made = [Record.create(pipeline, tmp_path / "runs") for _ in range(3)]
