@@ -88,7 +88,7 @@ def measure(options: argparse.Namespace) -> None:
             "notes": "\n\n".join([_settings(options, scores[rows.table[0].name]), *missing]),
         },
         output=options.output,
-        settings={name: value if isinstance(value, list) else str(value) for name, value in vars(options).items()},
+        settings={name: getattr(options, name) for name in ("seeds", "levels", "curve", "parts_curve", "episodes")},
         measurements=[_short(each) for each in measurements],
         machine=before,
     )
@@ -154,7 +154,7 @@ def _measure(row: Row, seed: int, cells: Cells, options: argparse.Namespace, tra
     if not row.policy:
         curves = {"success": _thin(series(target, "success")), "level": _thin(series(target, "curriculum/level"))}
         seconds = series(target, "time/seconds")
-        trained = {**curves, "steps": seconds[-1][0], "minutes": round(sum(each for _, each in seconds) / 60, 2)}
+        trained = {**curves, "steps": seconds[-1][0], "minutes": round(seconds[-1][1] / 60, 2)}
     return {"row": row.name, "seed": seed, "scores": scores, **trained}
 
 
