@@ -34,7 +34,7 @@ class VideoWriter:
             raise PluginError(f'writing a video needs {error.name}: pip install "framework-rl[video]"') from error
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".mp4":
-            options: dict[str, Any] = {"fps": frames_per_second, "macro_block_size": 2}
+            options: dict[str, Any] = {"fps": frames_per_second, "macro_block_size": 2, "ffmpeg_log_level": "error"}
         else:
             options = {"duration": 1000 / frames_per_second, "loop": 0}
         self._writer = imageio.get_writer(path, **options)

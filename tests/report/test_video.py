@@ -35,6 +35,15 @@ def test_a_video_can_be_read_back(tmp_path: Path, suffix: str) -> None:
         assert abs(frame[5:25, 5:40, 0].mean() - brightness) < 12
 
 
+def test_large_pictures_are_written_without_a_word(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Ffmpeg does not tell that it cannot guess the rate from few of them: it was told."""
+    pytest.importorskip("imageio_ffmpeg")
+    with VideoWriter(tmp_path / "episodes.mp4", 2.0) as writer:
+        for _ in range(3):
+            writer.add([np.zeros((1000, 1900, 3), np.uint8)])
+    assert capfd.readouterr().err == ""
+
+
 def test_other_formats_and_missing_packages_are_refused_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
