@@ -13,7 +13,7 @@ import numpy as np
 
 from framework.errors import FrameworkError, PluginError
 
-_WIDTH = 1920  #: pixels that a video is wide at most
+_WIDTH = 2400  #: pixels that a video is wide at most
 
 
 class VideoWriter:

@@ -23,8 +23,8 @@ RELATION_TEXTS = (
     "last of the import partners listed",
     "neighbour with the longest border",
     "next smaller country by area",
-    "export partner that the figure of shares asks for",
-    "country that the figure of populations asks for",
+    "export partner charted by share",
+    "country charted by population",
 )
 EXPORT_SHARES, POPULATIONS = STATED, STATED + 1
 #: Where the short form is none, or is not what other countries' pages say.

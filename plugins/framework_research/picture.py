@@ -16,18 +16,20 @@ try:
 except ImportError as error:
     raise PluginError('pictures of the research environment need pillow: pip install "framework-rl[video]"') from error
 
-WIDTH, HEIGHT = 640, 480
+WIDTH, HEIGHT = 800, 480
 _INK, _PALE, _TITLE, _RULE = "black", "#707070", "#1a4e8a", "#c0c0c0"
 _FILLS = dict(zip(COLOURS, map(tuple, figure.COLOURS.tolist()), strict=True))
-_SIZE, _LINE, _CHARACTERS = 12, 15, 100
+_SIZE, _LINE = 12, 15
+#: A question's lines, and how long they are.
+_LINES, _CHARACTERS = 2, 140
 #: Left edges of results and legend beside page and bars, and top edges of page, figure and notes.
-_MARGIN, _PAGE_LEFT, _LEGEND_LEFT = 10, 130, 300
+_MARGIN, _PAGE_LEFT, _LEGEND_LEFT = 10, 185, 300
 _PAGE, _FIGURE, _NOTES = 80, 198, 340
 _TALLEST, _BAR, _GAP = 100, 40, 20
 
 
 def draw(scene: Scene) -> np.ndarray:
-    """The picture, uint8 [480, 640, 3]."""
+    """The picture, uint8 [480, 800, 3]."""
     image = Image.new("RGB", (WIDTH, HEIGHT), "white")
     pen, font = ImageDraw.Draw(image), _font()
 
@@ -37,7 +39,7 @@ def draw(scene: Scene) -> np.ndarray:
             top += _LINE
         return top
 
-    top = write(_MARGIN, 6, *wrap(scene.question, _CHARACTERS), fill=_TITLE)
+    top = write(_MARGIN, 6, *wrap(scene.question, _CHARACTERS, max_lines=_LINES), fill=_TITLE)
     write(_MARGIN, write(_MARGIN, top, f"last action: {scene.action}"), scene.state, fill=_PALE)
     for top in (_PAGE, _FIGURE, _NOTES):
         pen.line((0, top - 4, WIDTH, top - 4), _RULE)

