@@ -9,7 +9,7 @@ from typing import Any, SupportsFloat
 import gymnasium
 import numpy as np
 
-from framework.errors import RunError
+from framework.errors import FrameworkError, RunError
 from framework.interfaces import Environment
 from framework.plugins import describe, traceback_of
 from framework.toolkit import spaces
@@ -47,10 +47,12 @@ class Scripted:
 
     def _act(self, index: int, seat: Seat, mask: np.ndarray | None) -> np.ndarray:
         known = {"environment": seat.unwrapped} if self._informed else {}
+        where = f"{self._name} failed in environment {index}"
         try:
             action = self._function(seat.observation, mask, self._generators[index], **known)
+        except FrameworkError as error:
+            raise RunError(f"{where}: {error}") from error
         except Exception as error:
-            where = f"{self._name} failed in environment {index}"
             raise RunError(f"{where}: {describe(error)}\n{traceback_of(error)}") from error
         row = _row(seat.action_space, action)
         if row is None:

@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from framework.errors import RunError
 from framework_research import rules, view
 from framework_research.oracle import oracle as shortest
 from framework_research.world import BARS, LINES, RELATIONS, RESULTS, SECOND, SHORTEST
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _RELATION = slice(view.RELATION, view.RELATION + RELATIONS)
 #: A similarity that only equal codes have.
 _SAME = 0.99
+_WANTED = 'experts act on observation_mode = "state"'
 
 
 def random_legal(rows: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> int:
@@ -51,6 +53,8 @@ def oracle(rows: np.ndarray, mask: np.ndarray, rng: np.random.Generator, *, envi
 
 
 def _research(rows: np.ndarray, mask: np.ndarray, rng: np.random.Generator, *, sees: bool) -> int:
+    if np.shape(rows) != (view.TOKENS, view.FEATURES):
+        raise RunError(f"{_WANTED}, whose observations are rows [31, 51]")
     notes = int(rows[view.NOTE : view.MISC, view.PRESENT].sum())
     hops = int(rows[view.HOP : view.RESULT, view.PRESENT].sum())
     if notes == hops:
@@ -97,5 +101,7 @@ def _bar(rows: np.ndarray, rule: int, rng: np.random.Generator, *, sees: bool) -
     shown = np.flatnonzero(bars[:, view.PRESENT])
     if not sees:
         return int(rng.choice(shown))
+    if not bars[shown, view.SEEN].all():
+        raise RunError(f"{_WANTED}: these rows tell no heights")
     order = shown[np.argsort(-bars[shown, view.HEIGHT])]
     return int(order[-1] if rule == SHORTEST else order[1] if rule == SECOND else order[0])

@@ -6,7 +6,7 @@ from environments import Made
 from environments import Scripted as ScriptedEnvironment
 from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete
 
-from framework.errors import RunError
+from framework.errors import FrameworkError, RunError
 from framework.runtime.evaluate import Evaluation, evaluate
 from framework.runtime.scripted import Scripted, Seats
 
@@ -119,3 +119,13 @@ def test_a_function_that_fails_is_named() -> None:
     ) as caught:
         play(broken, Made(ScriptedEnvironment))
     assert isinstance(caught.value.__cause__, ValueError)
+
+
+def test_a_function_that_explains_itself_is_quoted() -> None:
+    """Without a traceback: what is wrong is with what was asked for."""
+
+    def explained(observation: Any, mask: Any, generator: Any) -> int:
+        raise FrameworkError("it needs other observations")
+
+    with pytest.raises(RunError, match=r"^policy p:f failed in environment 0: it needs other observations$"):
+        play(explained, Made(ScriptedEnvironment))

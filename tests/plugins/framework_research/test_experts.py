@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from researching import play
 
+from framework.errors import RunError
 from framework_research import experts
 from framework_research.environment import ResearchEnv
 
@@ -25,6 +26,19 @@ def test_the_expert_succeeds(level: float, split: str) -> None:
 def test_who_does_not_look_at_figures_falls_behind(level: float, least: float, most: float) -> None:
     """The more, the more hops lead through figures."""
     assert least <= success(experts.blind_expert, level, 100) <= most
+
+
+@pytest.mark.parametrize("mode", ["multimodal", "page", "text", "image"])
+def test_the_expert_says_what_it_has_to_see(mode: str) -> None:
+    """Other observations are refused, at the latest where a figure is read: colours are no heights."""
+    environment = ResearchEnv(task_complexity=0.5, observation_mode=mode)
+
+    def play_some() -> None:
+        for seed in range(20):
+            play(environment, experts.expert, seed)
+
+    with pytest.raises(RunError, match='experts act on observation_mode = "state"'):
+        play_some()
 
 
 @pytest.mark.parametrize("level", [0.0, 0.2, 0.5])
