@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+from gymnasium.error import ResetNeeded
 
 from framework.errors import RunError
 from framework_research.chance import compiled
@@ -28,6 +30,7 @@ class Desks:
         self.rewards = np.zeros(count)
         self.terminated = np.zeros(count, bool)
         self.truncated = np.zeros(count, bool)  #: which have taken as many steps as there may be
+        self._begun = False  # whether there is a world everywhere
         self._efficiencies = np.zeros(count)  # NaN where an episode has begun, until they are counted
 
     def begin(self, index: np.ndarray, tasks: list[Any], seeds: list[int]) -> None:
@@ -38,13 +41,16 @@ class Desks:
         self.corpus.sample(worlds, levels, np.array([seed for _, seed in asked], np.uint64))
         self.worlds[index] = worlds
         self._efficiencies[index] = np.nan
+        self._begun = self._begun or bool(self.worlds["questions"].all())
         _begin(self.worlds, self.browsers, self.masks, index)
 
     def step(self, actions: np.ndarray) -> None:
         """One action [N] in each world; where an episode has ended nothing happens any more.
 
-        Raises `ValueError` for another number of actions, and for an action that there is not.
+        Raises `ValueError` for another number of actions, and for an action that there is not; `ResetNeeded` before all
+        have begun.
         """
+        self.expect_begun()
         config, ends = self._config, (self.terminated, self.truncated)
         actions, dense = np.asarray(actions, np.int64), config.reward_shaping == "dense"
         if actions.shape != self.rewards.shape:
@@ -52,6 +58,11 @@ class Desks:
         step(
             self.worlds, self.browsers, actions, self.masks, config.gamma, dense, config.max_steps, self.rewards, *ends
         )
+
+    def expect_begun(self) -> None:
+        """Raise `ResetNeeded` where an episode has not."""
+        if not self._begun:
+            raise ResetNeeded("the research environment has no episode yet: call reset() first")
 
     @property
     def succeeded(self) -> np.ndarray:
@@ -79,12 +90,18 @@ def task_of(task: Any, level: float, seed: int) -> tuple[float, int]:
     """
     found = task if isinstance(task, Mapping) else {} if task is None else {"level": task}
     level, seed = found.get("level", level), found.get("seed", seed)
-    right = isinstance(level, int | float) and 0 <= level <= 1 and isinstance(seed, int) and 0 <= seed < 2**64
-    if not right or not found.keys() <= {"level", "seed"}:
+    if not found.keys() <= {"level", "seed"} or not _is(level, Real) or not 0 <= level <= 1:
         raise RunError(
             f"a task must be a level from 0 to 1, or a table such as {{ level = 0.5, seed = 7 }}, not {task!r}"
         )
-    return float(level), seed
+    if not _is(seed, Integral) or not 0 <= seed < 2**64:
+        raise RunError(f"the seed of a world must be an integer from 0 to 2^64 - 1, not {seed!r}")
+    return float(level), int(seed)
+
+
+def _is(value: Any, kind: type[Real]) -> bool:
+    """Whether it is a number of a kind; truth values are none."""
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 @compiled

@@ -51,7 +51,8 @@ class ResearchEnv(gymnasium.Env[Any, np.int64]):
     def step(self, action: np.int64) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Take one action; an illegal one does nothing and costs 0.01."""
         desks = self.desks
-        if self._screen:
+        if self._screen and action in self.action_space:
+            desks.expect_begun()
             self._screen.acting(desks.worlds[0], desks.browsers[0], desks.masks[0], int(action))
         self._action[0] = action
         desks.step(self._action)
@@ -69,8 +70,11 @@ class ResearchEnv(gymnasium.Env[Any, np.int64]):
         return {name: array[0] for name, array in seen.items()} if isinstance(seen, dict) else seen[0]
 
     def render(self) -> str | np.ndarray | None:
-        """What a person can follow: a text ("ansi"), a picture uint8 [480, 640, 3] ("rgb_array"), or None."""
-        return self._screen.show(self.desks.worlds[0], self.desks.browsers[0]) if self._screen else None
+        """What a person can follow: a text ("ansi"), a picture uint8 [480, 800, 3] ("rgb_array"), or None."""
+        if not self._screen:
+            return None
+        self.desks.expect_begun()
+        return self._screen.show(self.desks.worlds[0], self.desks.browsers[0])
 
     @staticmethod
     def generate_task(level: float, seed: int) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
+from framework.errors import RunError
 from framework_research.config import ResearchConfig
 from framework_research.desks import Desks
 from framework_research.spaces import action_space, observation_space
@@ -18,7 +19,9 @@ class ResearchVectorEnv(VectorEnv[Any, np.ndarray, np.ndarray]):
 
     metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.DISABLED}  # noqa: RUF012
 
-    def __init__(self, num_envs: int, **options: Any):
+    def __init__(self, num_envs: int, *, render_mode: str | None = None, **options: Any):
+        if render_mode is not None:
+            raise RunError(f"research environments stepped as one draw nothing, so not in mode {render_mode!r} either")
         self.num_envs = num_envs
         config = ResearchConfig(**options)
         self.single_observation_space = observation_space(config.observation_mode)
@@ -33,14 +36,18 @@ class ResearchVectorEnv(VectorEnv[Any, np.ndarray, np.ndarray]):
         """Start episodes where ``options["reset_mask"]`` is true, by default everywhere.
 
         ``options["tasks"]`` has a task, or None, for each environment; a seed may be one for each, or the first of
-        successive ones. An environment without seed gets one from ``np_random``.
+        successive ones. An environment without seed gets one from ``np_random``, which the first seed of all seeds.
+        Raises `ValueError` where there is another number of seeds or tasks.
         """
         given, count = options or {}, self.num_envs
         seeds = [None if seed is None else seed + at for at in range(count)] if not isinstance(seed, list) else seed
-        if isinstance(seed, int):
-            super().reset(seed=seed)
-        index = np.flatnonzero(given.get("reset_mask", np.ones(count, bool)))
         tasks = given.get("tasks", [None] * count)
+        for name, each in (("seed", seeds), ("task", tasks)):
+            if len(each) != count:
+                raise ValueError(f"expected a {name} for each of {count} environments, not {len(each)}")
+        index = np.flatnonzero(given.get("reset_mask", np.ones(count, bool)))
+        if len(index) == count and seeds[0] is not None:
+            super().reset(seed=int(seeds[0]))
         chosen = [int(self.np_random.integers(2**63)) if seeds[at] is None else int(seeds[at]) for at in index]
         self.desks.begin(index, [tasks[at] for at in index], chosen)
         return self.desks.observations(), {"action_mask": self.desks.masks.copy()}

@@ -229,10 +229,11 @@ def test_episodes_that_were_cut_short_wait() -> None:
     assert rows in environment.observation_space
 
 
+@pytest.mark.parametrize("render_mode", [None, "ansi"])
 @pytest.mark.parametrize("action", [-1, rules.ACTIONS])
-def test_actions_that_there_are_not(action: int) -> None:
+def test_actions_that_there_are_not(action: int, render_mode: str | None) -> None:
     """They are an error, and touch no memory."""
-    environment = ResearchEnv()
+    environment = ResearchEnv(render_mode=render_mode)
     environment.reset(seed=0)
     with pytest.raises(ValueError, match="from 0 to 54"):
         environment.step(action)

@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gymnasium.error import ResetNeeded
 
+from framework.errors import RunError
 from framework_research.environment import ResearchEnv
 from framework_research.rules import ACTIONS
 from framework_research.vector import ResearchVectorEnv
@@ -95,8 +97,38 @@ def test_seeds_of_a_vector() -> None:
 
 
 def test_a_vector_takes_an_action_for_each() -> None:
-    """Another number of them is an error."""
+    """Another number of them is an error, and any before all have begun."""
     vector = ResearchVectorEnv(3)
+    vector.reset(options={"reset_mask": np.array([True, True, False])})
+    with pytest.raises(ResetNeeded, match="no episode yet"):
+        vector.step(np.zeros(3, np.int64))
     vector.reset(seed=0)
     with pytest.raises(ValueError, match="each of 3 environments"):
         vector.step(np.zeros(2, np.int64))
+
+
+@pytest.mark.parametrize("seed", [5, [5, 6, 7]])
+def test_episodes_without_seeds_follow_from_the_first(seed) -> None:
+    """So a run of resets can be repeated, as with one environment alone."""
+
+    def worlds() -> list[bytes]:
+        vector = ResearchVectorEnv(3)
+        vector.reset(seed=seed)
+        return [(vector.reset(), vector.desks.worlds.tobytes())[1] for _ in range(2)]
+
+    first = worlds()
+    assert first == worlds()
+    assert first[0] != first[1]
+
+
+def test_resets_that_there_are_not() -> None:
+    """Lists of another length, seeds below 0, and pictures, which many at once do not draw."""
+    vector = ResearchVectorEnv(3)
+    with pytest.raises(ValueError, match="expected a seed for each of 3 environments, not 2"):
+        vector.reset(seed=[1, 2])
+    with pytest.raises(ValueError, match="expected a task for each of 3 environments, not 1"):
+        vector.reset(options={"tasks": [0.5]})
+    with pytest.raises(RunError, match="seed of a world must be an integer"):
+        vector.reset(seed=[1, -1, 2])
+    with pytest.raises(RunError, match="draw nothing"):
+        ResearchVectorEnv(3, render_mode="ansi")
