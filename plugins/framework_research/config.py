@@ -8,7 +8,7 @@ from framework.schema import option
 
 CORPORA = ("synthetic", "factbook")
 SPLITS = ("train", "validation", "test")
-MODES = ("multimodal", "page", "state", "text", "image")
+MODES = ("multimodal", "page", "state", "text", "text+figure", "image")
 BIGRAMS = ("split", "train", "held out")
 
 
@@ -23,7 +23,7 @@ class ResearchConfig:
         "multimodal",
         help='"multimodal": the page as rows of numbers, and its figure as a picture, which alone shows the heights of '
         'bars; "page": the rows without the picture; "state": rows that have the heights, too; "text": the page as '
-        'words that tell no heights; "image": rows and figure as one picture.',
+        'words that tell no heights; "text+figure": words and picture; "image": rows and figure as one picture.',
         choices=MODES,
     )
     reward_shaping: str = option(

@@ -78,11 +78,15 @@ def _rows(worlds: np.ndarray, browsers: np.ndarray, limit: int, *, heights: bool
 
 
 def _multimodal_space() -> Dict:
-    return Dict({"page": _rows_space(), "figure": Box(0, 255, (3, SIDE, SIDE), np.uint8)})
+    return Dict({"page": _rows_space(), "figure": _figure_space()})
 
 
 def _multimodal(worlds: np.ndarray, browsers: np.ndarray, limit: int) -> dict[str, np.ndarray]:
     return {"page": _page(worlds, browsers, limit), "figure": _figures(worlds, browsers)}
+
+
+def _figure_space() -> Box:
+    return Box(0, 255, (3, SIDE, SIDE), np.uint8)
 
 
 def _figures(worlds: np.ndarray, browsers: np.ndarray) -> np.ndarray:
@@ -102,6 +106,14 @@ def _text(worlds: np.ndarray, browsers: np.ndarray, limit: int) -> dict[str, np.
     return {"tokens": tokens, "types": types}
 
 
+def _text_figure_space() -> Dict:
+    return Dict({**_text_space(), "figure": _figure_space()})
+
+
+def _text_figure(worlds: np.ndarray, browsers: np.ndarray, limit: int) -> dict[str, np.ndarray]:
+    return {**_text(worlds, browsers, limit), "figure": _figures(worlds, browsers)}
+
+
 def _image_space() -> Box:
     return Box(0, 255, (3, tiles.HEIGHT, tiles.WIDTH), np.uint8)
 
@@ -117,5 +129,6 @@ _MODES = {
     "page": _Mode(_rows_space, _page, 1),
     "state": _Mode(_rows_space, _state, 1),
     "text": _Mode(_text_space, _text, words.WORDS),
+    "text+figure": _Mode(_text_figure_space, _text_figure, words.WORDS),
     "image": _Mode(_image_space, _image, 0),
 }

@@ -28,7 +28,7 @@ def test_who_does_not_look_at_figures_falls_behind(level: float, least: float, m
     assert least <= success(experts.blind_expert, level, 100) <= most
 
 
-@pytest.mark.parametrize("mode", ["multimodal", "page", "text", "image"])
+@pytest.mark.parametrize("mode", ["multimodal", "page", "text", "text+figure", "image"])
 def test_the_expert_says_what_it_has_to_see(mode: str) -> None:
     """Other observations are refused, at the latest where a figure is read: colours are no heights."""
     environment = ResearchEnv(task_complexity=0.5, observation_mode=mode)

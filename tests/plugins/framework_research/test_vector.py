@@ -76,7 +76,7 @@ def test_vector_equals_single(level: float) -> None:
     agree(150, level)
 
 
-@pytest.mark.parametrize("mode", ["multimodal", "text", "image"])
+@pytest.mark.parametrize("mode", ["multimodal", "text", "text+figure", "image"])
 def test_vector_equals_single_in_other_modes(mode: str) -> None:
     """The same with pictures, with words, and with observations of several parts."""
     agree(100, 0.7, mode)

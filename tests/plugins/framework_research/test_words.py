@@ -12,6 +12,7 @@ from researching import Played
 import framework
 from framework_research import rules, view, words
 from framework_research.environment import ResearchEnv
+from framework_research.spaces import observer
 from framework_research.vector import ResearchVectorEnv
 from framework_research.world import LINES
 
@@ -221,9 +222,25 @@ def test_actions_are_about_the_markers_of_their_rows() -> None:
     assert text.tokens == tuple(words.WORDS * row for row in page.tokens)
 
 
-def test_words_are_tokens_of_a_transformer(tmp_path: Path) -> None:
-    """PPO goes through two updates with them, and reads actions from markers."""
+def test_words_stand_beside_the_picture() -> None:
+    """In mode "text+figure": the same words as alone, and the figure of mode "multimodal"."""
+    played = on_a_figure()
+    played.act(rules.VIEW_FIGURE)
+    desks = played.environment.desks
+    both, text, pictured = (
+        observer(mode)(desks.worlds, desks.browsers, 100) for mode in ("text+figure", "text", "multimodal")
+    )
+    assert sorted(both) == ["figure", "tokens", "types"]
+    for name, array in {**text, "figure": pictured["figure"]}.items():
+        np.testing.assert_array_equal(both[name], array)
+    assert both["figure"].any()
+
+
+@pytest.mark.parametrize("mode", ["text", "text+figure"])
+def test_words_are_tokens_of_a_transformer(mode: str, tmp_path: Path) -> None:
+    """PPO goes through two updates with them, with or without the picture, and reads actions from markers."""
     file = tmp_path / "text.toml"
     file.write_text(PIPELINE)
-    first, second = framework.train(framework.load(file), root=tmp_path)
+    pipeline = framework.load(file, [f"environment.observation_mode={mode!r}", "encoder.patch=16"])
+    first, second = framework.train(pipeline, root=tmp_path)
     assert second.steps == second.metrics["steps"] == 2 * first.steps == 32
