@@ -22,7 +22,7 @@ from framework_research.corpus import corpus_of
 from framework_research.factbook import Factbook
 from framework_research.majority import majority
 from framework_research.vector import ResearchVectorEnv
-from measure.kept_runs import Trainer, kept
+from measure.kept_runs import Trainer, add_arguments, kept
 from measure.pages import fill
 from measure.research_play import FIRST_SEED, environment_of, play
 from measure.results import Measurement, machine, publish, table
@@ -37,11 +37,9 @@ POLICIES = {"expert": experts.expert, "expert, blind to figures": experts.blind_
 def main() -> None:
     """Do what the options ask for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=Path, required=True, help="folder where runs are kept")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3], help="default 1 2 3")
+    add_arguments(parser)
     parser.add_argument("--levels", nargs="+", type=float, default=[0.4, 0.2], help="default 0.4 0.2")
     parser.add_argument("--episodes", type=int, default=500, help="of each seed in each place (default 500)")
-    parser.add_argument("--jobs", type=int, default=1, help="how many runs are trained at a time")
     parser.add_argument("--output", type=Path, help="JSON file (default benchmarks/results/research-factbook.json)")
     options = parser.parse_args()
     before = machine()
@@ -73,7 +71,7 @@ def main() -> None:
 
 def _trained(options: argparse.Namespace) -> list[Path]:
     from_scratch = row("factbook", SCRATCH)
-    with ThreadPoolExecutor(options.jobs) as pool, Trainer(options.runs.resolve(), []) as trainer:
+    with ThreadPoolExecutor(options.jobs) as pool, Trainer(options.runs.resolve(), options.set) as trainer:
         return list(pool.map(lambda seed: trainer.run(from_scratch, seed), options.seeds))
 
 

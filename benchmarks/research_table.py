@@ -22,7 +22,7 @@ from framework.errors import FrameworkError
 from framework.pipeline.build import build_environment
 from framework.runtime.seeds import evaluation_seed
 from measure import research_scores as found
-from measure.kept_runs import Trainer, series
+from measure.kept_runs import Trainer, add_arguments, series
 from measure.pages import fill
 from measure.plot import draw_research
 from measure.processes import module, run
@@ -31,6 +31,8 @@ from measure.results import BENCHMARKS, Measurement, machine, publish
 
 ROWS = BENCHMARKS / "pipelines/research-rows.toml"
 PICTURES = BENCHMARKS.parent / "docs/images"
+#: Options that the result file tells.
+SETTINGS = ("seeds", "levels", "curve", "parts_curve", "episodes", "set")
 #: Points of a curve in the result file.
 POINTS = 200
 #: What makes a table in a minute; it says nothing.
@@ -40,11 +42,10 @@ QUICK = ["run.total_steps=1", "evaluation.episodes=2", "environment.max_steps=10
 def main() -> None:
     """Do what the options ask for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=Path, required=True, help="folder where runs are kept, and their evaluations")
+    add_arguments(parser)
     parser.add_argument(
         "--rows", type=Path, default=ROWS, help="the rows (default benchmarks/pipelines/research-rows.toml)"
     )
-    parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3], help="default 1 2 3")
     parser.add_argument("--levels", nargs="+", type=float, default=[0.4, 0.2], help="a table each (default 0.4 0.2)")
     parser.add_argument("--curve", nargs="*", type=float, metavar="LEVEL",
                         help="levels of the table's picture (default 0, .2, .4, .5, .6, .7, .8, 1)",
@@ -52,7 +53,6 @@ def main() -> None:
     parser.add_argument("--parts-curve", nargs="*", type=float, metavar="LEVEL", default=[0.0, 0.2, 0.4, 0.6],
                         help="levels of the pictures of ablation and steps (default 0, .2, .4, .6)")  # fmt: skip
     parser.add_argument("--episodes", type=int, default=500, help="of each seed in each setting (default 500)")
-    parser.add_argument("--jobs", type=int, default=1, help="how many runs are trained or evaluated at a time")
     parser.add_argument("--again", action="store_true", help="evaluate again what has been evaluated")
     parser.add_argument("--quick", action="store_true", help="a tiny table, to try the script; it stays in --runs")
     parser.add_argument("--output", type=Path, help="JSON file (default benchmarks/results/research-table.json)")
@@ -60,6 +60,7 @@ def main() -> None:
     if options.quick:
         options.seeds, options.levels, options.episodes = options.seeds[:1], options.levels[:1], 5
         options.curve = options.parts_curve = []
+        options.set = [*QUICK, *options.set]
         options.output = options.output or options.runs / "research-table.json"
     measure(options)
 
@@ -72,7 +73,7 @@ def measure(options: argparse.Namespace) -> None:
     tests = held_out_cells([*options.levels, *options.parts_curve])
     jobs = [(row, seed, cells if row in rows.table else tests) for seed in options.seeds for row in rows.all]
     # The trainer ends first: what waits for its processes then ends, too.
-    with ThreadPoolExecutor(options.jobs) as pool, Trainer(options.runs, QUICK if options.quick else []) as trainer:
+    with ThreadPoolExecutor(options.jobs) as pool, Trainer(options.runs, options.set) as trainer:
         try:
             measurements = list(pool.map(lambda job: _measure(*job, options, trainer), jobs))
         except BaseException:
@@ -88,7 +89,7 @@ def measure(options: argparse.Namespace) -> None:
             "notes": "\n\n".join([_settings(options, scores[rows.table[0].name]), *missing]),
         },
         output=options.output,
-        settings={name: getattr(options, name) for name in ("seeds", "levels", "curve", "parts_curve", "episodes")},
+        settings={name: getattr(options, name) for name in SETTINGS},
         measurements=[_short(each) for each in measurements],
         machine=before,
     )
@@ -154,7 +155,8 @@ def _measure(row: Row, seed: int, cells: Cells, options: argparse.Namespace, tra
     if not row.policy:
         curves = {"success": _thin(series(target, "success")), "level": _thin(series(target, "curriculum/level"))}
         seconds = series(target, "time/seconds")
-        trained = {**curves, "steps": seconds[-1][0], "minutes": round(seconds[-1][1] / 60, 2)}
+        cost = {"steps": seconds[-1][0], "minutes": round(seconds[-1][1] / 60, 2)}
+        trained = {**curves, **cost, "samplers": framework.load_run(target).runtime.samplers}
     return {"row": row.name, "seed": seed, "scores": scores, **trained}
 
 
@@ -200,7 +202,8 @@ def _settings(options: argparse.Namespace, scores: found.Scores) -> str:
     kinds = found.targets(scores, options.levels[0])
     return (
         f"Seeds {', '.join(map(str, options.seeds))}, {options.episodes} episodes of each in each setting; in brackets"
-        f" 95 % bootstrap intervals over seeds and episodes. Transfer to: {', '.join(kinds)}."
+        f" 95 % bootstrap intervals over seeds and episodes, that of the IQM, the interquartile mean of all levels and"
+        f" seeds, over seeds. Transfer to: {', '.join(kinds)}."
     )
 
 

@@ -16,7 +16,7 @@ import torch
 
 from framework.runtime.agent import resolve_checkpoint
 from framework.toolkit.transfer import read_tensors
-from measure.kept_runs import Trainer, series
+from measure.kept_runs import Trainer, add_arguments, series
 from measure.pages import fill
 from measure.research_rows import Row
 from measure.results import BENCHMARKS, Measurement, machine, publish, table
@@ -39,14 +39,12 @@ STEPS = 250_000
 def main() -> None:
     """Do what the options ask for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=Path, required=True, help="folder where runs are kept")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3], help="default 1 2 3")
+    add_arguments(parser)
     parser.add_argument("--targets", nargs="+", choices=TARGETS, default=list(TARGETS), help="where to (all)")
-    parser.add_argument("--jobs", type=int, default=1, help="how many runs are trained at a time")
     parser.add_argument("--output", type=Path, help="JSON file (default benchmarks/results/research-transfer.json)")
     options = parser.parse_args()
     before = machine()
-    with ThreadPoolExecutor(options.jobs) as pool, Trainer(options.runs.resolve(), []) as trainer:
+    with ThreadPoolExecutor(options.jobs) as pool, Trainer(options.runs.resolve(), options.set) as trainer:
         firsts = dict(zip(options.seeds, pool.map(lambda seed: trainer.run(FIRST, seed), options.seeds), strict=True))
         jobs = [(target, how, seed) for target in options.targets for how in HOW for seed in options.seeds]
         measurements = list(pool.map(lambda job: measure(trainer, *job, firsts[job[2]]), jobs))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
@@ -17,6 +18,15 @@ from measure.research_rows import Row
 
 #: Where a run happens, which changes nothing else.
 _WHERE = ("runtime.samplers", "runtime.threads")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Of scripts that train runs and keep them: ``runs``, ``seeds``, ``jobs``, and overrides that are ``set``."""
+    parser.add_argument("--runs", type=Path, required=True, help="folder where runs are kept, and what is said of them")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3], help="default 1 2 3")
+    parser.add_argument("--jobs", type=int, default=1, help="how many runs are trained or evaluated at a time")
+    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE",
+                        help="how runs are trained, such as runtime.samplers=0")  # fmt: skip
 
 
 class Trainer:

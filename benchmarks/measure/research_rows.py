@@ -83,13 +83,13 @@ def held_out_cells(levels: Sequence[float]) -> Cells:
 
 
 def transfer_cells(level: float) -> Cells:
-    """What was trained on, at a level, and what differs from it in one thing each."""
-    at = f" {level:g}"
+    """What was trained on, at a level, and what differs from it in one thing each, as far as levels go."""
+    at, higher = f" {level:g}", round(level + 0.2, 3)
     return {
         SOURCE + at: [*ALWAYS, _level(level)],
         "new names" + at: [*ALWAYS, _level(level), 'environment.split="test"', 'environment.bigrams="train"'],
         "new pairs" + at: [*ALWAYS, _level(level), 'environment.bigrams="held out"'],
-        "next level" + at: [*ALWAYS, _level(round(level + 0.2, 3))],
+        **({"next level" + at: [*ALWAYS, _level(higher)]} if higher <= 1 else {}),
         FACTBOOK + at: [*ALWAYS, _level(level), f'environment.corpus="{FACTBOOK}"'],
     }
 

@@ -98,13 +98,19 @@ def level_table(rows: Mapping[str, Scores]) -> str:
 
 
 def training_table(measurements: Sequence[Measurement]) -> str:
-    """Steps and minutes of each row that was trained, by seed."""
+    """Steps, sampler processes, and minutes by seed, of each row that was trained."""
     rows = list(dict.fromkeys(each["row"] for each in measurements if "steps" in each))
     own = {row: [each for each in measurements if each["row"] == row] for row in rows}
     lines = [
-        [row, f"{own[row][0]['steps']:,.0f}", ", ".join(f"{each['minutes']:.1f}" for each in own[row])] for row in rows
+        [
+            row,
+            f"{own[row][0]['steps']:,.0f}",
+            ", ".join(sorted({f"{each['samplers']}" for each in own[row]})),
+            ", ".join(f"{each['minutes']:.1f}" for each in own[row]),
+        ]
+        for row in rows
     ]
-    return table(["", "steps", "minutes of each seed"], lines)
+    return table(["", "steps", "samplers", "minutes of each seed"], lines)
 
 
 def shown(interval: Interval | None, column: str) -> str:

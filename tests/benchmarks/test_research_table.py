@@ -126,6 +126,7 @@ def test_settings_differ_from_the_source_in_one_thing_each() -> None:
     assert level == ["environment.task_complexity=0.6"]
     assert corpus == ['environment.corpus="factbook"']
     assert held_out_cells([0.0])["test 0"][-1] == "environment.task_complexity=0.0"
+    assert [name for name in transfer_cells(0.9) if "level" in name] == []  # there is no 1.1
 
 
 def test_columns_are_means_of_all_seeds_and_episodes() -> None:
@@ -220,8 +221,8 @@ def test_the_script_trains_evaluates_and_writes(rows: Path, tmp_path: Path) -> N
 
 
 def test_training_is_told_by_row() -> None:
-    """Steps, and minutes of all seeds, of what was trained."""
-    rows = [{"row": "one", "steps": 2048, "minutes": minutes} for minutes in (0.25, 1.5)]
+    """Steps, sampler processes, and minutes of all seeds, of what was trained."""
+    rows = [{"row": "one", "steps": 2048, "samplers": 0, "minutes": minutes} for minutes in (0.25, 1.5)]
     header, _, *lines = found.training_table([{"row": "expert"}, *rows]).splitlines()
     assert "minutes" in header
-    assert [[each.strip() for each in line.split("|")[1:4]] for line in lines] == [["one", "2,048", "0.2, 1.5"]]
+    assert [[each.strip() for each in line.split("|")[1:5]] for line in lines] == [["one", "2,048", "0", "0.2, 1.5"]]

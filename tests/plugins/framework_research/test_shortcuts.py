@@ -198,7 +198,6 @@ def test_trying_one_bar_after_the_other_is_worth_nothing(corpus: str, level: flo
     rows, infos = vector.reset(seed=0)
     asked, bars = vector.desks.worlds["asked"], vector.desks.worlds["bars"]
     figures = (asked >= STATED).sum((1, 2))
-    # Of several questions, or behind two figures, a wrong bar may be one that was asked about, and differs.
     chosen = figures > 0
     readers, actions = [Doubter() for _ in range(count)], np.zeros(count, np.int64)
     success, playing = np.zeros(count, bool), chosen.copy()
