@@ -26,7 +26,7 @@ from measure.kept_runs import Trainer, add_arguments, kept
 from measure.pages import fill
 from measure.research_play import FIRST_SEED, environment_of, play
 from measure.results import Measurement, machine, publish, table
-from research_transfer import SCRATCH, row
+from research_transfer import SCRATCH, USUAL, row
 
 TRAINED, MADE_UP = "trained on the factbook", "trained on made-up worlds"
 #: Column -> split, and whether looks are exchanged.
@@ -70,7 +70,7 @@ def main() -> None:
 
 
 def _trained(options: argparse.Namespace) -> list[Path]:
-    from_scratch = row("factbook", SCRATCH)
+    from_scratch = row("factbook", SCRATCH, USUAL)
     with ThreadPoolExecutor(options.jobs) as pool, Trainer(options.runs.resolve(), options.set) as trainer:
         return list(pool.map(lambda seed: trainer.run(from_scratch, seed), options.seeds))
 

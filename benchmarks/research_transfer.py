@@ -1,8 +1,8 @@
 """Whether what was learned at low levels helps elsewhere: ``python benchmarks/research_transfer.py --runs FOLDER``.
 
 Trains the full pipeline up to a low level. Then anew, up to higher levels and on real facts (extra factbook): from
-scratch, from the encoder that was trained, and with that encoder frozen. What counts is how many steps it takes to a
-rate of success of one half at the higher level.
+scratch, from the encoder that was trained, and with that encoder frozen; at two learning rates. What counts is how
+many steps it takes to a rate of success of one half at the higher level.
 """
 
 from __future__ import annotations
@@ -28,10 +28,16 @@ FIRST = Row(
     EXAMPLES / "research.toml",
     (f"curriculum.maximum={LOW}", f"evaluation.tasks=[{LOW}]", "run.total_steps=200_000"),
 )
+SCRATCH, LOADED, FROZEN = "from scratch", "encoder loaded", "encoder loaded and frozen"
+#: Learning rates: that of the examples, and a smaller one.
+USUAL, SMALL = 1e-3, 3e-4
 #: Where to: pipelines.
 TARGETS = {f"level {HIGH}": EXAMPLES / "research.toml", "factbook": EXAMPLES / "research-factbook.toml"}
-SCRATCH, LOADED, FROZEN = "from scratch", "encoder loaded", "encoder loaded and frozen"
-HOW = (SCRATCH, LOADED, FROZEN)
+#: How: beginnings and learning rates. On real facts, those that did better at the higher level.
+HOW = {
+    f"level {HIGH}": [(how, rate) for how in (SCRATCH, LOADED, FROZEN) for rate in (USUAL, SMALL)],
+    "factbook": [(SCRATCH, USUAL), (LOADED, SMALL), (FROZEN, SMALL)],
+}
 #: As many in all ways, since the learning rate falls to 0 with the last one.
 STEPS = 250_000
 
@@ -44,22 +50,23 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="JSON file (default benchmarks/results/research-transfer.json)")
     options = parser.parse_args()
     before = machine()
+    ways = [(target, how) for target in options.targets for how in HOW[target]]
     with ThreadPoolExecutor(options.jobs) as pool, Trainer(options.runs.resolve(), options.set) as trainer:
         firsts = dict(zip(options.seeds, pool.map(lambda seed: trainer.run(FIRST, seed), options.seeds), strict=True))
-        jobs = [(target, how, seed) for target in options.targets for how in HOW for seed in options.seeds]
-        measurements = list(pool.map(lambda job: measure(trainer, *job, firsts[job[2]]), jobs))
+        jobs = [(row(target, *how, firsts[seed]), seed) for target, how in ways for seed in options.seeds]
+        measurements = list(pool.map(lambda job: measure(trainer, *job, firsts[job[1]]), jobs))
     publish(
         "research-transfer",
         table(
-            ["to", "", f"steps to {ENOUGH:.0%}", f"after {STEPS:,} steps", "tensors of the encoder as loaded"],
+            ["to", "", "learning rate", f"steps to {ENOUGH:.0%}", f"after {STEPS:,}", "encoder as loaded"],
             [
-                [target, how, *_columns([each for each in measurements if each["row"] == f"{target}, {how}"])]
-                for target in options.targets
-                for how in HOW
+                [target, how, f"{rate:g}", *_columns([each for each in measurements if each["row"] == name])]
+                for target, (how, rate) in ways
+                for name in [row(target, how, rate).name]
             ],
         ),
         output=options.output,
-        settings={"low": LOW, "high": HIGH, "steps": STEPS, "seeds": options.seeds},
+        settings={"low": LOW, "high": HIGH, "steps": STEPS, "seeds": options.seeds, "set": options.set},
         measurements=measurements,
         machine=before,
     )
@@ -67,17 +74,20 @@ def main() -> None:
         fill()
 
 
-def row(target: str, how: str, first: Path | None = None) -> Row:
-    """What is trained at the target, one of `TARGETS`, begun in one of the ways `HOW`: all but the first from a run."""
+def row(target: str, how: str, rate: float, first: Path | None = None) -> Row:
+    """What is trained at one of the `TARGETS`, begun from a run unless from scratch."""
     loaded = () if how == SCRATCH else (f'encoder.init_from="{first}"',)
     frozen = ("encoder.freeze=true",) if how == FROZEN else ()
     often = (f"evaluation.tasks=[{HIGH}]", "evaluation.every_steps=20_000", f"run.total_steps={STEPS}")
-    return Row(f"{target}, {how}", TARGETS[target], (*often, *loaded, *frozen))
+    return Row(
+        f"{target}, {how}, {rate:g}",
+        TARGETS[target],
+        (*often, f"algorithm.learning_rate={rate}", *loaded, *frozen),
+    )
 
 
-def measure(trainer: Trainer, target: str, how: str, seed: int, first: Path) -> Measurement:
+def measure(trainer: Trainer, chosen: Row, seed: int, first: Path) -> Measurement:
     """A run of a `row`, and what it took from the ``first`` one."""
-    chosen = row(target, how, first)
     directory = trainer.run(chosen, seed)
     curve = series(directory, "evaluation/success")
     reached = next((steps for steps, success in curve if success >= ENOUGH), None)
