@@ -40,6 +40,8 @@ HOW = {
 }
 #: As many in all ways, since the learning rate falls to 0 with the last one.
 STEPS = 250_000
+#: Where it tells who began better.
+EARLY = 100_000
 
 
 def main() -> None:
@@ -58,7 +60,7 @@ def main() -> None:
     publish(
         "research-transfer",
         table(
-            ["to", "", "learning rate", f"steps to {ENOUGH:.0%}", f"after {STEPS:,}", "encoder as loaded"],
+            ["to", "", "learning rate", f"steps to {ENOUGH:.0%}", f"after {EARLY:,}", f"after {STEPS:,}", "as loaded"],
             [
                 [target, how, f"{rate:g}", *_columns([each for each in measurements if each["row"] == name])]
                 for target, (how, rate) in ways
@@ -115,9 +117,14 @@ def _columns(measurements: Sequence[Measurement]) -> list[str]:
     """Of a row's seeds."""
     return [
         ", ".join("never" if each["reached"] is None else f"{each['reached']:,.0f}" for each in measurements),
-        ", ".join(f"{each['curve'][-1][1]:.2f}" for each in measurements),
+        *(", ".join(f"{_success(each['curve'], steps):.2f}" for each in measurements) for steps in (EARLY, STEPS)),
         ", ".join("{} of {}".format(*each["equal"]) for each in measurements),
     ]
+
+
+def _success(curve: list[list[float]], steps: int) -> float:
+    """At the first evaluation from so many steps on."""
+    return next(success for at, success in curve if at >= steps)
 
 
 if __name__ == "__main__":
