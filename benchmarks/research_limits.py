@@ -1,0 +1,75 @@
+"""What holds the pipeline back: ``python benchmarks/research_limits.py --runs FOLDER``.
+
+Has the full pipeline that ``research_table.py`` trained for 600,000 steps play the test split at a level above .5, and
+tells its success by what comes up only there: second questions, and figures that ask for another bar than the tallest.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from framework_research.world import HOPS, STATED, TALLEST
+from measure.kept_runs import kept
+from measure.pages import fill
+from measure.research_play import environment_of, play
+from measure.results import Measurement, machine, publish, table
+
+FOLDER = "full-pipeline-600-000-steps"
+LEVEL = 0.6
+
+
+def main() -> None:
+    """Do what the options ask for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=Path, required=True, help="folder where runs are kept")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3], help="default 1 2 3")
+    parser.add_argument("--episodes", type=int, default=1000, help="of each seed (default 1000)")
+    parser.add_argument("--output", type=Path, help="JSON file (default benchmarks/results/research-limits.json)")
+    options = parser.parse_args()
+    before = machine()
+    played = []
+    for seed in options.seeds:
+        run = kept(options.runs / FOLDER / f"seed-{seed}")
+        if run is None:
+            raise SystemExit(f"{options.runs / FOLDER} has no run of seed {seed}: research_table.py trains it")
+        environment = environment_of(run, options.episodes, split="test", task_complexity=LEVEL)
+        success, worlds = play(run, environment), environment.desks.worlds
+        played.append((success, worlds["questions"], asks_for_another(worlds)))
+    success, questions, others = (np.stack(each) for each in zip(*played, strict=True))
+    rows, measurements = [], []
+    for number in np.unique(questions):
+        for other in (False, True):
+            chosen = (questions == number) & (others == other)
+            rates = [float(own[which].mean()) for own, which in zip(success, chosen, strict=True) if which.any()]
+            what = "another bar" if other else "the tallest, or none"
+            rows.append([f"{number}", what, f"{chosen.sum():,}", ", ".join(f"{rate:.2f}" for rate in rates)])
+            measurements.append(_measurement(int(number), other, chosen.sum(1).tolist(), rates))
+    publish(
+        "research-limits",
+        table(["questions", "figures ask for", "episodes", "success of each seed"], rows),
+        output=options.output,
+        settings={"level": LEVEL, "episodes": options.episodes, "seeds": options.seeds},
+        measurements=measurements,
+        machine=before,
+    )
+    if options.output is None:
+        fill()
+
+
+def asks_for_another(worlds: np.ndarray) -> np.ndarray:
+    """[N] bool: whether some figure that questions of ``worlds`` [N] lead through asks for another than the tallest."""
+    subjects = worlds["chain"][..., :HOPS]
+    rules = np.take_along_axis(worlds["figure_rule"], subjects.reshape(len(worlds), -1).clip(0), 1)
+    found: np.ndarray = ((worlds["asked"] >= STATED) & (rules.reshape(subjects.shape) != TALLEST)).any((1, 2))
+    return found
+
+
+def _measurement(questions: int, other: bool, episodes: list[int], success: list[float]) -> Measurement:
+    return {"questions": questions, "another_bar": other, "episodes": episodes, "success": success}
+
+
+if __name__ == "__main__":
+    main()
