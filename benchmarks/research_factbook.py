@@ -22,7 +22,7 @@ from framework_research.corpus import corpus_of
 from framework_research.factbook import Factbook
 from framework_research.majority import majority
 from framework_research.vector import ResearchVectorEnv
-from measure.kept_runs import Trainer, add_arguments, kept
+from measure.kept_runs import Trainer, add_training_arguments, kept_of_table
 from measure.pages import fill
 from measure.research_play import FIRST_SEED, environment_of, play
 from measure.results import Measurement, machine, publish, table
@@ -37,13 +37,14 @@ POLICIES = {"expert": experts.expert, "expert, blind to figures": experts.blind_
 def main() -> None:
     """Do what the options ask for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    add_arguments(parser)
+    add_training_arguments(parser)
     parser.add_argument("--levels", nargs="+", type=float, default=[0.4, 0.2], help="default 0.4 0.2")
     parser.add_argument("--episodes", type=int, default=500, help="of each seed in each place (default 500)")
     parser.add_argument("--output", type=Path, help="JSON file (default benchmarks/results/research-factbook.json)")
     options = parser.parse_args()
     before = machine()
-    runs = {TRAINED: _trained(options), MADE_UP: _made_up(options)}
+    made_up = kept_of_table(options.runs, "full-pipeline", options.seeds)
+    runs = {TRAINED: _trained(options), MADE_UP: made_up}
     rows, measurements = [], []
     for level in options.levels:
         for name, players in _players(runs, level).items():
@@ -73,13 +74,6 @@ def _trained(options: argparse.Namespace) -> list[Path]:
     from_scratch = row("factbook", SCRATCH, USUAL)
     with ThreadPoolExecutor(options.jobs) as pool, Trainer(options.runs.resolve(), options.set) as trainer:
         return list(pool.map(lambda seed: trainer.run(from_scratch, seed), options.seeds))
-
-
-def _made_up(options: argparse.Namespace) -> list[Path]:
-    found = [kept(options.runs / "full-pipeline" / f"seed-{seed}") for seed in options.seeds]
-    if None in found:
-        raise SystemExit(f"{options.runs}/full-pipeline has no run of each seed: research_table.py trains them")
-    return [run for run in found if run is not None]
 
 
 #: Place and number of episodes -> the success of each.

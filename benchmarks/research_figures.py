@@ -16,7 +16,7 @@ from framework.toolkit.statistics import two_level_interval
 from framework_research.vector import ResearchVectorEnv
 from framework_research.world import STATED
 from measure import research_play
-from measure.kept_runs import kept
+from measure.kept_runs import add_arguments, kept_of_table
 from measure.pages import fill
 from measure.research_play import Change, environment_of
 from measure.results import machine, publish, table
@@ -29,17 +29,14 @@ LEVEL = 0.3
 def main() -> None:
     """Do what the options ask for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=Path, required=True, help="folder where runs are kept")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3], help="default 1 2 3")
+    add_arguments(parser)
     parser.add_argument("--episodes", type=int, default=1000, help="of each seed, with and without figures")
     parser.add_argument("--output", type=Path, help="JSON file (default benchmarks/results/research-figures.json)")
     options = parser.parse_args()
     before = machine()
     rows, measurements = [], []
     for name, folder in FOLDERS.items():
-        runs = [kept(options.runs / folder / f"seed-{seed}") for seed in options.seeds]
-        if None in runs:
-            raise SystemExit(f"{options.runs / folder} has no run of each seed: research_table.py trains them")
+        runs = kept_of_table(options.runs, folder, options.seeds)
         played = [play(run, options.episodes, shuffle=name == SHUFFLED) for run in runs]
         scores = np.stack([success for success, _ in played])  # all seeds play the same worlds
         found = two_level_interval(np.mean, scores, generator=np.random.default_rng(0))

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from framework_research.world import HOPS, STATED, TALLEST
-from measure.kept_runs import kept
+from measure.kept_runs import add_arguments, kept_of_table
 from measure.pages import fill
 from measure.research_play import environment_of, play
 from measure.results import Measurement, machine, publish, table
@@ -24,17 +24,13 @@ LEVEL = 0.6
 def main() -> None:
     """Do what the options ask for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=Path, required=True, help="folder where runs are kept")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3], help="default 1 2 3")
+    add_arguments(parser)
     parser.add_argument("--episodes", type=int, default=1000, help="of each seed (default 1000)")
     parser.add_argument("--output", type=Path, help="JSON file (default benchmarks/results/research-limits.json)")
     options = parser.parse_args()
     before = machine()
     played = []
-    for seed in options.seeds:
-        run = kept(options.runs / FOLDER / f"seed-{seed}")
-        if run is None:
-            raise SystemExit(f"{options.runs / FOLDER} has no run of seed {seed}: research_table.py trains it")
+    for run in kept_of_table(options.runs, FOLDER, options.seeds):
         environment = environment_of(run, options.episodes, split="test", task_complexity=LEVEL)
         success, worlds = play(run, environment), environment.desks.worlds
         played.append((success, worlds["questions"], asks_for_another(worlds)))

@@ -22,7 +22,7 @@ from framework.errors import FrameworkError
 from framework.pipeline.build import build_environment
 from framework.runtime.seeds import evaluation_seed
 from measure import research_scores as found
-from measure.kept_runs import Trainer, add_arguments, series
+from measure.kept_runs import Trainer, add_training_arguments, series
 from measure.pages import fill
 from measure.plot import draw_research
 from measure.processes import module, run
@@ -42,7 +42,7 @@ QUICK = ["run.total_steps=1", "evaluation.episodes=2", "environment.max_steps=10
 def main() -> None:
     """Do what the options ask for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    add_arguments(parser)
+    add_training_arguments(parser)
     parser.add_argument(
         "--rows", type=Path, default=ROWS, help="the rows (default benchmarks/pipelines/research-rows.toml)"
     )

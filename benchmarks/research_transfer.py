@@ -16,7 +16,7 @@ import torch
 
 from framework.runtime.agent import resolve_checkpoint
 from framework.toolkit.transfer import read_tensors
-from measure.kept_runs import Trainer, add_arguments, series
+from measure.kept_runs import Trainer, add_training_arguments, series
 from measure.pages import fill
 from measure.research_rows import Row
 from measure.results import BENCHMARKS, Measurement, machine, publish, table
@@ -47,7 +47,7 @@ EARLY = 100_000
 def main() -> None:
     """Do what the options ask for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    add_arguments(parser)
+    add_training_arguments(parser)
     parser.add_argument("--targets", nargs="+", choices=TARGETS, default=list(TARGETS), help="where to (all)")
     parser.add_argument("--output", type=Path, help="JSON file (default benchmarks/results/research-transfer.json)")
     options = parser.parse_args()

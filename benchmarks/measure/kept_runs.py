@@ -21,9 +21,14 @@ _WHERE = ("runtime.samplers", "runtime.threads")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Of scripts that train runs and keep them: ``runs``, ``seeds``, ``jobs``, and overrides that are ``set``."""
+    """Of scripts that read kept runs: ``runs`` and ``seeds``."""
     parser.add_argument("--runs", type=Path, required=True, help="folder where runs are kept, and what is said of them")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3], help="default 1 2 3")
+
+
+def add_training_arguments(parser: argparse.ArgumentParser) -> None:
+    """Of scripts that train them, too: ``jobs``, and overrides that are ``set``."""
+    add_arguments(parser)
     parser.add_argument("--jobs", type=int, default=1, help="how many runs are trained or evaluated at a time")
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE",
                         help="how runs are trained, such as runtime.samplers=0")  # fmt: skip
@@ -104,6 +109,14 @@ def kept(folder: Path) -> Path | None:
     if len(found) > 1:
         raise FrameworkError(f"{folder} has {len(found)} runs: remove all but one")
     return found[0] if found else None
+
+
+def kept_of_table(runs: Path, row: str, seeds: list[int]) -> list[Path]:
+    """Runs that ``research_table.py`` trained for a row, by its folder. Raises `SystemExit` where one is missing."""
+    found = [kept(runs / row / f"seed-{seed}") for seed in seeds]
+    if None in found:
+        raise SystemExit(f"{runs / row} has no run of each seed: research_table.py trains them")
+    return [run for run in found if run is not None]
 
 
 def _is_whole(directory: Path) -> bool:

@@ -51,7 +51,7 @@ class ResearchEnv(gymnasium.Env[Any, np.int64]):
     def step(self, action: np.int64) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Take one action; an illegal one does nothing and costs 0.01."""
         desks = self.desks
-        if self._screen and action in self.action_space:
+        if self._screen and action in self.action_space:  # another one is refused below
             desks.expect_begun()
             self._screen.acting(desks.worlds[0], desks.browsers[0], desks.masks[0], int(action))
         self._action[0] = action

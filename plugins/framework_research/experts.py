@@ -1,6 +1,7 @@
 """Policies that were not learned: they act on the observation of mode "state" and on what is legal, like anyone.
 
-Each is a function ``(rows [31, 51], mask [55], rng) -> action``. `oracle` alone knows the world, too.
+Each is a function ``(rows [31, 51], mask [55], rng) -> action``. `oracle` alone knows the world, too. The experts raise
+`RunError` for observations of another mode, where they can tell.
 """
 
 from __future__ import annotations

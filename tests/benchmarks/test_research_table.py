@@ -17,7 +17,7 @@ from framework.catalog import find_function
 from framework.errors import FrameworkError
 from framework.schema import differences
 from measure import research_scores as found
-from measure.kept_runs import Trainer
+from measure.kept_runs import Trainer, kept_of_table
 from measure.research_rows import ALWAYS, FACTBOOK, held_out_cells, read_rows, transfer_cells
 from measure.results import BENCHMARKS
 
@@ -226,3 +226,14 @@ def test_training_is_told_by_row() -> None:
     header, _, *lines = found.training_table([{"row": "expert"}, *rows]).splitlines()
     assert "minutes" in header
     assert [[each.strip() for each in line.split("|")[1:5]] for line in lines] == [["one", "2,048", "0", "0.2, 1.5"]]
+
+
+def test_runs_of_a_row_are_all_there_or_none(tmp_path: Path) -> None:
+    """One of each seed, in their order; where one is missing the script says who trains it."""
+    runs = [tmp_path / "a-row" / f"seed-{seed}" / "run" for seed in (2, 1)]
+    for directory in runs:
+        directory.mkdir(parents=True)
+        (directory / "manifest.json").touch()
+    assert kept_of_table(tmp_path, "a-row", [2, 1]) == runs
+    with pytest.raises(SystemExit, match=r"a-row has no run of each seed: research_table\.py trains them"):
+        kept_of_table(tmp_path, "a-row", [1, 2, 3])
