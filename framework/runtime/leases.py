@@ -122,6 +122,24 @@ class Leases:
         """So many accepted trajectories have been trained on, or thrown away."""
         self._waiting -= trajectories
 
+    def withdraw(self, sampler: bytes, version: int) -> list[tuple[int, int]]:
+        """Take back what a sampler owes with a version that it can no longer get; all of it may be granted anew.
+
+        Returns the shard and the number of the first trajectory withdrawn of each: those that follow go too, as
+        trajectories of a shard are collected in order.
+        """
+        withdrawn = []
+        for number, shard in enumerate(self._shards):
+            versions = [granted_version for _, granted_version in shard.granted]
+            if shard.sampler != sampler or version not in versions:
+                continue
+            first = versions.index(version)
+            withdrawn.append((number, shard.granted[first][0]))
+            if shard.restored in [trajectory for trajectory, _ in list(shard.granted)[first:]]:
+                shard.held = False  # the sampler was to restore the shard before this, and has not
+            shard.granted = deque(list(shard.granted)[:first])
+        return withdrawn
+
     def again(self, sampler: bytes) -> list[Grant]:
         """What a sampler still has to deliver, for one that may not have heard of it."""
         return [

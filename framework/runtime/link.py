@@ -6,6 +6,7 @@ of commands, and takes what it accepted from a queue of news.
 
 from __future__ import annotations
 
+import json
 import queue
 import threading
 from collections.abc import Callable
@@ -17,8 +18,9 @@ from attrs import define, field, frozen
 
 import framework
 from framework.errors import RunError
+from framework.plugins import describe
 from framework.runtime import wire
-from framework.runtime.launch import NOT_LET_IN, WRONG_VERSION, Exit, Launcher
+from framework.runtime.launch import NOT_LET_IN, Exit, Launcher
 from framework.runtime.leases import Grant, Leases
 from framework.runtime.shard import ShardState
 from framework.runtime.trajectory import Specification, Timing, Trajectory
@@ -97,6 +99,7 @@ class Link:
         self._versions: dict[int, Version] = {}
         self._peers: dict[bytes, _Peer] = {}
         self._refused: set[bytes] = set()
+        self._rejected: set[tuple[str, int]] = set()  # sampler and incarnation of those that were told so
         self._losses: dict[str, int] = {}
         self._stopping = False
         self._news: queue.SimpleQueue[Accepted | Event | Failure] = queue.SimpleQueue()
@@ -169,8 +172,10 @@ class Link:
                 if self._launcher.fileno() in ready:
                     for exited in self._launcher.exits():
                         self._exited(exited)
+        except ChildProcessError as error:  # the helper: samplers end with it
+            self._news.put(Failure(str(error)))
         except Exception as error:
-            self._news.put(Failure(f"the link failed: {type(error).__name__}: {error}"))
+            self._news.put(Failure(f"the link failed: {describe(error)}"))
         finally:
             self._launcher.close()
 
@@ -200,11 +205,11 @@ class Link:
             elif message.type == "trajectory":
                 self._trajectory(peer, message)
             elif message.type == "pull":
-                self._send_weights(peer, message["version"])
+                self._pull(peer, message["version"])
             elif message.type == "alive":
                 self._alive(peer)
             elif message.type == "not_replayable":
-                self._news.put(Event("not_replayable", {"sampler": peer.sampler, **message.fields}))
+                self._not_replayable(peer, message)
             else:
                 raise wire.ProtocolError(f"a sampler does not send {message.type} messages")
         except wire.ProtocolError as error:
@@ -213,16 +218,20 @@ class Link:
     def _hello(self, identity: bytes, message: wire.Message) -> None:
         if message.type != "hello":
             raise wire.ProtocolError("the first message must be hello")
+        sampler, incarnation = message["sampler"], message["incarnation"]
+        predecessors = [
+            peer for peer in self._peers.values() if peer.sampler == sampler and peer.incarnation < incarnation
+        ]
+        self._peers[identity] = _Peer(identity, sampler, incarnation, message["process"])
         mine = {"protocol": wire.PROTOCOL, "framework": framework.__version__, "run": self._admission.run}
         for name, value in mine.items():
             if message[name] != value:
                 raise wire.ProtocolError(f"this run has {name} {value!r}, the sampler has {message[name]!r}")
-        sampler, incarnation = message["sampler"], message["incarnation"]
-        for other in list(self._peers.values()):
-            if other.sampler == sampler and other.incarnation < incarnation:
-                self._forget(other)
-        self._peers[identity] = _Peer(identity, sampler, incarnation, message["process"])
-        self._send(identity, "welcome", pipeline=self._admission.pipeline, directory=self._admission.directory)
+        for peer in predecessors:
+            self._forget(peer)
+        # As an array: a pipeline may be larger than a header.
+        pipeline = np.frombuffer(json.dumps(self._admission.pipeline).encode(), np.uint8)
+        self._send(identity, "welcome", {"pipeline": pipeline}, directory=self._admission.directory)
 
     def _ready(self, peer: _Peer, message: wire.Message) -> None:
         if message["components"] != self._admission.components:
@@ -251,6 +260,24 @@ class Link:
         self._send(peer.identity, "acknowledge", shard=shard, number=number)
         self._grant()
 
+    def _pull(self, peer: _Peer, version: int) -> None:
+        """Send weights again; where they are gone, because the sampler stalled, what it owes with them is regranted."""
+        if version in self._versions:
+            self._send_weights(peer, version)
+        elif version > self._leases.version:
+            raise wire.ProtocolError(f"there is no version {version} yet")
+        else:
+            for shard, number in self._leases.withdraw(peer.identity, version):
+                self._send(peer.identity, "withdraw", shard=shard, number=number)
+            self._grant()
+
+    def _not_replayable(self, peer: _Peer, message: wire.Message) -> None:
+        environments = message.arrays.get("environments")
+        if environments is None or environments.dtype != np.int64 or environments.ndim != 1:
+            raise wire.ProtocolError("a not_replayable message must name its environments")
+        fields = {"sampler": peer.sampler, **message.fields, "environments": environments.tolist()}
+        self._news.put(Event("not_replayable", fields))
+
     def _alive(self, peer: _Peer) -> None:
         """An idle sampler asks whether there is nothing for it to do: what it owes is granted again."""
         self._send(peer.identity, "alive", collecting=False)
@@ -269,7 +296,8 @@ class Link:
         self._news.put(
             Event("sampler_lost", {"sampler": exited.sampler, "process": exited.process, "status": exited.status})
         )
-        if exited.status in (NOT_LET_IN, WRONG_VERSION):
+        # An environment, too, may end its process with this exit code.
+        if exited.status == NOT_LET_IN and (exited.sampler, exited.incarnation) in self._rejected:
             self._news.put(Failure(f"{exited.sampler} was not let in"))
             return
         if losses >= GIVE_UP_AFTER:
@@ -308,11 +336,8 @@ class Link:
         self._send(peer.identity, "directive", state, **fields, restore=grant.restore)
 
     def _send_weights(self, peer: _Peer, number: int) -> None:
-        version = self._versions.get(number)
-        if version is None:
-            raise wire.ProtocolError(f"version {number} is not to be had")
         peer.versions.add(number)
-        self._send(peer.identity, "weights", version, version=number)
+        self._send(peer.identity, "weights", self._versions[number], version=number)
 
     def _send(self, identity: bytes, type: str, arrays: dict[str, np.ndarray] | None = None, **fields: Any) -> None:
         try:
@@ -328,6 +353,7 @@ class Link:
         self._news.put(Event("sampler_refused", {"reason": reason} | (_who(peer) if peer else {})))
         self._send(identity, "reject", reason=reason)
         if peer is not None:
+            self._rejected.add((peer.sampler, peer.incarnation))
             self._forget(peer)
 
     def _forget(self, peer: _Peer) -> None:

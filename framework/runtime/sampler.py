@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
-import traceback
 from collections import deque
 from pathlib import Path
 from time import monotonic
 from types import FrameType
 from typing import Any, NoReturn
 
+import numpy as np
 import torch
 import zmq
 
 import framework
 from framework.pipeline.sections import Pipeline
+from framework.plugins import describe, traceback_of
 from framework.runtime import wire
 from framework.runtime.launch import DONE, ENVIRONMENT_FAILED, NOT_LET_IN, TRY_AGAIN
 from framework.runtime.record import components_fingerprint
@@ -25,7 +27,8 @@ from framework.runtime.worker import Worker
 
 IDLE = 1.0  #: seconds without work after which the learner is asked whether there is any
 SILENCE = 30.0  #: seconds without a word from the learner after which it is taken for gone
-_MESSAGE_LIMIT = 2**31
+#: Bytes of a message of the learner's, whom a sampler trusts: more than any weights have.
+_MESSAGE_LIMIT = 2**40
 
 
 class _Ending(BaseException):
@@ -57,9 +60,7 @@ def _run(endpoint: str, run: str, name: str, incarnation: int) -> int:
         sampler.join(run, name, incarnation)
         sampler.serve()
     except Exception as error:
-        sampler.send(
-            "failed", message=f"{type(error).__name__}: {error}"[:5_000], traceback=traceback.format_exc()[-10_000:]
-        )
+        sampler.send("failed", message=describe(error)[:5_000], traceback=traceback_of(error)[-10_000:])
         socket.close(linger=2000)
         return ENVIRONMENT_FAILED
     finally:
@@ -98,7 +99,8 @@ class _Sampler:
             self._check_silence()
         if welcome.type != "welcome":
             raise wire.ProtocolError(f"the learner answered hello with {welcome.type}")
-        pipeline = Pipeline.from_plain(welcome["pipeline"], Path(welcome["directory"]))
+        values = json.loads(welcome.arrays["pipeline"].tobytes())
+        pipeline = Pipeline.from_plain(values, Path(welcome["directory"]))
         self._worker = Worker(pipeline)
         fingerprint = self._worker.specification.fingerprint
         self.send("ready", specification=fingerprint, components=components_fingerprint(pipeline))
@@ -112,7 +114,7 @@ class _Sampler:
                 self._receive(message)
                 message = self._next(0)
             if self._work:
-                self._collect(self._work.popleft())
+                self._collect(self._work[0])
             elif monotonic() - self._heard >= IDLE:
                 self._check_silence()
                 self.send("alive", collecting=False)
@@ -152,6 +154,11 @@ class _Sampler:
             shard, number = message["shard"], message["number"]
             if (shard, number) not in waiting and not self._worker.done(shard, number):
                 self._work.append(message)
+        elif message.type == "withdraw":
+            shard, number = message["shard"], message["number"]
+            self._work = deque(
+                directive for directive in self._work if directive["shard"] != shard or directive["number"] < number
+            )
         elif message.type not in ("alive", "welcome"):
             raise wire.ProtocolError(f"a learner does not send {message.type} messages")
 
@@ -163,11 +170,14 @@ class _Sampler:
             while (message := self._next(IDLE)) is None:
                 self._check_silence()
             self._receive(message)
+            if not any(waiting is directive for waiting in self._work):
+                return  # it was withdrawn: its version is gone
+        self._work.popleft()
         if directive["restore"]:
             state = ShardState.from_arrays(directive.arrays) if directive.arrays else None
             lost = self._worker.restore(shard, state)
             if lost:
-                self.send("not_replayable", shard=shard, environments=lost)
+                self.send("not_replayable", {"environments": np.array(lost, np.int64)}, shard=shard)
         trajectory = self._worker.collect(shard, number, version)
         timing = trajectory.timing
         frames = wire.encode(

@@ -17,7 +17,7 @@ from attrs import frozen
 
 from framework.errors import FrameworkError
 
-PROTOCOL = 1
+PROTOCOL = 2
 HEADER_LIMIT = 64 * 1024
 ARRAY_LIMIT = 256  #: arrays in one message
 ITEM_LIMIT = 4096  #: entries of one list or map of a header: bounds what nested claims of large ones can allocate
@@ -32,18 +32,19 @@ SCHEMAS: dict[str, dict[str, type | tuple[type, ...]]] = {
     "trajectory": {"shard": int, "number": int, "version": int, "timing": list},
     "pull": {"version": int},
     "alive": {"collecting": bool},
-    "not_replayable": {"shard": int, "environments": list},
+    "not_replayable": {"shard": int},
     "failed": {"message": str, "traceback": str},
     # learner -> sampler
-    "welcome": {"pipeline": dict, "directory": str},
+    "welcome": {"directory": str},
     "reject": {"reason": str},
     "weights": {"version": int},
     "directive": {"shard": int, "number": int, "version": int, "restore": bool},
+    "withdraw": {"shard": int, "number": int},
     "acknowledge": {"shard": int, "number": int},
     "stop": {},
 }
 #: What the lists among the fields hold.
-_ITEMS: dict[str, type[float] | type[int]] = {"timing": float, "environments": int}
+_ITEMS: dict[str, type[float] | type[int]] = {"timing": float}
 
 
 class ProtocolError(FrameworkError):
@@ -62,7 +63,8 @@ class Message:
         return self.fields[name]
 
 
-_packer = msgpack.Packer(autoreset=True)
+# Surrogates stand for bytes that are not UTF-8, in names of files and in what quotes them.
+_packer = msgpack.Packer(autoreset=True, unicode_errors="surrogatepass")
 
 
 def encode(type: str, arrays: Mapping[str, np.ndarray] | None = None, **fields: Any) -> list[Any]:
@@ -124,6 +126,7 @@ def _unpack(frame: Any) -> dict[str, Any]:
             max_map_len=ITEM_LIMIT,
             strict_map_key=True,
             raw=False,
+            unicode_errors="surrogatepass",
             object_pairs_hook=_unique,
         )
     except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:

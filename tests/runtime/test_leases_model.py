@@ -131,6 +131,19 @@ class Model(RuleBasedStateMachine):
             self.samplers[name].hear(grant)
         assert list(self.samplers[name].queue) == before
 
+    @rule(data=st.data())
+    @precondition(lambda self: self.lag is None and any(one.queue for one in self.samplers.values()))
+    def lose_a_version(self, data: st.DataObject) -> None:
+        """A sampler that has delivered what it collected asks for a version that is gone."""
+        name = data.draw(st.sampled_from(sorted(name for name, one in self.samplers.items() if one.queue)))
+        ours = self.samplers[name]
+        while ours.sent:
+            self.receive(name, ours.sent.popleft())
+        version = data.draw(st.sampled_from(sorted({grant.version for grant in ours.queue})))
+        for shard, number in self.leases.withdraw(name, version):
+            ours.queue = deque(grant for grant in ours.queue if grant.shard != shard or grant.number < number)
+        self.grant()
+
     @rule()
     def learn(self) -> None:
         ready, dropped = self.rounds.take(self.update)

@@ -1,4 +1,6 @@
+import json
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,26 +13,33 @@ import zmq
 import framework
 from framework.errors import RunError
 from framework.runtime import wire
-from framework.runtime.launch import Exit
+from framework.runtime.launch import NOT_LET_IN, Exit
 from framework.runtime.leases import Leases
 from framework.runtime.link import Accepted, Admission, Event, Link
 from framework.runtime.trajectory import Specification
 
 
 class NoLauncher:
-    """Starts nothing."""
+    """Starts nothing, and reports the ends that the test makes up."""
 
     def __init__(self) -> None:
         self._read, self._write = os.pipe()
+        self.ended: list[Exit] = []
+        self.started: list[tuple[str, int]] = []
+
+    def end(self, status: int, sampler: str = "sampler-0", incarnation: int = 0) -> None:
+        self.ended.append(Exit(sampler, incarnation, 1, status))
+        os.write(self._write, b"x")
 
     def fileno(self) -> int:
         return self._read
 
     def start(self, sampler: str, incarnation: int, run: str, endpoint: str) -> None:
-        pass
+        self.started.append((sampler, incarnation))
 
     def exits(self) -> list[Exit]:
-        return []
+        os.read(self._read, 1)
+        return [self.ended.pop()]
 
     def close(self) -> None:
         os.close(self._read)
@@ -77,12 +86,15 @@ class Peer:
 class Served:
     """A link with one shard, and what it says."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, lag: int | None = 1):
         self.endpoint = f"ipc://{folder}/link"
         example = trajectories.make(steps=1)
         self.specification = Specification(example, 4)
-        admission = Admission("run", {}, str(folder), "components", self.specification)
-        self.link = Link(self.endpoint, Leases(1, 1), admission, NoLauncher(), 0, 1)  # type: ignore[arg-type]
+        pipeline = {"evaluation": {"tasks": list(range(5000))}}
+        admission = Admission("run", pipeline, str(folder), "components", self.specification)
+        self.launcher = NoLauncher()
+        leases = Leases(1, lag, credit=2)
+        self.link = Link(self.endpoint, leases, admission, self.launcher, 0, 1)  # type: ignore[arg-type]
         self.link.publish(0, {"weights": np.zeros(8, np.uint8)})
 
     def next(self, kind: type, name: str = "") -> Any:
@@ -156,7 +168,7 @@ def test_idle_sampler_is_told_again(served: Served, peers: Any) -> None:
     ("changes", "reason"),
     [
         ({"framework": "0.0.1"}, f"this run has framework '{framework.__version__}', the sampler has '0.0.1'"),
-        ({"protocol": 99}, "this run has protocol 1, the sampler has 99"),
+        ({"protocol": 99}, f"this run has protocol {wire.PROTOCOL}, the sampler has 99"),
         ({"run": "another"}, "this run has run 'run', the sampler has 'another'"),
     ],
 )
@@ -227,4 +239,77 @@ def test_failure_reaches_the_learner(served: Served, peers: Any) -> None:
     peer.join(served)
     peer.send("failed", message="KeyError: 'x'", traceback="Traceback ...")
     with pytest.raises(RunError, match=r"sampler-0 failed: KeyError: 'x'\nTraceback"):
+        served.next(Accepted)
+
+
+def test_a_pipeline_of_any_size_arrives(served: Served, peers: Any) -> None:
+    """It may be larger than a header: thousands of tasks of evaluations, say."""
+    peer = peers()
+    peer.hello()
+    pipeline = json.loads(peer.receive().arrays["pipeline"].tobytes())
+    assert pipeline["evaluation"]["tasks"] == list(range(5000))
+
+
+def test_work_of_a_version_that_is_gone_is_granted_anew(tmp_path: Path) -> None:
+    """A sampler that stalled until its version was gone has the work taken back, and gets it with the newest one."""
+    served, context = Served(tmp_path, lag=None), zmq.Context()
+    peer = Peer(context, served.endpoint)
+    try:
+        peer.join(served)
+        _, *directives = (peer.receive() for _ in range(3))
+        assert [(one["number"], one["version"]) for one in directives] == [(0, 0), (1, 0)]
+        for version in (1, 2, 3):
+            served.link.publish(version, {"weights": np.zeros(8, np.uint8)})
+        while served.link._leases.version < 3:
+            time.sleep(0.001)
+        peer.send("pull", version=0)
+        answers = [peer.receive() for _ in range(4)]
+        assert [one.type for one in answers] == ["withdraw", "weights", "directive", "directive"]
+        assert answers[0].fields == {"shard": 0, "number": 0}
+        assert [(one["number"], one["version"], one["restore"]) for one in answers[2:]] == [(0, 3, True), (1, 3, False)]
+        peer.send("pull", version=0)  # asked twice, as it may be while it waits
+        peer.deliver(answers[2])
+        assert served.next(Accepted).trajectory.version == 3
+        assert not [news for news in iter(lambda: served.link.receive(0.05), None) if news.name == "sampler_refused"]
+    finally:
+        peer.socket.close()
+        context.term()
+        served.link.close()
+
+
+def test_exit_codes_are_believed_after_a_reject_only(served: Served, peers: Any) -> None:
+    """An environment that ends its process with the code of a sampler that was not let in is a loss like any other."""
+    peer = peers()
+    peer.join(served)
+    served.next(Event, "sampler_joined")
+    served.launcher.end(NOT_LET_IN)
+    assert served.next(Event, "sampler_replaced").fields["incarnation"] == 1
+    refused = peers()
+    refused.hello(incarnation=1, run="another")
+    assert refused.receive().type == "reject"
+    served.launcher.end(NOT_LET_IN, incarnation=1)
+    with pytest.raises(RunError, match="sampler-0 was not let in"):
+        served.next(Accepted)
+
+
+def test_environments_that_cannot_be_replayed_are_named(served: Served, peers: Any) -> None:
+    """As an array, since there may be more than a list of a header may hold; what is none is refused."""
+    peer = peers()
+    peer.join(served)
+    served.next(Event, "sampler_joined")
+    peer.send("not_replayable", {"environments": np.arange(5)}, shard=0)
+    assert served.next(Event, "not_replayable").fields["environments"] == [0, 1, 2, 3, 4]
+    peer.send("not_replayable", shard=0)
+    assert "must name its environments" in served.next(Event, "sampler_refused").fields["reason"]
+
+
+def test_death_of_the_helper_is_told(served: Served, peers: Any) -> None:
+    """In the words of the launcher, whether it is noticed when a sampler ends or when one is to be started."""
+
+    def start(*arguments: Any) -> None:
+        raise ChildProcessError("the helper has ended")
+
+    served.launcher.start = start  # type: ignore[method-assign]
+    served.launcher.end(-9)
+    with pytest.raises(RunError, match=r"^the helper has ended$"):
         served.next(Accepted)
