@@ -14,6 +14,7 @@ import select
 import shutil
 import signal
 import sys
+import threading
 import traceback
 from importlib import import_module
 from time import monotonic
@@ -27,7 +28,7 @@ def main() -> None:
     reports = os.dup(1)
     os.dup2(2, 1)  # what environments print belongs on the terminal
     import_module("framework.runtime.sampler")  # all that a sampler needs, torch included: loaded once
-    threads = len(os.listdir("/proc/self/task")) if sys.platform == "linux" else 1
+    threads = _threads()
     if threads != 1:
         raise RuntimeError(f"{threads} threads after importing: a fork would lose all but one of them")
     gc.collect()
@@ -57,6 +58,14 @@ def main() -> None:
                 children[_fork(order, (reports, woken, wake))] = order
     _end(set(children))
     shutil.rmtree(sys.argv[1], ignore_errors=True)  # the socket's folder; a learner that was killed leaves it
+
+
+def _threads() -> int:
+    """Threads of this process, those of libraries too where the system tells."""
+    try:
+        return len(os.listdir("/proc/self/task"))
+    except FileNotFoundError:
+        return threading.active_count()
 
 
 def _fork(order: dict[str, Any], inherited: tuple[int, ...]) -> int:

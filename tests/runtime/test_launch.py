@@ -1,7 +1,11 @@
+import fcntl
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +14,8 @@ from typing import Any
 import psutil
 import pytest
 
+from framework.errors import RunError
+from framework.runtime import zygote
 from framework.runtime.launch import DONE, Exit, Launcher
 
 
@@ -147,7 +153,7 @@ def test_death_of_the_helper_is_noticed() -> None:
     folder = folder_of(helper)
     sampler = start(launcher, helper, "orphan")
     helper.kill()
-    with pytest.raises(ChildProcessError, match="-9"):
+    with pytest.raises(ChildProcessError, match="SIGKILL"):
         wait_for(launcher.exits)
     launcher.close()
     wait_for(lambda: not alive(sampler), seconds=5)
@@ -167,3 +173,63 @@ def test_helper_ends_with_its_parent() -> None:
     assert folder.exists()
     wait_for(lambda: not alive(helper))
     assert not folder.exists()
+
+
+def test_working_directory_is_no_door(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder ``framework`` where the run is started does not stand for this package in the helper."""
+    (tmp_path / "framework").mkdir()
+    (tmp_path / "framework" / "__init__.py").write_text("raise RuntimeError('wrong one')")
+    (tmp_path / "json.py").write_text("raise RuntimeError('wrong one')")
+    monkeypatch.chdir(tmp_path)
+    launcher = Launcher()
+    try:
+        start(launcher, helper_of(), "anywhere")
+    finally:
+        launcher.close()
+
+
+def test_order_to_a_dead_helper_says_so() -> None:
+    """Starting a sampler when the helper was killed raises what `Launcher.exits` would have, not a broken pipe."""
+    launcher = Launcher()
+    helper = helper_of()
+    helper.kill()
+    wait_for(lambda: not alive(helper))
+    with pytest.raises(ChildProcessError, match=r"helper process that starts samplers has ended \(SIGKILL\)"):
+        launcher.start("late", 0, "run", launcher.endpoint)
+    launcher.close()
+
+
+def test_long_temporary_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what is possible, and how to mend it; nothing is left there."""
+    place = tmp_path / ("x" * 90)
+    place.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    with pytest.raises(RunError, match=r"has a path of \d+ bytes, and 107 are possible; set TMPDIR to a short"):
+        Launcher()
+    assert not list(place.iterdir())
+
+
+def test_folders_of_the_dead_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder whose lock nobody holds is removed by the next launcher; one in use, or without a lock, is left."""
+    monkeypatch.setattr(tempfile, "tempdir", tempfile.mkdtemp(dir="/tmp"))
+    place = Path(tempfile.gettempdir())
+    stale, foreign, used = (place / f"framework-link-{name}" for name in ("stale", "foreign", "used"))
+    for folder in (stale, foreign, used):
+        folder.mkdir()
+    (stale / "lock").touch()
+    with (used / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        launcher = Launcher()
+        launcher.close()
+    assert sorted(place.iterdir()) == [foreign, used]
+    shutil.rmtree(place)
+
+
+def test_threads_are_counted_without_proc(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where ``/proc`` is not mounted the helper counts the threads that Python knows of."""
+
+    def missing(path: str) -> list[str]:
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(os, "listdir", missing)
+    assert zygote._threads() == threading.active_count()
