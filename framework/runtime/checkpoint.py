@@ -11,6 +11,8 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ import safetensors.torch
 import torch
 
 from framework.errors import FrameworkError
+from framework.plugins import describe
 
 FORMAT = 1
 _FILES = ("tensors.safetensors", "state.json")
@@ -33,7 +36,7 @@ def save(folder: Path, name: str, state: dict[str, Any]) -> Path:
     """Write ``state`` as the checkpoint ``folder/name``; until that is done, nothing of that name is there."""
     tensors: dict[str, torch.Tensor] = {}
     described = _describe(state, "", tensors)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(exist_ok=True)  # not its parents: a run directory that was deleted is not made anew
     for leftover in folder.glob(".*"):  # of a process that was killed while it saved
         shutil.rmtree(leftover, ignore_errors=True)
     temporary = folder / f".{name}.{os.getpid()}"
@@ -49,8 +52,7 @@ def save(folder: Path, name: str, state: dict[str, Any]) -> Path:
             _write(temporary / file, data)
         _flush(temporary)
         final = folder / name
-        if final.exists():
-            shutil.rmtree(final)
+        _remove(final)
         temporary.rename(final)
         _flush(folder)
     except BaseException:
@@ -86,18 +88,41 @@ def checkpoints(folder: Path, prefix: str = "update-") -> list[Path]:
 def prune(folder: Path, keep: int, prefix: str = "update-") -> None:
     """Remove all but the newest ``keep`` checkpoints."""
     for path in checkpoints(folder, prefix)[:-keep]:
-        shutil.rmtree(path)
+        _remove(path)
 
 
-def load_newest(folder: Path) -> tuple[Path, dict[str, Any], list[str]]:
-    """The newest checkpoint that is whole, its state, and what was wrong with newer ones."""
+def load_newest(folder: Path, restore: Callable[[dict[str, Any]], None]) -> tuple[Path, list[str]]:
+    """The newest checkpoint that is whole and whose state ``restore`` takes, and what was wrong with newer ones.
+
+    A state that was begun to be restored and does not fit is overwritten by the next.
+    """
     problems: list[str] = []
     for path in reversed(checkpoints(folder)):
         try:
-            return path, load(path), problems
+            state = load(path)
+            with restoring(path):
+                restore(state)
+            return path, problems
         except CheckpointError as error:
             problems.append(str(error))
     raise CheckpointError("\n".join([f"{folder}: no whole checkpoint to go on from", *problems]))
+
+
+@contextmanager
+def restoring(checkpoint: Path) -> Iterator[None]:
+    """Whatever goes wrong here, the state of ``checkpoint`` lacks something or fits another run: `CheckpointError`."""
+    try:
+        yield
+    except Exception as error:
+        raise CheckpointError(f"{checkpoint}: does not fit this run: {describe(error)}") from error
+
+
+def _remove(path: Path) -> None:
+    """Remove a checkpoint; of one that is a link only the link, as what it names lies elsewhere."""
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    elif path.exists():
+        shutil.rmtree(path)
 
 
 def _describe(value: Any, path: str, tensors: dict[str, torch.Tensor]) -> Any:

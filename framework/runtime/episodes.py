@@ -55,4 +55,5 @@ class Episodes:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` gave."""
         self.count = state["count"]
+        self._window.clear()
         self._window.extend(state["window"])
