@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from framework.errors import EXIT_INTERRUPTED
+
+if TYPE_CHECKING:
+    from framework.runtime.interrupt import Interrupt
 
 
 @click.command()
@@ -39,7 +42,7 @@ def command(pipeline: Path | None, overrides: tuple[str, ...], resume: Path | No
     Ctrl-C saves a checkpoint and ends the run; a second one ends it at once.
     """
     from framework.pipeline import load
-    from framework.report.live import watch
+    from framework.report.live import Output, watch
     from framework.runtime.session import Session, load_run
 
     if resume is not None:
@@ -52,14 +55,22 @@ def command(pipeline: Path | None, overrides: tuple[str, ...], resume: Path | No
         raise click.UsageError("name a pipeline file, or a run with --resume")
     interrupt = _interrupt_on_signals()
     session = Session(loaded, root=runs, resume=resume, interrupt=interrupt, listener=_tell)
-    print(f"run directory: {session.directory}", flush=True)
+    directory = _as_typed(session.directory)
+    output = Output(sys.stdout)
+    output.say(f"run directory: {directory}")
     try:
-        last = watch(session.updates(), loaded.run.total_steps)
+        last = watch(session.updates(), loaded.run.total_steps, output, samplers=loaded.runtime.samplers)
     except KeyboardInterrupt:
-        print(f"interrupted; go on with: framework run --resume {session.directory}", file=sys.stderr)
+        click.echo(f"interrupted; go on with: framework run --resume {directory}", err=True)
         raise SystemExit(EXIT_INTERRUPTED) from None
     if last is None:
-        print("this run is done already: it has all of its steps")
+        output.say("this run is done already: it has all of its steps")
+
+
+def _as_typed(directory: Path) -> Path:
+    """A run directory as it is named from here."""
+    here = Path.cwd()
+    return directory.relative_to(here) if directory.is_relative_to(here) else directory
 
 
 #: Events that a person should hear of at once, in words.
@@ -79,18 +90,24 @@ _NOTABLE = {
 
 def _tell(event: str, fields: Mapping[str, Any]) -> None:
     if event in _NOTABLE:
-        print(_NOTABLE[event].format(**fields), file=sys.stderr)
+        with suppress(OSError):  # the terminal may be gone
+            click.echo(_NOTABLE[event].format(**fields), err=True)
 
 
-def _interrupt_on_signals() -> threading.Event:
-    interrupt = threading.Event()
+def _interrupt_on_signals() -> Interrupt:
+    from framework.runtime.interrupt import Interrupt
+
+    interrupt = Interrupt()
 
     def stop(number: int, frame: FrameType | None) -> None:
-        if interrupt.is_set():
+        if interrupt.requested:
             os._exit(EXIT_INTERRUPTED)  # the samplers end by themselves when this process is gone
-        interrupt.set()
-        os.write(2, b"saving a checkpoint; once more to end at once\n")
+        with suppress(OSError):
+            os.write(2, b"saving a checkpoint; once more to end at once\n")
+        interrupt.request()
 
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGTERM, stop)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup and shells in the background have it
+            signal.signal(number, stop)
+    interrupt.end_when_stuck()
     return interrupt

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import sys
+import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
+
+import click
 
 if TYPE_CHECKING:
     from framework.runtime.learner import Update
@@ -30,7 +32,8 @@ class View(Protocol):
 class Progress:
     """The numbers of the view: rates over the last interval rather than since the start."""
 
-    def __init__(self, total_steps: int):
+    def __init__(self, total_steps: int, samplers: int = 1):
+        self._samplers = samplers
         self._total = total_steps
         self._since: float | None = None
         self._steps = 0
@@ -63,22 +66,53 @@ class Progress:
             if name.startswith("bonus/") and name.endswith("/reward"):
                 row[name.split("/")[1]] = f"{value:.3g}"
         row["lag"] = str(metrics["lag"])
-        row["bottleneck"] = f"sampling ({waiting:.0%} waiting)" if waiting > _WAITING_SHARE else "learning"
+        if not self._samplers:
+            row["time"] = f"{waiting:.0%} sampling, {1 - waiting:.0%} learning"
+        else:
+            row["bottleneck"] = f"sampling ({waiting:.0%} waiting)" if waiting > _WAITING_SHARE else "learning"
         row["left"] = duration(max(0, self._total - update.steps) / rate) if rate else "-"
         self._since, self._steps = now, update.steps
         self._waiting = self._updating = 0.0
         return row
 
 
-def watch(updates: Iterable[Update], total_steps: int, stream: TextIO | None = None) -> Update | None:
-    """Show a run while iterating over it; returns the last update."""
-    stream = stream or sys.stdout
-    progress = Progress(total_steps)
+class Output:
+    """A stream that what is shown goes to. Once it cannot be written to, the run goes on without being shown."""
+
+    def __init__(self, stream: TextIO | None):
+        self.stream = stream
+
+    @property
+    def live(self) -> bool:
+        """Whether it is a terminal."""
+        return self.stream is not None and self.stream.isatty()
+
+    def say(self, text: str) -> None:
+        """Write a line."""
+        with self.guarded():
+            if self.stream is not None:
+                click.echo(text, file=self.stream)
+
+    @contextmanager
+    def guarded(self) -> Iterator[None]:
+        """What is written here may fail: a pipe whose reader is gone, a terminal that was closed, a full disk."""
+        try:
+            yield
+        except (OSError, ValueError) as error:
+            with suppress(OSError, ValueError):  # else what is buffered fails again, at the latest when Python exits
+                os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno() if self.stream else -1)
+            self.stream = None
+            with suppress(OSError):
+                click.echo(f"standard output cannot be written to ({error}): the run goes on without it", err=True)
+
+
+def watch(updates: Iterable[Update], total_steps: int, output: Output, *, samplers: int = 1) -> Update | None:
+    """Show a run of so many samplers while iterating over it; returns the last update."""
+    progress = Progress(total_steps, samplers)
     last: Update | None = None
-    live = stream.isatty()
-    interval = _LIVE_INTERVAL if live else _LINE_INTERVAL
+    interval = _LIVE_INTERVAL if output.live else _LINE_INTERVAL
     shown = monotonic() - interval
-    with _terminal(stream) if live else _lines(stream) as view:
+    with _terminal(output) if output.live else _lines(output) as view:
         for last in updates:
             progress.add(last)
             if monotonic() - shown >= interval:
@@ -119,34 +153,42 @@ def _number(value: float | None) -> str:
 
 
 @contextmanager
-def _lines(stream: TextIO) -> Iterator[View]:
+def _lines(output: Output) -> Iterator[View]:
     class Lines:
         def show(self, row: dict[str, str]) -> None:
             self.say("  ".join(f"{name} {value}" for name, value in row.items()))
 
         def say(self, text: str) -> None:
-            print(text, file=stream, flush=True)
+            output.say(text)
 
     yield Lines()
 
 
 @contextmanager
-def _terminal(stream: TextIO) -> Iterator[View]:
+def _terminal(output: Output) -> Iterator[View]:
     from rich.console import Console
     from rich.live import Live
     from rich.table import Table
 
-    console = Console(file=stream)
-    with Live(console=console, auto_refresh=False) as live:
+    console = Console(file=output.stream)
+    live = Live(console=console, auto_refresh=False)
 
-        class Terminal:
-            def show(self, row: dict[str, str]) -> None:
-                table = Table.grid(padding=(0, 2))
-                for name, value in row.items():
-                    table.add_row(f"[dim]{name}[/dim]", value)
+    class Terminal:
+        def show(self, row: dict[str, str]) -> None:
+            table = Table.grid(padding=(0, 2))
+            for name, value in row.items():
+                table.add_row(f"[dim]{name}[/dim]", value)
+            with output.guarded():
                 live.update(table, refresh=True)
 
-            def say(self, text: str) -> None:
+        def say(self, text: str) -> None:
+            with output.guarded():
                 live.console.print(text)
 
+    with output.guarded():
+        live.start()
+    try:
         yield Terminal()
+    finally:
+        with output.guarded():
+            live.stop()

@@ -59,5 +59,4 @@ class InProcess:
         return Accepted(trajectory, state)
 
     def close(self) -> None:
-        """Close the environments."""
-        self._worker.close()
+        """Nothing: the worker belongs to the learner."""

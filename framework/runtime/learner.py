@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from time import monotonic
@@ -22,6 +21,7 @@ from framework.runtime.agent import Acting
 from framework.runtime.episodes import Episodes
 from framework.runtime.evaluate import evaluate
 from framework.runtime.inprocess import InProcess
+from framework.runtime.interrupt import Interrupt
 from framework.runtime.launch import Launcher
 from framework.runtime.leases import Leases
 from framework.runtime.link import Accepted, Admission, Event, Link
@@ -77,7 +77,7 @@ class Learner:
         pipeline: what to run.
         record: where it is recorded; its checkpoints are resumed from when it has any and ``resume`` is true.
         launcher: starts the samplers; None acts inside this process.
-        interrupt: set from a signal handler to end the run in good order.
+        interrupt: ends the run in good order.
     """
 
     def __init__(
@@ -88,12 +88,12 @@ class Learner:
         launcher: Launcher | None,
         *,
         resume: bool = False,
-        interrupt: threading.Event | None = None,
+        interrupt: Interrupt | None = None,
     ):
         self._pipeline = pipeline
         self._record = record
         self._lifecycle = lifecycle
-        self._interrupt = interrupt or threading.Event()
+        self._interrupt = interrupt or Interrupt()
         sampling = pipeline.sampling
         self._shards = sampling.environments // sampling.shard
         self._steps_per_update = sampling.environments * sampling.rollout_length
@@ -103,7 +103,8 @@ class Learner:
         self._device = _device(pipeline.runtime.device)
         # How weights are initialised depends on the number of threads: always one, as in a sampler.
         torch.set_num_threads(1)
-        self._worker = Worker(pipeline)
+        with self._interrupt.at_once():
+            self._worker = Worker(pipeline)
         saved = resume and bool(checkpoint.checkpoints(record.checkpoints))
         self._algorithm = build_algorithm(
             pipeline,
@@ -138,6 +139,7 @@ class Learner:
         self._source = self._open_source(launcher)
         for number, version in sorted(self._versions.items()):
             self._source.publish(number, version)
+        self._interrupt.rescue = self._save
 
     @property
     def steps(self) -> int:
@@ -146,23 +148,35 @@ class Learner:
 
     def run(self) -> Iterator[Update]:
         """Update until the run is done, or interrupted (`KeyboardInterrupt`); a checkpoint is saved either way."""
+        error: BaseException | None = None
         try:
             while self.update < self._updates:
                 yield self._advance()
-                self._check_interrupt()
+                self._interrupt.check()
+                self._record.check_place()
                 if monotonic() - self._saved_at >= self._pipeline.checkpoint.every_seconds:
                     self._save()
+        except BaseException as raised:
+            error = raised
+            raise
         finally:
             try:
-                if self._at_boundary:
-                    self._save()
+                saved = not self._at_boundary or self._save()
+                if not saved and not isinstance(error, Exception):  # which says more
+                    raise RunError(
+                        f"{self._record.directory}: the last checkpoint could not be saved: mend the cause, and"
+                        " resume the run from the checkpoint before"
+                    )
             finally:
                 self.close()
 
     def close(self) -> None:
         """End the samplers and free everything that this run holds."""
-        self._source.close()
-        self._worker.close()
+        try:
+            self._source.close()
+        finally:
+            with self._interrupt.closing():
+                self._worker.close()
 
     # One update.
 
@@ -220,16 +234,12 @@ class Learner:
             self._source.trained(len(late))
             if ready:
                 return ready, dropped
-            news = self._source.receive(_POLL)
+            with self._interrupt.at_once():
+                news = self._source.receive(_POLL)
             if isinstance(news, Event):
                 self._record.event(news.name, **news.fields)
             elif news is not None:
                 self._rounds.add(news)
-            self._check_interrupt()
-
-    def _check_interrupt(self) -> None:
-        if self._interrupt.is_set():
-            raise KeyboardInterrupt
 
     def _check_values(self, trajectory: Trajectory) -> None:
         size = self._pipeline.sampling.shard
@@ -274,8 +284,9 @@ class Learner:
         policy = self._worker.lend_policy(self._versions[self.update]["weights"])
         acting = Acting(policy, seed, settings.deterministic)
         started = monotonic()
-        environment = build_environment(self._pipeline)
-        result = evaluate(acting, environment, settings.episodes, seed, tasks=settings.tasks)
+        with self._interrupt.at_once():
+            environment = build_environment(self._pipeline)
+            result = evaluate(acting, environment, settings.episodes, seed, tasks=settings.tasks)
         line = {
             "update": self.update,
             "steps": self.steps,
@@ -291,12 +302,13 @@ class Learner:
 
     # Checkpoints.
 
-    def _save(self, best: bool = False) -> None:
+    def _save(self, best: bool = False) -> bool:
+        """Save a checkpoint, where there is none of this update; whether there is one now."""
         prefix = "best-" if best else "update-"
         folder = self._record.checkpoints
         name = f"{prefix}{self.update:08d}"
-        if not best and (folder / name).exists():
-            return
+        if not best and (folder / name).is_dir():
+            return True
         state = {
             "update": self.update,
             "elapsed": monotonic() - self._started,
@@ -311,21 +323,26 @@ class Learner:
             path = checkpoint.save(folder, name, state)
         except OSError as error:  # a full disk must not end the run: the checkpoint before this one is still whole
             self._record.event("checkpoint_failed", checkpoint=name, reason=str(error))
-            return
+            return False
         finally:
             if not best:
                 self._saved_at = monotonic()
         checkpoint.prune(folder, 1 if best else self._pipeline.checkpoint.keep, prefix)
         self._lifecycle.call("checkpoint_saved", directory=self._record.directory, checkpoint=path)
+        return True
 
     def _resume(self) -> None:
         if not checkpoint.checkpoints(self._record.checkpoints):  # ended before the first: all of it happens again
             self._record.rewind(0)
             self._record.event("resumed", checkpoint=None, update=0)
             return
-        path, state, problems = checkpoint.load_newest(self._record.checkpoints)
+        path, problems = checkpoint.load_newest(self._record.checkpoints, self._restore)
         for problem in problems:
             self._record.event("checkpoint_skipped", reason=problem)
+        self._record.rewind(self.update)
+        self._record.event("resumed", checkpoint=path.name, update=self.update)
+
+    def _restore(self, state: dict[str, Any]) -> None:
         self.update = state["update"]
         self._elapsed = state["elapsed"]
         self._episodes.load_state_dict(state["episodes"])
@@ -334,8 +351,6 @@ class Learner:
         self._tasks.load_state_dict(state["curriculum"])
         self._versions = {int(number): version for number, version in state["versions"].items()}
         self._states = {int(shard): ShardState.from_arrays(arrays) for shard, arrays in state["shards"].items()}
-        self._record.rewind(self.update)
-        self._record.event("resumed", checkpoint=path.name, update=self.update)
 
     def _open_source(self, launcher: Launcher | None) -> Source:
         samplers = self._pipeline.runtime.samplers

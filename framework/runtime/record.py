@@ -7,6 +7,7 @@ made from these files.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -15,7 +16,8 @@ import platform
 import re
 import sys
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -57,23 +59,34 @@ class Record:
     """A run directory that is being written by this process, and by no other."""
 
     def __init__(self, directory: Path, listener: Listener | None = None):
-        self.directory = directory
+        self.directory = directory.resolve()  # an environment may change the working directory
         self._listener = listener
-        self._lock = (directory / "lock").open("w")
+        with self._writing():
+            self._lock = (self.directory / "lock").open("w")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             self._lock.close()
             raise RunError(f"{directory}: another process is running this run") from None
-        self._metrics = self._open("metrics.jsonl")
-        self._episodes = self._open("episodes.jsonl")
-        self._events = self._open("events.jsonl")
+        self._folder = os.open(self.directory, os.O_RDONLY)
+        with self._writing():
+            self._metrics = self._open("metrics.jsonl")
+            self._episodes = self._open("episodes.jsonl")
+            self._events = self._open("events.jsonl")
 
     @classmethod
     def create(cls, pipeline: Pipeline, root: Path, listener: Listener | None = None) -> Record:
         """A new directory ``root/NAME-DATE``, with the pipeline and the manifest in it."""
         name = re.sub(r"[^A-Za-z0-9_.-]+", "-", pipeline.run.name)
-        directory = _new_directory(root, f"{name}-{datetime.now():%Y%m%d-%H%M%S}")
+        try:
+            directory = _new_directory(root, f"{name}-{datetime.now():%Y%m%d-%H%M%S}")
+            cls._describe(directory, pipeline)
+        except OSError as error:
+            raise _cannot_write(root, error) from None
+        return cls(directory, listener)
+
+    @staticmethod
+    def _describe(directory: Path, pipeline: Pipeline) -> None:
         (directory / "pipeline.toml").write_text(to_toml(pipeline.to_plain()))
         manifest = {
             "framework": framework.__version__,
@@ -87,7 +100,6 @@ class Record:
             "command": sys.argv,
         }
         (directory / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
-        return cls(directory, listener)
 
     def adopt(self, pipeline: Pipeline) -> None:
         """Have ``pipeline.toml`` say what is run from here on; where that is something else, an event tells both."""
@@ -95,8 +107,9 @@ class Record:
         changes = differences(tomllib.loads(path.read_text()), tomllib.loads(text))
         if changes:
             new = path.with_suffix(".new")
-            new.write_text(text)
-            new.replace(path)
+            with self._writing():
+                new.write_text(text)
+                new.replace(path)
             self.event("pipeline_changed", changes=changes)
 
     @property
@@ -110,33 +123,57 @@ class Record:
             keep = 0
             path = Path(file.name)
             with path.open("rb") as lines:
-                for line in lines:
-                    if not line.endswith(b"\n") or json.loads(line)["update"] > update:
+                for number, line in enumerate(lines, 1):
+                    if not line.endswith(b"\n") or _update_of(line, path, number) > update:
                         break
                     keep += len(line)
             os.truncate(path, keep)
 
+    def check_place(self) -> None:
+        """Raise `RunError` where the run directory was deleted or renamed; what is saved then goes where it is now."""
+        if _is_at(self._folder, self.directory):
+            return
+        before, now = self.directory, _place_of(self._folder)
+        if now is None:
+            raise RunError(f"{before} was deleted or replaced while the run went on: what it had recorded is gone")
+        self.directory = now
+        raise RunError(
+            f"{before} was renamed while the run went on: it is saved, go on with: framework run --resume {now}"
+        )
+
     def metrics(self, line: dict[str, Any]) -> None:
         """Add a line of metrics."""
-        _append(self._metrics, [line])
+        with self._writing():
+            _append(self._metrics, [line])
 
     def episodes(self, lines: list[dict[str, Any]]) -> None:
         """Add finished episodes."""
         if lines:
-            _append(self._episodes, lines)
+            with self._writing():
+                _append(self._episodes, lines)
 
     def event(self, name: str, **fields: Any) -> None:
-        """Add an event, with the time of day."""
-        time = datetime.now().astimezone().isoformat(timespec="milliseconds")
-        _append(self._events, [{"time": time, "event": name, **fields}])
+        """Add an event, with the time of day. One that cannot be written is told all the same."""
         if self._listener is not None:
             self._listener(name, fields)
+        time = datetime.now().astimezone().isoformat(timespec="milliseconds")
+        with suppress(OSError):  # on a full disk it is the metrics and checkpoints that end the run
+            _append(self._events, [{"time": time, "event": name, **fields}])
 
     def close(self) -> None:
         """Let go of the directory."""
         for file in (self._metrics, self._episodes, self._events, self._lock):
-            file.close()
+            with suppress(OSError):  # of lines that could not be written
+                file.close()
+        os.close(self._folder)
         # The lock file stays: if it were removed, two processes could each hold a lock on a file of that name.
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise _cannot_write(self.directory, error) from None
 
     def _open(self, name: str) -> TextIO:
         path = self.directory / name
@@ -148,6 +185,41 @@ class Record:
 def base_directory(run: Path) -> Path:
     """Where a run's pipeline file lay: its components may be named by files there."""
     return Path(json.loads((run / "manifest.json").read_text())["base_directory"])
+
+
+def _cannot_write(directory: Path, error: OSError) -> RunError:
+    advice = "free some space there, or name another folder with --runs"
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        advice = "mend its permissions, or name another folder with --runs"
+    return RunError(f"{error.filename or directory}: cannot be written: {error.strerror}; {advice}")
+
+
+def _update_of(line: bytes, path: Path, number: int) -> int:
+    """The update that a line of JSON is about."""
+    try:
+        update = json.loads(line)["update"]
+        if isinstance(update, int):
+            return update
+    except (ValueError, TypeError, KeyError, RecursionError):
+        pass
+    raise RunError(f"{path}:{number}: not a line of a run's record: take it out, and resume the run again")
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Whether what is open lies at ``path``."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    except OSError:
+        return False
+
+
+def _place_of(descriptor: int) -> Path | None:
+    """Where an open folder is now; None where it was deleted, or where the system does not tell."""
+    try:
+        path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+    except OSError:
+        return None
+    return path if _is_at(descriptor, path) else None
 
 
 def _append(file: TextIO, lines: list[dict[str, Any]]) -> None:

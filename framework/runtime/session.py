@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framework.catalog import default_catalog
 from framework.errors import FrameworkError
-from framework.plugins import HookFailure, Lifecycle
+from framework.plugins import HookFailure, Lifecycle, describe
+from framework.runtime.interrupt import Interrupt
 from framework.runtime.launch import Launcher
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Session:
         pipeline: what to run.
         root: the folder in which the run directory is made.
         resume: a run directory to go on with, instead of a new one.
-        interrupt: when set, the run saves a checkpoint and ends with `KeyboardInterrupt`.
+        interrupt: when requested, the run saves a checkpoint and ends with `KeyboardInterrupt`.
         listener: hears of every event of the run, as it is recorded in ``events.jsonl``.
     """
 
@@ -37,7 +37,7 @@ class Session:
         *,
         root: Path = Path("runs"),
         resume: Path | None = None,
-        interrupt: threading.Event | None = None,
+        interrupt: Interrupt | None = None,
         listener: Listener | None = None,
     ):
         self.pipeline = pipeline
@@ -81,8 +81,8 @@ class Session:
         except (KeyboardInterrupt, GeneratorExit):
             status = "interrupted"
             raise
-        except Exception as error:
-            self._record.event("failed", reason=f"{type(error).__name__}: {error}")
+        except BaseException as error:
+            self._record.event("failed", reason=describe(error))
             raise
         finally:
             self._close_launcher()
@@ -135,16 +135,18 @@ def load_agent(run: str | Path, checkpoint: str = "best") -> Agent:
     """
     from framework.pipeline.build import build_algorithm, build_environment
     from framework.runtime.agent import Agent, resolve_checkpoint
-    from framework.runtime.checkpoint import load
+    from framework.runtime.checkpoint import load, restoring
     from framework.toolkit.spaces import flat_space
 
     run = Path(run)
     loaded = load_run(run)
-    state = load(resolve_checkpoint(run, checkpoint))
+    path = resolve_checkpoint(run, checkpoint)
+    state = load(path)
     environment = build_environment(loaded).make()
     observation_space, action_space = environment.observation_space, environment.action_space
     environment.close()
     algorithm = build_algorithm(loaded, flat_space(observation_space), action_space, device="cpu")
-    algorithm.load_state_dict(state["algorithm"])
+    with restoring(path):
+        algorithm.load_state_dict(state["algorithm"])
     policy: Any = algorithm.policy
     return Agent(policy.eval(), observation_space, action_space)

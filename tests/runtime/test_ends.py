@@ -1,0 +1,236 @@
+"""Every way in which a run can end, as the table of docs/how-to/read-a-run-directory.md has them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pluggy
+import pytest
+import runs
+from misbehaving import made
+
+import framework
+from framework import catalog
+from framework.__main__ import main
+from framework.plugins import Plugins
+from framework.runtime import checkpoint, record
+from framework.runtime.learner import Learner
+
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "read-a-run-directory.md"
+WAYS: dict[str, Callable[..., int]] = {}
+
+
+def way(name: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Ends a run in the way that a row of the table names; returns the exit code."""
+
+    def add(function: Callable[..., int]) -> Callable[..., int]:
+        WAYS[name] = function
+        return function
+
+    return add
+
+
+def table() -> dict[str, tuple[str, str, list[str]]]:
+    """The rows of the page: exit code, what standard error has, and the last events."""
+    section = PAGE.read_text().partition("## How a run ends")[2].partition("\n## ")[0]
+    rows = [re.split(r"(?<!\\) *\| *", line.strip("| ")) for line in section.splitlines() if line.startswith("| ")]
+    return {
+        name: (code, " ".join(re.findall(r"“(.*?)”", stderr)), re.findall(r"`(\w+)`", events))
+        for name, code, stderr, events in rows[1:]
+    }
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Callable[..., int]]:
+    """``framework run`` in this process, with an environment that also does ``body`` in each of its steps."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+
+    def start(body: str = "pass", *overrides: str, resume: Path | None = None) -> int:
+        target = ["--resume", str(resume)] if resume else [str(made(tmp_path, body, **{"2048": "512"}))]
+        return main(["run", *target, "runtime.samplers=0", *overrides, "--runs", str(tmp_path)])
+
+    yield start
+    signal.set_wakeup_fd(-1)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+def directory_of(folder: Path) -> Path | None:
+    """The run directory in a folder."""
+    return next(iter(sorted(folder.glob("*run-2*"))), None)
+
+
+@pytest.mark.parametrize("name", table())
+def test_a_run_ends_as_the_table_says(
+    name: str, run: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    """Exit code, standard error and the last events are those of the row."""
+    code, stderr, events = table()[name]
+    assert WAYS[name](run, tmp_path, monkeypatch) == int(code)
+    told = capfd.readouterr().err
+    assert stderr in told if stderr else not told
+    assert code == "3" or "error in the framework" not in told
+    directory = directory_of(tmp_path)
+    recorded = [] if directory is None else [line["event"] for line in runs.lines(directory, "events.jsonl")]
+    assert recorded[len(recorded) - len(events) :] == events
+
+
+def test_every_way_has_its_row() -> None:
+    """And every row its way."""
+    assert WAYS.keys() == table().keys()
+
+
+@way("all steps are done")
+def _(run: Callable[..., int], folder: Path, monkeypatch: Any) -> int:
+    return run()
+
+
+@way("resumed, and all steps were done before")
+def _(run: Callable[..., int], folder: Path, monkeypatch: Any) -> int:
+    run()
+    directory = directory_of(folder)
+    return run(resume=directory)
+
+
+@way("Ctrl-C, SIGTERM or SIGHUP")
+def _(run: Callable[..., int], folder: Path, monkeypatch: Any) -> int:
+    for number in ("SIGTERM", "SIGHUP"):
+        with pytest.raises(SystemExit, match="130"):
+            run(f"import signal; os.kill(os.getpid(), signal.{number})")
+        shutil.rmtree(str(directory_of(folder)))
+    with pytest.raises(SystemExit) as ended:
+        run("import signal, time; os.kill(os.getpid(), signal.SIGINT); time.sleep(100)")
+    return ended.value.code  # type: ignore[return-value]
+
+
+@way("Ctrl-C twice")
+def _(run: Callable[..., int], folder: Path, monkeypatch: Any) -> int:
+    class Exited(BaseException):
+        pass
+
+    def leave(code: int) -> None:
+        raise Exited(code)
+
+    monkeypatch.setattr(os, "_exit", leave)
+    monkeypatch.setattr(Learner, "_save", lambda *_, **__: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(Exited) as ended:
+        run("if self.steps == 7: import signal; os.kill(os.getpid(), signal.SIGINT)")
+    directory = directory_of(folder)
+    assert directory is not None
+    (directory / "events.jsonl").write_text("")  # what ends a process at once leaves nothing behind
+    return int(ended.value.args[0])
+
+
+@way("killed (SIGKILL, out of memory)")
+def _(run: Callable[..., int], folder: Path, monkeypatch: Any) -> int:
+    path = made(folder, "if self.steps == 7: os.kill(os.getpid(), 9)")
+    command = [*runs.FRAMEWORK, "run", str(path), "runtime.samplers=0", "--runs", str(folder)]
+    return 128 - subprocess.run(command, check=False, stdout=subprocess.DEVNULL).returncode
+
+
+@way("an environment raises")
+def _(run: Callable[..., int], folder: Path, monkeypatch: Any) -> int:
+    return run("if self.steps == 7: raise ValueError('the simulator is gone')")
+
+
+@way("an environment gives NaN or infinity")
+def _(run: Callable[..., int], folder: Path, monkeypatch: Any) -> int:
+    return run("observation[0] = np.nan")
+
+
+@way("a sampler dies five times in a row")
+def _(run: Callable[..., int], folder: Path, monkeypatch: Any) -> int:
+    return run("if self.steps == 7: os._exit(77)", "runtime.samplers=1")
+
+
+@way("the helper process is killed")
+def _(run: Callable[..., int], folder: Path, monkeypatch: Any) -> int:
+    return run("if self.steps == 7: os.kill(os.getppid(), 9)", "runtime.samplers=1")
+
+
+@way("the run directory is deleted")
+def _(run: Callable[..., int], folder: Path, monkeypatch: Any) -> int:
+    return run(f"import glob, shutil; [shutil.rmtree(path) for path in glob.glob('{folder}/run-*')]")
+
+
+@way("the run directory is renamed")
+def _(run: Callable[..., int], folder: Path, monkeypatch: Any) -> int:
+    code = run(f"import glob; [os.rename(path, '{folder}/my-run-2') for path in glob.glob('{folder}/run-*')]")
+    assert [path.name for path in checkpoint.checkpoints(folder / "my-run-2" / "checkpoints")] == ["update-00000001"]
+    return code
+
+
+def full(*arguments: Any) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@way("the disk is full")
+def _(run: Callable[..., int], folder: Path, monkeypatch: Any) -> int:
+    append = record._append
+    monkeypatch.setattr(
+        record, "_append", lambda file, lines: (full if "metrics" in file.name else append)(file, lines)
+    )
+    return run()
+
+
+@way("the last checkpoint cannot be saved")
+def _(run: Callable[..., int], folder: Path, monkeypatch: Any) -> int:
+    monkeypatch.setattr(checkpoint, "_write", full)
+    return run("pass", "evaluation.episodes=0")
+
+
+@way("the folder of the runs cannot be written")
+def _(run: Callable[..., int], folder: Path, monkeypatch: Any) -> int:
+    (folder / "file").touch()
+    return main(["run", str(made(folder)), "--runs", str(folder / "file" / "runs"), "runtime.samplers=0"])
+
+
+@way("the pipeline is wrong")
+def _(run: Callable[..., int], folder: Path, monkeypatch: Any) -> int:
+    return run("pass", "algorithm.learning_rat=1")
+
+
+@way("a plugin or a component is missing or broken")
+def _(run: Callable[..., int], folder: Path, monkeypatch: Any) -> int:
+    return run("pass", "encoder={use='acme/fancy'}")
+
+
+@way("a hook of a plugin raises")
+def _(run: Callable[..., int], folder: Path, monkeypatch: Any) -> int:
+    class Acme:
+        @framework.hookimpl
+        def update_finished(self) -> None:
+            raise ValueError("no network")
+
+    installed = catalog.default_catalog().plugins
+    manager = pluggy.PluginManager("framework")
+    manager.add_hookspecs(framework.hookspecs)
+    manager.register(Acme(), "acme")
+    both = SimpleNamespace(plugins=Plugins(installed.rows, manager))
+    monkeypatch.setattr("framework.runtime.session.default_catalog", lambda: both)
+    return run()
+
+
+@way("standard output cannot be written to")
+def _(run: Callable[..., int], folder: Path, monkeypatch: Any) -> int:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w", buffering=1) as output:
+        monkeypatch.setattr(sys, "stdout", output)
+        return run()
+
+
+@way("an error in the framework")
+def _(run: Callable[..., int], folder: Path, monkeypatch: Any) -> int:
+    monkeypatch.setattr(Learner, "_gather", lambda self: 1 / 0)
+    return run()
