@@ -164,3 +164,29 @@ def test_lock_holds_for_those_who_came_early(tmp_path: Path) -> None:
 def test_columns_of_time() -> None:
     """Columns that differ between equal runs are told by their name."""
     assert [record.is_time(name) for name in ("time/seconds", "timeouts", "steps")] == [True, False, False]
+
+
+@pytest.mark.parametrize("line", ["garbage", "{}", "[1]", '{"update": "1"}', "[" * 100_000, '{"update": 1'])
+def test_garbage_in_the_record_is_named(pipeline: Pipeline, tmp_path: Path, line: str) -> None:
+    """With file and line, before anything is taken out; without the line the record is taken up again."""
+    made = Record.create(pipeline, tmp_path / "runs")
+    path = made.directory / "metrics.jsonl"
+    path.write_text(f'{{"update": 1}}\n{line}\n{{"update": 2}}\n')
+    before = path.read_bytes()
+    with pytest.raises(RunError, match=r"metrics\.jsonl:2: not a line of a run's record: take it out"):
+        made.rewind(1)
+    assert path.read_bytes() == before
+    path.write_text('{"update": 1}\n{"update": 2}\n')
+    made.rewind(1)
+    assert written(made.directory, "metrics.jsonl") == [{"update": 1}]
+    made.close()
+
+
+def test_directory_stays_where_it_is(pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment that changes the working directory does not scatter a run over two folders."""
+    monkeypatch.chdir(tmp_path)
+    made = Record.create(pipeline, Path("runs"))
+    monkeypatch.chdir("/")
+    assert made.checkpoints.parent.is_dir()
+    made.check_place()
+    made.close()

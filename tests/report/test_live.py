@@ -1,0 +1,70 @@
+import io
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from framework.report.live import Output, Progress, watch
+
+
+def update(number: int, waiting: float, updating: float) -> Any:
+    metrics = {"time/waiting": waiting, "time/updating": updating, "return": 1.0, "lag": 0}
+    return SimpleNamespace(steps=number * 100, metrics=metrics, evaluation=None)
+
+
+@pytest.mark.parametrize(
+    ("samplers", "name", "value"),
+    [(2, "bottleneck", "sampling (48% waiting)"), (0, "time", "48% sampling, 52% learning")],
+)
+def test_bottleneck_is_one_of_two_that_overlap(samplers: int, name: str, value: str) -> None:
+    """Without samplers nobody waits: sampling and learning take turns, and their shares are told."""
+    progress = Progress(1000, samplers)
+    progress.add(update(1, 0.48, 0.52))
+    row = progress.row(update(1, 0.48, 0.52))
+    assert row[name] == value
+    assert len({"bottleneck", "time"} & row.keys()) == 1
+
+
+class Broken(io.StringIO):
+    """A stream whose reader is gone."""
+
+    def __init__(self, terminal: bool) -> None:
+        super().__init__()
+        self.terminal = terminal
+        self.lines = 0
+
+    def isatty(self) -> bool:
+        return self.terminal
+
+    def write(self, text: str) -> int:
+        self.lines += 1
+        if self.lines > self.terminal:  # a terminal is prepared before anything is shown
+            raise BrokenPipeError(32, "Broken pipe")
+        return len(text)
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_run_goes_on_unseen(terminal: bool, capsys: Any) -> None:
+    """Where the output cannot be written to, one line says so, and every update is done."""
+    updates = [update(number, 0.1, 0.1) for number in range(1, 6)]
+    assert watch(iter(updates), 500, Output(Broken(terminal))) is updates[-1]
+    assert capsys.readouterr().err.count("the run goes on without it") == 1
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_errors_of_the_run_are_not_taken_for_the_output_s(terminal: bool) -> None:
+    """An exception of the run reaches the caller, whatever its type."""
+    stream = io.StringIO()
+    stream.isatty = lambda: terminal  # type: ignore[method-assign]
+
+    def failing() -> Any:
+        yield update(1, 0.1, 0.1)
+        raise OSError("of the run")
+
+    with pytest.raises(OSError, match="of the run"):
+        watch(failing(), 500, Output(stream))
+
+
+def test_no_standard_output() -> None:
+    """A closed standard output is none to write to."""
+    assert watch(iter([update(1, 0.1, 0.1)]), 500, Output(None)) is not None
