@@ -56,7 +56,13 @@ PIPELINES = {
 }
 
 
-@pytest.fixture(scope="module", params=PIPELINES.values(), ids=PIPELINES)
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(text, id=name, marks=pytest.mark.slow if name == "research" else ())
+        for name, text in PIPELINES.items()
+    ],
+)
 def reference(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A pipeline file and an undisturbed run of it, with two samplers at lag 1."""
     folder = tmp_path_factory.mktemp("reference")
@@ -70,8 +76,22 @@ def test_sampling_inside_the_learner_changes_nothing(reference: tuple[Path, Path
     runs.assert_equal_runs(undisturbed, runs.run(path, tmp_path, runtime__samplers=0))
 
 
+def test_resumed_run_is_the_same(reference: tuple[Path, Path], tmp_path: Path) -> None:
+    """Left after an update and resumed: statistics, buffers, priorities and memories are all restored."""
+    path, undisturbed = reference
+    stopped = runs.session(path, tmp_path, runtime__samplers=0)
+    for update in stopped.updates():
+        if update.number == 6:
+            break
+    for _ in framework.train(framework.load_run(stopped.directory), resume=stopped.directory):
+        pass
+    runs.assert_equal_runs(undisturbed, stopped.directory)
+    assert not runs.events(stopped.directory, "not_replayable")
+
+
+@pytest.mark.slow
 def test_killed_run_resumes_exactly(reference: tuple[Path, Path], tmp_path: Path) -> None:
-    """Killed with -9 and resumed: statistics, buffers, priorities and memories are all restored."""
+    """The same with two samplers, killed with -9 at whatever it does after some updates."""
     path, undisturbed = reference
     directory = runs.kill_and_resume(path, tmp_path, [6], ("runtime.samplers=2",))
     runs.assert_equal_runs(undisturbed, directory)

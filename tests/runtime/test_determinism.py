@@ -65,7 +65,7 @@ def test_killed_samplers_change_nothing(reference: Path, tmp_path: Path) -> None
     runs.assert_equal_runs(reference, directory)
 
 
-@pytest.mark.parametrize("lag", [0, 1])
+@pytest.mark.parametrize("lag", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_killed_run_resumes_exactly(reference: Path, tmp_path: Path, lag: int) -> None:
     """A run killed with -9 between checkpoints and resumed ends bit-equal to one that was never disturbed."""
     path = runs.write(tmp_path, runs.CARTPOLE.replace("policy_lag = 1", f"policy_lag = {lag}"))
@@ -79,11 +79,11 @@ def test_resumed_for_longer_stays_longer(reference: Path, tmp_path: Path) -> Non
     directory = tmp_path / "run"
     shutil.copytree(reference, directory)
     before = framework.load_run(directory).run.total_steps
-    longer = framework.load_run(directory, [f"run.total_steps={2 * before}"])
+    longer = framework.load_run(directory, [f"run.total_steps={2 * before}", "runtime.samplers=0"])
     updates = framework.train(longer, resume=directory)
     next(updates)
     updates.close()
     *_, last = framework.train(framework.load_run(directory), resume=directory)
     assert last.steps == 2 * before
     (event,) = runs.events(directory, "pipeline_changed")
-    assert event["changes"] == {"run.total_steps": [before, 2 * before]}
+    assert event["changes"] == {"run.total_steps": [before, 2 * before], "runtime.samplers": [2, 0]}

@@ -142,7 +142,7 @@ def test_pictures_change_with_what_happens() -> None:
     assert len({picture.tobytes() for picture in seen}) == len(seen)
 
 
-@pytest.mark.parametrize("corpus", ["synthetic", "factbook"])
+@pytest.mark.parametrize("corpus", ["synthetic", pytest.param("factbook", marks=pytest.mark.slow)])
 def test_no_text_runs_into_another(corpus: str) -> None:
     """In an expert's episode at level 1: question, results, page and edge keep apart, and bars stand in line."""
     if corpus == "factbook":
