@@ -11,6 +11,11 @@ from torch import Tensor, nn
 
 from framework.toolkit.returns import forward_scan
 
+#: Spreads below this share of the mean are rounding: nothing varies.
+ROUNDING = 1e-12
+#: What float32 holds exactly, so that a mean of float32 can be taken from it.
+_SMALL = (torch.bool, torch.uint8, torch.int8, torch.int16)
+
 
 class RunningMoments(nn.Module):
     """Count, mean and variance of all rows seen so far, in float64, kept as buffers.
@@ -52,27 +57,36 @@ class RunningMoments(nn.Module):
         """Population variance, ``shape`` float64; ones before two rows were seen."""
         return torch.where(self.count > 1, self.m2 / self.count.clamp(min=1.0), torch.ones_like(self.m2))
 
+    def scale(self, epsilon: float) -> Tensor:
+        """What brings the rows to standard deviation 1, ``shape`` float64; 1 where nothing has varied yet."""
+        varies = self.variance > (ROUNDING * self.mean).square()
+        return torch.where(varies, (self.variance + epsilon).rsqrt(), torch.ones_like(self.m2))
+
 
 class Standardize(nn.Module):
-    """``clamp((x - mean) * scale, -clip, clip)`` in float32: the identity within ``clip`` until it is `set`."""
+    """``clamp((x - mean) * scale, -clip, clip)``: the identity within ``clip`` until it is `set`.
 
-    mean: Tensor
+    The mean is subtracted in float64, as little is left of what lies far from zero; the result is float32.
+    """
+
+    mean: Tensor  #: ``shape`` float64
     scale: Tensor
 
     def __init__(self, shape: tuple[int, ...], clip: float = 10.0, epsilon: float = 1e-8):
         super().__init__()
         self.clip, self.epsilon = clip, epsilon
-        self.register_buffer("mean", torch.zeros(shape))
-        self.register_buffer("scale", torch.ones(shape))
+        self.register_buffer("mean", torch.zeros(shape, dtype=torch.float64))
+        self.register_buffer("scale", torch.ones(shape, dtype=torch.float32))
 
     def set(self, moments: RunningMoments) -> None:
         """Standardise by these moments from now on."""
         self.mean.copy_(moments.mean)
-        self.scale.copy_((moments.variance + self.epsilon).rsqrt())
+        self.scale.copy_(moments.scale(self.epsilon))
 
     def forward(self, x: Tensor) -> Tensor:
         """``x`` [..., *shape] of any dtype -> float32 of the same shape."""
-        return ((x - self.mean) * self.scale).clamp(-self.clip, self.clip).to(torch.float32)
+        mean = self.mean.to(torch.float32) if x.dtype in _SMALL else self.mean
+        return ((x - mean) * self.scale).clamp(-self.clip, self.clip).to(torch.float32)
 
 
 class ReturnScale(nn.Module):
@@ -80,6 +94,7 @@ class ReturnScale(nn.Module):
 
     The sum of each environment is ``R[t] = r[t] + gamma * R[t - 1]`` and starts anew with each episode; the mean is not
     subtracted, so that the sign of a reward stays what it is (Engstrom et al., 2020, arXiv:2005.12729, section 3).
+    Until the sums vary, rewards stay as they are.
     """
 
     returns: Tensor  #: [environments] float64: the sum after the last step of the last batch
@@ -104,4 +119,4 @@ class ReturnScale(nn.Module):
         returns = forward_scan(x, torch.cat((torch.zeros_like(x[:1]), self.gamma * going_on[:-1])))
         self.moments.update(returns[valid])
         self.returns.copy_(returns[-1] * going_on[-1])
-        return (rewards * (self.moments.variance + self.epsilon).rsqrt()).to(torch.float32)
+        return (rewards * self.moments.scale(self.epsilon)).to(torch.float32)

@@ -71,7 +71,9 @@ class PPOConfig:
     normalize_rewards: bool = option(
         False, help="Divide rewards by the standard deviation of the running discounted return."
     )
-    reward_clip: float | None = option(None, help="Bound of the rewards, after they were normalized.", gt=0)
+    reward_clip: float | None = option(
+        None, help="Bound of the rewards, after they were normalized; by default 10 for normalized ones.", gt=0
+    )
     sil_updates: int = option(
         4, help="Steps of self-imitation after each update, where the pipeline has a [replay]; else none.", ge=1
     )

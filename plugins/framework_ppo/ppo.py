@@ -33,6 +33,12 @@ from framework_ppo.streams import BonusStreams, estimate
 Tensors = dict[str, Tensor]
 
 
+#: Bound of normalized rewards, as usual (Engstrom et al., 2020, arXiv:2005.12729, section 3).
+NORMALIZED_REWARD_CLIP = 10.0
+#: Standard deviations below this share of the largest number are rounding of float32.
+_ROUNDING = 1e-6
+
+
 class _Step(NamedTuple):
     """What a step of the optimizer saw."""
 
@@ -212,6 +218,8 @@ class PPO:
     def _rewards(self, batch: Batch) -> Tensor:
         rewards, bound = batch.rewards, self._config.reward_clip
         if self._return_scale is not None:
+            # One reward after many zeros is as rare as the scale then says it is large.
+            bound = bound or NORMALIZED_REWARD_CLIP
             done = batch.terminated | batch.truncated
             rewards = self._return_scale(rewards, done, batch.valid, continued=self._continued)
         return rewards if bound is None else rewards.clamp(-bound, bound)
@@ -289,9 +297,10 @@ def _approximate_kl(log_ratio: Tensor) -> float:
 
 
 def _explained_variance(values: Tensor, returns: Tensor) -> Tensor:
-    """1 - Var(returns - values) / Var(returns), and 0 where all returns are equal."""
+    """1 - Var(returns - values) / Var(returns), and 0 where all returns are equal but for rounding."""
     variance = returns.var(correction=0)
-    return torch.where(variance > 0, 1.0 - (returns - values).var(correction=0) / variance, torch.zeros_like(variance))
+    varies = variance.sqrt() > _ROUNDING * returns.abs().max()
+    return torch.where(varies, 1.0 - (returns - values).var(correction=0) / variance, torch.zeros_like(variance))
 
 
 def _copy(tensors: dict[str, Tensor]) -> Tensors:

@@ -115,3 +115,46 @@ def test_rewards_that_never_vary_stay_finite():
     """Zero variance gives a finite reward."""
     never = torch.zeros(4, 2, dtype=torch.bool)
     assert torch.equal(ReturnScale(2, 0.9)(torch.zeros(4, 2), never, ~never), torch.zeros(4, 2))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.int64, torch.int32, torch.float32])
+def test_standardize_is_exact_far_from_zero(dtype):
+    """Numbers around 7e7 come out as those around 0 do: with their mean, and no two that differ made equal."""
+    spread = torch.arange(-64, 65, dtype=torch.float64)[:, None] * 8
+    moments, standardize = RunningMoments((1,)), Standardize((1,))
+    rows = (spread + 2**26).to(dtype)
+    moments.update(rows)
+    standardize.set(moments)
+    result = standardize(rows)
+    torch.testing.assert_close(result, (spread / spread.std(correction=0)).float(), rtol=1e-6, atol=1e-6)
+    assert len(result.unique()) == len(spread)
+
+
+@pytest.mark.parametrize("value", [5.0, 0.1, -1e6])
+def test_a_constant_has_scale_one(value):
+    """What has never varied is not magnified when it does: also where rounding makes its variance not quite zero."""
+    moments, standardize = RunningMoments((1,)), Standardize((1,))
+    for size in (3, 7, 11):
+        moments.update(torch.full((size, 1), value))
+    standardize.set(moments)
+    assert moments.scale(1e-8).item() == 1.0
+    torch.testing.assert_close(standardize(torch.full((1, 1), value) + 1.0), torch.ones(1, 1), rtol=0, atol=0.1)
+
+
+def test_standardize_takes_what_older_checkpoints_hold():
+    """A mean of float32 loads into that of float64."""
+    standardize = Standardize((2,))
+    standardize.load_state_dict({"mean": torch.tensor([1.0, 2.0]), "scale": torch.ones(2)})
+    assert standardize.mean.dtype == torch.float64
+    assert standardize.mean.tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("reward", [1.0, 0.1, -3.0])
+def test_equal_rewards_of_one_step_episodes_stay_as_they_are(reward):
+    """Their sums never vary, so there is no deviation to divide by; from the first that differs on there is one."""
+    scale, always = ReturnScale(4, 0.99), torch.ones(8, 4, dtype=torch.bool)
+    for _ in range(5):
+        rewards = torch.full((8, 4), reward)
+        assert torch.equal(scale(rewards, always, always), rewards)
+    rewards[0] = 2 * reward
+    assert not torch.equal(scale(rewards, always, always), rewards)

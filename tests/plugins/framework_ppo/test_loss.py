@@ -101,6 +101,14 @@ def test_equal_advantages_are_zero():
     assert torch.equal(standardized(torch.full((8,), 0.5), 4), torch.zeros(8))
 
 
+@pytest.mark.parametrize("value", [0.1, 1000.1, -3e7])
+def test_rounding_is_no_advantage(value: float) -> None:
+    """Advantages that are equal but for the last bit of float32 stay at zero, whatever their size."""
+    advantages = torch.full((257,), value)
+    advantages[::3] = torch.nextafter(advantages[::3], torch.tensor(torch.inf))
+    assert standardized(advantages, 256).abs().max() == 0
+
+
 @modest
 @seeds
 def test_summary_follows_the_definitions(seed):

@@ -1,0 +1,48 @@
+"""Rewards that hardly vary, as PPO learns from them."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from small_ppo import collect, context, ppo
+
+from framework_ppo.ppo import _explained_variance
+
+
+def paid(algorithm, made, amount, *, episodes=True):
+    """A batch whose every step, or whose last step alone, pays ``amount``; each step is an episode."""
+    batch = collect(algorithm, made)
+    batch.rewards = torch.full_like(batch.rewards, amount if episodes else 0.0)
+    batch.rewards[-1, 0] = amount
+    batch.terminated = torch.ones_like(batch.terminated)
+    return batch
+
+
+def test_equal_rewards_are_not_magnified():
+    """One-step episodes that all pay 1: nothing varies, so the scale is 1."""
+    made = context()
+    algorithm = ppo(made, normalize_rewards=True)
+    assert algorithm._rewards(paid(algorithm, made, 1.0)).unique().tolist() == [1.0]
+
+
+@pytest.mark.parametrize(("options", "bound"), [({}, 10.0), ({"reward_clip": 25.0}, 25.0)])
+@pytest.mark.parametrize("zeros", [1, 20, 200])
+def test_a_rare_reward_is_bounded(options, bound, zeros):
+    """One reward after many batches without is 10 at most, or what the options say, however long it took."""
+    made = context()
+    algorithm = ppo(made, normalize_rewards=True, **options)
+    nothing, something = paid(algorithm, made, 0.0), paid(algorithm, made, 1.0, episodes=False)
+    for _ in range(zeros):
+        algorithm._rewards(nothing)
+    assert algorithm._rewards(something).max() <= bound
+
+
+@pytest.mark.parametrize("value", [1e-3, 1.0, -777.7])
+def test_equal_returns_explain_nothing(value):
+    """The explained variance is 0 where all returns are equal but for rounding."""
+    returns = torch.full((1000,), value)
+    assert _explained_variance(torch.randn(1000), returns) == 0
+    returns[::7] = torch.nextafter(returns[::7], torch.tensor(torch.inf))
+    assert _explained_variance(torch.randn(1000), returns) == 0
+    returns[0] += 1.0
+    assert _explained_variance(returns.clone(), returns) == 1
