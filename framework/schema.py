@@ -43,6 +43,10 @@ _BOUNDS: dict[str, tuple[str, Callable[[float, float], bool]]] = {
 }
 
 
+#: Unknown keys of one table that are told each.
+MOST_UNKNOWN = 20
+
+
 class OptionError(ValueError):
     """A rule of a config class is broken; ``options`` names the field to blame, then others that the rule is about."""
 
@@ -137,13 +141,16 @@ def unknown_keys(
     """
     present, names, others = set(table), list(known), list(reserved)
     problems, meant = [], set()
-    for key in (key for key in table if key not in names and key not in others):
+    unknown = [key for key in table if key not in names and key not in others]
+    for key in unknown[:MOST_UNKNOWN]:
         guess = suggest(key, (name for name in (*names, *others) if name not in present))
         meant.add(guess)
         advice = (
             f"did you mean {guess}?" if guess else f"known: {', '.join(names)}" if names else "there are no options"
         )
         problems.append(Problem(f"unknown key; {advice}", join(path, key)))
+    if len(unknown) > MOST_UNKNOWN:
+        problems.append(Problem(f"and {len(unknown) - MOST_UNKNOWN:,} more unknown keys", path or None))
     return problems, meant
 
 

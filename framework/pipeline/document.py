@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import os
+import stat
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +26,9 @@ class Origin(NamedTuple):
 
 
 OVERRIDE = Origin("override")
+#: Bytes of a pipeline file, and files that extend one another: far more than anybody writes.
+BYTES_LIMIT = 2**20
+EXTENDS_LIMIT = 32
 #: Stands for the value of a key that an override takes out.
 _NOTHING = object()
 
@@ -99,11 +104,16 @@ def _read_file(path: Path, children: tuple[Path, ...]) -> Document:
     if not isinstance(base, str):
         raise PipelineError([Problem("expected the name of one file, relative to this one", *place)])
     parent = path.parent / base
-    children = (*children, path.resolve())
-    if parent.resolve() in children:
-        raise PipelineError([Problem(f"{base} extends this file in turn", *place)])
-    if not parent.is_file():
-        raise PipelineError([Problem(f"there is no file {parent}", *place)])
+    try:
+        children = (*children, path.resolve())
+        if parent.resolve() in children:
+            raise PipelineError([Problem(f"{base} extends this file in turn", *place)])
+        if not parent.exists():
+            raise PipelineError([Problem(f"there is no file {parent}", *place)])
+    except (OSError, ValueError, RuntimeError) as error:  # a name that is too long, NUL in it, links in a circle
+        raise PipelineError([Problem(f"{base!r} cannot be a file: {error}", *place)]) from None
+    if len(children) > EXTENDS_LIMIT:
+        raise PipelineError([Problem(f"more than {EXTENDS_LIMIT} files extend one another", *place)])
     result = _read_file(parent, children)
     _merge(result, "", result.values, values, document.origins)
     return result
@@ -112,7 +122,12 @@ def _read_file(path: Path, children: tuple[Path, ...]) -> Document:
 def _text(path: Path) -> str:
     content = b""
     try:
-        content = path.read_bytes()
+        if not stat.S_ISREG(os.stat(path).st_mode) and not path.is_dir():
+            raise ValueError("it is no regular file")
+        with path.open("rb") as file:
+            content = file.read(BYTES_LIMIT + 1)
+        if len(content) > BYTES_LIMIT:
+            raise ValueError(f"it has more than {BYTES_LIMIT:,} bytes")
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
@@ -125,7 +140,7 @@ def _text(path: Path) -> str:
 def _merge(document: Document, path: str, table: dict[str, Any], new: Any, origins: Mapping[str, Origin]) -> None:
     """Lay the table ``new`` over ``table``, which stands at ``path`` of the document."""
     if "use" in table and table["use"] != new.get("use", table["use"]):
-        _forget(document, path)
+        _forget(document, path, table)
         document.origins.pop(path, None)
         table.clear()
     if path in origins:
@@ -135,14 +150,23 @@ def _merge(document: Document, path: str, table: dict[str, Any], new: Any, origi
         if isinstance(value, dict) and isinstance(table.get(key), dict):
             _merge(document, where, table[key], value, origins)
         else:
-            _forget(document, where)
+            _forget(document, where, table.get(key))
             table[key] = value
-            document.origins.update({at: origins[at] for at in origins if at == where or at.startswith(f"{where}.")})
+            document.origins.update({at: origins[at] for at in [where, *_inside(where, value)] if at in origins})
 
 
-def _forget(document: Document, path: str) -> None:
-    for key in [key for key in document.origins if key.startswith(f"{path}.")]:
-        del document.origins[key]
+def _forget(document: Document, path: str, value: Any) -> None:
+    """Forget the origins of what is inside ``value``, which stands at ``path``."""
+    for key in _inside(path, value):
+        document.origins.pop(key, None)
+
+
+def _inside(path: str, value: Any) -> Iterator[str]:
+    """The dotted key of everything inside a value."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield join(path, key)
+        yield from _inside(join(path, key), item)
 
 
 # --- overrides ---------------------------------------------------------------------------------------------------
@@ -189,7 +213,7 @@ def _override(document: Document, container: Any, path: str, keys: list[str], va
         elif isinstance(value, dict) and isinstance(container[index], dict):
             _merge(document, where, container[index], value, _overridden(where, value))
         else:
-            _forget(document, where)
+            _forget(document, where, container[index])
             container[index] = value
             document.origins.update(_overridden(where, value))
     elif not isinstance(container, dict):
@@ -206,8 +230,7 @@ def _override(document: Document, container: Any, path: str, keys: list[str], va
 
 def _take_out(document: Document, container: Any, where: str, key: str) -> None:
     if isinstance(container, dict) and key in container:
-        del container[key]
-        _forget(document, where)
+        _forget(document, where, container.pop(key))
         document.origins.pop(where, None)
     else:
         of_array = isinstance(container, list)
@@ -220,8 +243,4 @@ def _take_out(document: Document, container: Any, where: str, key: str) -> None:
 
 
 def _overridden(path: str, value: Any) -> dict[str, Origin]:
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    origins = {path: OVERRIDE}
-    for key, item in items:
-        origins |= _overridden(join(path, key), item)
-    return origins
+    return dict.fromkeys([path, *_inside(path, value)], OVERRIDE)

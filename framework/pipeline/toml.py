@@ -13,6 +13,10 @@ from framework.schema import join, quote
 
 _PART = r"""(?:[A-Za-z0-9_-]+|"(?:\\.|[^"\\\n])*"|'[^'\n]*')"""
 KEY = re.compile(rf"[ \t]*{_PART}(?:[ \t]*\.[ \t]*{_PART})*[ \t]*")
+#: Tables and arrays inside one another, and keys and elements altogether: far more than any pipeline has.
+DEPTH_LIMIT = 64
+VALUE_LIMIT = 100_000
+_DEEP_KEY = re.compile(rf"(?:^|[\[{{,])[ \t]*{_PART}(?:[ \t]*\.[ \t]*{_PART}){{{DEPTH_LIMIT},}}", re.MULTILINE)
 _BLANK = re.compile(r"(?:[ \t\n]|#[^\n]*)*+")
 _STRING = re.compile(r'"""(?:\\.|[^\\])*?"""{1,3}|' r"'''.*?'''{1,3}|" r'"(?:\\.|[^"\\\n])*"|' r"'[^'\n]*'", re.DOTALL)
 _SCALAR = re.compile(r"[^,\]}#\n]*")
@@ -25,7 +29,11 @@ def parse(text: str, file: str | None = None) -> tuple[dict[str, Any], dict[str,
     """
     text = text.replace("\r\n", "\n")
     try:
-        return tomllib.loads(text), _Lines(text).lines
+        if _DEEP_KEY.search(text):  # tomllib takes time that is quadratic in the parts of a key
+            raise RecursionError
+        values = tomllib.loads(text)
+        _check_size(values)
+        return values, _Lines(text).lines
     except tomllib.TOMLDecodeError as error:
         reason, _, place = str(error).rpartition(" (at ")
         line = re.match(r"line (\d+)", place)
@@ -34,6 +42,20 @@ def parse(text: str, file: str | None = None) -> tuple[dict[str, Any], dict[str,
     except (ValueError, RecursionError) as error:  # an integer of thousands of digits, arrays in arrays in arrays ...
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise PipelineError([Problem(f"not TOML: {reason}", None, file)]) from None
+
+
+def _check_size(values: dict[str, Any]) -> None:
+    """Raise `RecursionError` above `DEPTH_LIMIT`, and ValueError above `VALUE_LIMIT`."""
+    count = 0
+    level: list[Any] = [values]
+    for _ in range(DEPTH_LIMIT):
+        containers = [(value.values() if isinstance(value, dict) else value) for value in level]
+        count += sum(len(items) for items in containers)
+        level = [value for items in containers for value in items if isinstance(value, dict | list)]
+    if level:
+        raise RecursionError
+    if count > VALUE_LIMIT:
+        raise ValueError(f"{count:,} keys and elements; {VALUE_LIMIT:,} at most are possible")
 
 
 def split(key: str) -> list[str]:

@@ -1,3 +1,5 @@
+import os
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -6,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from framework.errors import PipelineError, Problem
-from framework.pipeline.document import read
+from framework.pipeline.document import BYTES_LIMIT, read
 
 BASE = """\
 requires = ["a", "b"]
@@ -239,3 +241,56 @@ def test_problems_are_located(write, path, place):
     document = read(write(BASE), ["algorithm.gamma=1"])
     problem = document.locate(Problem("wrong", path), "p.toml")
     assert str(problem) == ": ".join(filter(None, (place, path, "wrong")))
+
+
+def refused(path):
+    """What reading it says, in one line."""
+    with pytest.raises(PipelineError) as caught:
+        read(path)
+    (problem,) = caught.value.problems
+    return str(problem)
+
+
+def test_only_regular_files_of_some_size_are_read(tmp_path):
+    """A device, a pipe, a folder or a huge file is one line at once, and none of them is read to its end."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "large.toml").write_text("#" * (BYTES_LIMIT + 1))
+    assert refused("/dev/zero") == "/dev/zero: cannot be read: it is no regular file"
+    assert refused(tmp_path / "pipe").endswith("it is no regular file")
+    assert refused(tmp_path / "large.toml").endswith("it has more than 1,048,576 bytes")
+    assert refused(tmp_path).endswith("Is a directory")
+    assert refused("a\0b").endswith("embedded null byte")
+    assert refused("x" * 5000).endswith("File name too long")
+
+
+@pytest.mark.parametrize("base", ["a\\u0000b", "x" * 5000, "loop.toml", "/dev/zero", "pipe"])
+def test_what_cannot_be_extended_is_told_with_its_line(tmp_path, base):
+    """NUL in the name, a name that is too long, links in a circle, devices and pipes."""
+    (tmp_path / "loop.toml").symlink_to("loop.toml")
+    os.mkfifo(tmp_path / "pipe")
+    path = tmp_path / "p.toml"
+    path.write_text(f'extends = "{base}"')
+    text = refused(path)
+    assert "Traceback" not in text
+    assert text.startswith(
+        (f"{path}:1: extends: ", "/dev/zero: cannot be read", f"{tmp_path / 'pipe'}: cannot be read")
+    )
+
+
+def test_a_long_chain_of_files_is_refused(tmp_path):
+    """Files that extend one another are followed so far and no further."""
+    for number in range(1200):
+        (tmp_path / f"{number}.toml").write_text(f'extends = "{number + 1}.toml"\n')
+    assert "more than 32 files extend one another" in refused(tmp_path / "0.toml")
+
+
+def test_large_files_are_merged_quickly(tmp_path):
+    """Twenty thousand keys over as many others, and as many of them overridden, take less than a few seconds."""
+    keys = "".join(f"k{number} = {{ a = [1, 2], b = 1 }}\n" for number in range(10_000))
+    (tmp_path / "base.toml").write_text(f"[run]\n{keys}")
+    (tmp_path / "p.toml").write_text(f'extends = "base.toml"\n[run]\n{keys}')
+    started = time.process_time()
+    document = read(tmp_path / "p.toml", {"run": {f"k{number}": 1 for number in range(10_000)}})
+    assert time.process_time() - started < 10
+    assert document.values["run"]["k5"] == 1
+    assert "run.k5.a" not in document.origins

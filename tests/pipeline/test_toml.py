@@ -342,3 +342,26 @@ def test_what_toml_has_not_is_refused():
     """None is no value of TOML: it is refused, not written as a string."""
     with pytest.raises(TypeError, match="None"):
         to_toml({"a": None})
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("a = " + "[" * 300 + "]" * 300, "nested too deeply"),
+        ("a = " + "{a = " * 100 + "1" + "}" * 100, "nested too deeply"),
+        (".".join("a" * 100_000) + " = 1", "nested too deeply"),
+        ("[" + ".".join("a" * 10_000) + "]", "nested too deeply"),
+        ("\n".join(f"k{number} = 1" for number in range(100_001)), "100,001 keys and elements; 100,000 at most"),
+    ],
+    ids=["arrays", "tables", "key", "header", "keys"],
+)
+def test_size_is_bounded(text, reason):
+    """What no pipeline has is refused at once, in one line."""
+    with pytest.raises(PipelineError, match=reason):
+        parse(text)
+
+
+def test_strings_with_dots_are_no_deep_keys():
+    """The bound is about keys."""
+    path = ".".join("a" * 200)
+    assert parse(f'a = ["{path}"]')[0] == {"a": [path]}
