@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -103,7 +104,7 @@ class MaskedVector(NativeArrays):
         seed_of: list[int | None] = [None] * self.count
         task_of: list[Any] = [None] * self.count
         for i, seed, task in zip(index.tolist(), seeds, tasks, strict=True):
-            seed_of[i], task_of[i] = seed, task
+            seed_of[i], task_of[i] = seed, deepcopy(task)
         options: dict[str, Any] = {}
         if self._started:
             options["reset_mask"] = np.zeros(self.count, bool)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from typing import Any, SupportsFloat
 
 import gymnasium
@@ -41,7 +42,7 @@ class Scripted:
         actions = np.zeros((len(self._seats.taken), *shape), dtype)
         for index, seat in enumerate(self._seats.taken):
             if not seat.over:
-                mask = None if action_mask is None else action_mask[index]
+                mask = None if action_mask is None else action_mask[index].copy()
                 actions[index] = self._act(index, seat, mask)
         return actions
 
@@ -49,7 +50,7 @@ class Scripted:
         known = {"environment": seat.unwrapped} if self._informed else {}
         where = f"{self._name} failed in environment {index}"
         try:
-            action = self._function(seat.observation, mask, self._generators[index], **known)
+            action = self._function(deepcopy(seat.observation), mask, self._generators[index], **known)
         except FrameworkError as error:
             raise RunError(f"{where}: {error}") from error
         except Exception as error:

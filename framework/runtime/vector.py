@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from functools import partial
 from typing import Any, Protocol
 
@@ -141,7 +142,7 @@ class SteppedVector(VectorArrays):
     def reset(self, index: np.ndarray, seeds: Sequence[int], tasks: Sequence[Any]) -> None:
         """See `Vector`."""
         for i, seed, task in zip(index.tolist(), seeds, tasks, strict=True):
-            options = None if task is None else NoticedOptions("task", {"task": task})
+            options = None if task is None else NoticedOptions("task", {"task": deepcopy(task)})
             try:
                 observation, info = self._environments[i].reset(seed=seed, options=options)
             except Exception as error:
@@ -179,7 +180,7 @@ class SteppedVector(VectorArrays):
                     self.terminated[index] = terminated
                     self.truncated[index] = truncated
                     self.success[index] = success_code(info.get("success"))
-                    self.metrics[index] = info.get("metrics")
+                    self.metrics[index] = deepcopy(info.get("metrics"))
                     self._ended = True
                     self.read_mask(index, info)
                 elif masked:

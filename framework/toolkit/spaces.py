@@ -136,9 +136,12 @@ def mask_groups(space: Space[Any]) -> tuple[int, ...]:
 
 
 def environment_actions(space: Space[Any], actions: np.ndarray) -> np.ndarray:
-    """A batch of actions [N, ...] as environments take them: the space's dtype and shape; Box clipped to its bounds."""
+    """A batch of actions [N, ...] as environments take them: the space's dtype and shape; Box clipped to its bounds.
+
+    Always a copy, which the environment may write into.
+    """
     if isinstance(space, Discrete):
-        return actions
+        return actions.copy()
     batch = actions.reshape((len(actions), *(space.shape or ())))
     if isinstance(space, Box):
         batch = np.clip(batch, space.low, space.high)

@@ -324,3 +324,17 @@ def test_close_closes_every_environment() -> None:
     made = Made(Scripted)
     make_vector(made, 3).close()
     assert all(environment.closed for environment in made.made)
+
+
+def test_a_task_that_an_environment_changes_stays_as_it_was() -> None:
+    """What is recorded as the episode's task, and played again, is what the curriculum gave."""
+
+    class Consuming(Tasked):
+        def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+            result = super().reset(seed=seed, options=options)
+            self.task["doors"].clear()
+            return result
+
+    task = {"doors": [1, 2]}
+    SteppedVector([Consuming(), Consuming()]).reset(np.arange(2), [0, 1], [task, task])
+    assert task == {"doors": [1, 2]}

@@ -185,3 +185,20 @@ def test_actions_about_tokens() -> None:
     for tokens, verbs in (((0, 1), (0,)), ((0, -1), (0, 0)), ((0,), (-1,)), ((), ())):
         with pytest.raises(ValueError, match="one token and one verb"):
             TokenDiscrete(tokens, verbs)
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        spaces.Discrete(3),
+        spaces.MultiDiscrete([3, 3]),
+        spaces.MultiBinary(2),
+        spaces.Box(-1, 1, (2,), np.float32),
+    ],
+)
+def test_environments_get_copies_of_actions(space: Space) -> None:
+    """An environment that writes into its actions changes nothing that is recorded."""
+    dtype, shape = action_spec(space)
+    actions = np.ones((4, *shape), dtype)
+    environment_actions(space, actions)[:] = 0
+    assert (actions == 1).all()
