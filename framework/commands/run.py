@@ -83,6 +83,7 @@ _NOTABLE = {
     "plugin_dropped": "plugin {plugin} failed in {hook} and is left out from here on\n{reason}",
     "checkpoint_failed": "checkpoint {checkpoint} could not be saved: {reason}",
     "checkpoint_skipped": "{reason}",
+    "close_failed": "{reason}",
     "weights_loaded": "{what}",
     "bfloat16_emulated": 'this processor has no arithmetic for bfloat16: precision = "float32" is many times faster',
 }

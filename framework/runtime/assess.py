@@ -12,6 +12,7 @@ from framework.catalog import find_function
 from framework.errors import FrameworkError, RunError
 from framework.pipeline.build import build_environment
 from framework.pipeline.document import restrict
+from framework.runtime.environments import close_environment, make_environment
 from framework.runtime.evaluate import Act, Evaluation, evaluate
 from framework.runtime.scripted import Scripted, Seats
 from framework.runtime.seeds import evaluation_seed
@@ -86,8 +87,8 @@ def assess(
 
 def _frames_per_second(environment: Environment) -> float:
     """As the environment wants to be watched, else 30."""
-    one = environment.make()
-    one.close()
+    one = make_environment(environment)
+    close_environment(one, "environment")
     return float(one.metadata.get("render_fps", 30))
 
 
@@ -114,7 +115,7 @@ def _trained(run: Path, checkpoint: str, environment: Environment, seed: int, *,
     from framework.runtime.agent import Acting
 
     agent = load_agent(run, checkpoint)
-    one = environment.make()
+    one = make_environment(environment)
     try:
         for what in ("observation_space", "action_space"):
             given, known = getattr(one, what), getattr(agent, what)
@@ -124,7 +125,7 @@ def _trained(run: Path, checkpoint: str, environment: Environment, seed: int, *,
                     f" {known}, and this environment has {given}"
                 )
     finally:
-        one.close()
+        close_environment(one, "environment")
     return Acting(agent.policy, seed, deterministic)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from itertools import cycle, islice
 from numbers import Real
@@ -13,6 +14,7 @@ from attrs import field, frozen
 
 from framework.errors import RunError
 from framework.interfaces import Environment
+from framework.runtime.environments import make_environment
 from framework.runtime.seeds import episode_seed
 from framework.runtime.vector import SteppedVector
 
@@ -72,11 +74,12 @@ def evaluate(
     Raises `RunError` where an environment fails, gives a number that is not finite, never ends its episode, or gives
     metrics in some episodes only.
     """
-    vector = SteppedVector([Frozen(environment.make()) for _ in range(episodes)])
+    vector = SteppedVector([Frozen(make_environment(environment)) for _ in range(episodes)])
     try:
         return _play(act, vector, seed, list(islice(cycle(tasks or [None]), episodes)), record)
     finally:
-        vector.close()
+        for problem in vector.close():
+            print(problem, file=sys.stderr)
 
 
 def _play(act: Act, vector: SteppedVector, seed: int, tasks: Sequence[Any], record: Record | None) -> Evaluation:

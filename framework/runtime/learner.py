@@ -176,7 +176,9 @@ class Learner:
             self._source.close()
         finally:
             with self._interrupt.closing():
-                self._worker.close()
+                problems = self._worker.close()
+            for problem in problems:
+                self._record.event("close_failed", reason=problem)
 
     # One update.
 

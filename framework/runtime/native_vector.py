@@ -11,6 +11,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 
 from framework.errors import FrameworkError, RunError
 from framework.interfaces import Environment, NativeEnvironment
+from framework.runtime.environments import close_environment
 from framework.runtime.vector import NoticedOptions, Vector, VectorArrays, success_code
 from framework.toolkit import spaces
 
@@ -70,6 +71,8 @@ class NativeArrays(VectorArrays):
                     f" space declares {array.dtype}{list(array.shape)}"
                 )
             array[rows] = batch[rows]
+        if self._choices:
+            self.check_choices(rows)
 
     def _keep_success(self, infos: dict[str, Any]) -> None:
         for i in np.flatnonzero(self.terminated | self.truncated).tolist():
@@ -78,15 +81,15 @@ class NativeArrays(VectorArrays):
     def _keep_masks(self, infos: dict[str, Any], rows: np.ndarray, ended: np.ndarray | None = None) -> None:
         masks: Any = infos.get("action_mask")
         if self.action_mask is not None and np.shape(masks) == self.action_mask.shape and "_action_mask" not in infos:
-            self.action_mask[rows] = masks[rows]
+            self.action_mask[rows] = spaces.truths("info['action_mask']", masks[rows])
         else:
             for i in rows.tolist():
                 self.read_mask(i, {"action_mask": masks[i]} if _has(infos, "action_mask", i) else {})
         self.check_masks(rows, np.zeros(len(rows), bool) if ended is None else ended)
 
-    def close(self) -> None:
+    def close(self) -> list[str]:
         """See `Vector`."""
-        self._native.close()
+        return close_environment(self._native, "the vector environment")
 
 
 class MaskedVector(NativeArrays):

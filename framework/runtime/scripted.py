@@ -13,6 +13,7 @@ import numpy as np
 from framework.errors import FrameworkError, RunError
 from framework.interfaces import Environment
 from framework.plugins import describe, traceback_of
+from framework.runtime.environments import make_environment
 from framework.toolkit import spaces
 
 
@@ -72,7 +73,7 @@ class Seats:
 
     def make(self) -> gymnasium.Env[Any, Any]:
         """One environment."""
-        self.taken.append(Seat(self._environment.make()))
+        self.taken.append(Seat(make_environment(self._environment)))
         return self.taken[-1]
 
 

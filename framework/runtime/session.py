@@ -136,15 +136,16 @@ def load_agent(run: str | Path, checkpoint: str = "best") -> Agent:
     from framework.pipeline.build import build_algorithm, build_environment
     from framework.runtime.agent import Agent, resolve_checkpoint
     from framework.runtime.checkpoint import load, restoring
+    from framework.runtime.environments import close_environment, make_environment
     from framework.toolkit.spaces import flat_space
 
     run = Path(run)
     loaded = load_run(run)
     path = resolve_checkpoint(run, checkpoint)
     state = load(path)
-    environment = build_environment(loaded).make()
+    environment = make_environment(build_environment(loaded))
     observation_space, action_space = environment.observation_space, environment.action_space
-    environment.close()
+    close_environment(environment, "environment")
     algorithm = build_algorithm(loaded, flat_space(observation_space), action_space, device="cpu")
     with restoring(path):
         algorithm.load_state_dict(state["algorithm"])

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
-from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 from gymnasium import Env, Space
-from gymnasium.spaces import Discrete
+from gymnasium.spaces import Box, Discrete
 
 from framework.errors import FrameworkError, RunError
 from framework.interfaces import Environment
+from framework.plugins import describe
+from framework.runtime.environments import close_environment, make_environment
 from framework.toolkit import spaces
 
 
@@ -46,8 +47,8 @@ class Vector(Protocol):
     def step(self, actions: np.ndarray) -> None:
         """Apply one action in each environment. Finished ones keep the true last observation until they are reset."""
 
-    def close(self) -> None:
-        """Close the environments."""
+    def close(self) -> list[str]:
+        """Close the environments; what they raised in doing so, a line each."""
 
 
 def make_vector(environment: Environment, count: int) -> Vector:
@@ -56,7 +57,7 @@ def make_vector(environment: Environment, count: int) -> Vector:
         from framework.runtime.native_vector import make_native_vector
 
         return make_native_vector(environment, count)
-    return SteppedVector([environment.make() for _ in range(count)])
+    return SteppedVector([make_environment(environment) for _ in range(count)])
 
 
 class VectorArrays:
@@ -73,6 +74,7 @@ class VectorArrays:
         for name, leaf in self.observation_space.items():
             dtype, shape = spaces.array_spec(leaf)
             self.observations[name] = np.zeros((count, *shape), dtype)
+        self._choices = {name: leaf for name, leaf in self.observation_space.items() if not isinstance(leaf, Box)}
         self.rewards = np.zeros(count, np.float32)
         self.ended = np.zeros((2, count), bool)
         self.terminated, self.truncated = self.ended
@@ -101,7 +103,19 @@ class VectorArrays:
         size = self.action_mask.shape[1]
         if row.shape != (size,):
             raise RunError(f"environment {index} gave an info['action_mask'] of shape {row.shape}, not ({size},)")
-        self.action_mask[index] = row
+        try:
+            self.action_mask[index] = spaces.truths("info['action_mask']", row)
+        except FrameworkError as error:
+            raise RunError(f"environment {index}: {error}") from error
+
+    def check_choices(self, index: np.ndarray | slice) -> None:
+        """Raise `RunError` where an environment of ``index`` shows a choice that its observation space lacks."""
+        for name, leaf in self._choices.items():
+            batch = self.observations[name][index]
+            wrong = spaces.outside_choices(leaf, batch)
+            if wrong.any():
+                culprit, value = np.arange(self.count)[index][wrong][0], batch[wrong][0]
+                raise RunError(f"environment {culprit}: observation {name!r} is {value}, which is not in {leaf}")
 
     def check_masks(self, index: np.ndarray | slice, ended: np.ndarray) -> None:
         """Raise `RunError` where an environment of ``index`` that has not ``ended`` has no legal action."""
@@ -115,7 +129,10 @@ class VectorArrays:
 
 def success_code(success: Any) -> int:
     """``info["success"]`` as 1 or 0, and -1 where there is none."""
-    return -1 if success is None else int(bool(success))
+    try:
+        return -1 if success is None else int(spaces.truths("info['success']", success))
+    except (FrameworkError, TypeError) as error:
+        raise RunError(f"info['success'] must be true or false, not {success!r}") from error
 
 
 class SteppedVector(VectorArrays):
@@ -134,7 +151,10 @@ class SteppedVector(VectorArrays):
         self._environments = list(environments)
         self.metrics: list[Any] = [None] * self.count  #: ``info["metrics"]``, read where an episode just ended
         self._steps = [environment.step for environment in environments]
-        self._stores = [_store(self.observations[name], path) for name, path in spaces.leaf_paths(self._space).items()]
+        self._stores = [
+            _store(name, self.observation_space[name], self.observations[name], path)
+            for name, path in spaces.leaf_paths(self._space).items()
+        ]
         self._discrete = isinstance(self.action_space, Discrete)
         self._started = False
         self._ended = False
@@ -145,8 +165,9 @@ class SteppedVector(VectorArrays):
             options = None if task is None else NoticedOptions("task", {"task": deepcopy(task)})
             try:
                 observation, info = self._environments[i].reset(seed=seed, options=options)
-            except Exception as error:
-                raise RunError(f"environment {i} failed in reset: {_describe(error)}") from error
+            except (Exception, SystemExit) as error:
+                raise RunError(f"environment {i} failed in reset: {describe(error)}") from error
+            _check_info(i, info)
             if options is not None and not options.read:
                 raise RunError(
                     f"environment {i} was given a task and did not look at it: its reset must read options['task'], "
@@ -158,12 +179,12 @@ class SteppedVector(VectorArrays):
                 self.prepare_masks("action_mask" in info)
                 self._started = True
             self.read_mask(i, info)
+        self.check_choices(index)
         self.check_masks(index, np.zeros(len(index), bool))
 
     def step(self, actions: np.ndarray) -> None:
         """See `Vector`."""
         batch = actions if self._discrete else spaces.environment_actions(self.action_space, actions)
-        observations: list[Any] = []
         rewards: list[Any] = []
         if self._ended:
             self.terminated.fill(False)
@@ -174,11 +195,13 @@ class SteppedVector(VectorArrays):
         try:
             for step, action in zip(self._steps, batch, strict=True):
                 observation, reward, terminated, truncated, info = step(action)
-                observations.append(observation)
+                for store in self._stores:  # at once: the next environment may reuse the same array
+                    store(index, observation)
                 rewards.append(reward)
                 if terminated or truncated:
-                    self.terminated[index] = terminated
-                    self.truncated[index] = truncated
+                    self.terminated[index] = spaces.truths("terminated", terminated)
+                    self.truncated[index] = spaces.truths("truncated", truncated)
+                    _check_info(index, info)
                     self.success[index] = success_code(info.get("success"))
                     self.metrics[index] = deepcopy(info.get("metrics"))
                     self._ended = True
@@ -188,9 +211,13 @@ class SteppedVector(VectorArrays):
                 index += 1
         except RunError:
             raise
-        except Exception as error:
-            raise RunError(f"environment {index} failed in step: {_describe(error)}") from error
-        self._keep(observations, rewards)
+        except FrameworkError as error:
+            raise RunError(f"environment {index}: {error}") from error
+        except (Exception, SystemExit) as error:
+            raise RunError(f"environment {index} failed in step: {describe(error)}") from error
+        self._keep(rewards)
+        if self._choices:
+            self.check_choices(slice(None))
         if masked:
             self.check_masks(slice(None), self.terminated | self.truncated)
 
@@ -204,18 +231,19 @@ class SteppedVector(VectorArrays):
             pictures.append(picture)
         return pictures
 
-    def _keep(self, observations: list[Any], rewards: list[Any]) -> None:
+    def _keep(self, rewards: list[Any]) -> None:
         try:
-            for store in self._stores:
-                store(observations)
-            self.rewards[:] = rewards
-        except (TypeError, ValueError, LookupError):
-            # Storing all at once is fast and does not say whose value it was that did not fit.
-            for i, (observation, reward) in enumerate(zip(observations, rewards, strict=True)):
-                self._flatten(i, observation)
-                if np.shape(reward) != ():
-                    raise RunError(f"environment {i} gave a reward of shape {np.shape(reward)}, not a number") from None
-            raise
+            batch = np.asarray(rewards)
+        except ValueError:  # of different shapes
+            batch = np.empty(0, object)
+        if batch.dtype.kind in "fiub" and batch.shape == self.rewards.shape:
+            self.rewards[:] = batch
+            return
+        # Storing all at once is fast and does not say whose value it was that did not fit.
+        for i, reward in enumerate(rewards):
+            if np.shape(reward) != () or np.asarray(reward).dtype.kind not in "fiub":
+                raise RunError(f"environment {i} gave the reward {reward!r:.100}, which is not a number")
+        raise RunError(f"the rewards {rewards!r:.200} are not numbers")
 
     def _flatten(self, index: int, observation: Any) -> dict[str, np.ndarray]:
         try:
@@ -223,10 +251,13 @@ class SteppedVector(VectorArrays):
         except FrameworkError as error:
             raise RunError(f"environment {index}: {error}") from error
 
-    def close(self) -> None:
+    def close(self) -> list[str]:
         """See `Vector`."""
-        for environment in self._environments:
-            environment.close()
+        return [
+            problem
+            for index, environment in enumerate(self._environments)
+            for problem in close_environment(environment, f"environment {index}")
+        ]
 
 
 class NoticedOptions(dict[str, Any]):
@@ -265,23 +296,24 @@ class NoticedOptions(dict[str, Any]):
         return super().__iter__()
 
 
-def _describe(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
+def _check_info(index: int, info: Any) -> None:
+    if not isinstance(info, Mapping):
+        raise RunError(f"environment {index} gave info = {info!r:.100}, which is not a dictionary")
 
 
-def _store(array: np.ndarray, path: spaces.Path) -> Callable[[list[Any]], Any]:
-    """Stores one leaf of a list of observations. Decided once, because it runs at every step of every environment."""
-    if array.ndim == 1:
-        store: Callable[[list[Any]], Any] = partial(array.__setitem__, slice(None))
-    else:
-        # Refuses other shapes and lossy casts, which assigning row by row would not.
-        store = partial(np.concatenate, out=array.reshape(-1, *array.shape[2:]), casting="same_kind")
-    if not path:
-        return store
+def _store(name: str, leaf: Space[Any], array: np.ndarray, path: spaces.Path) -> Callable[[int, Any], None]:
+    """Stores one leaf of one observation. Decided once, because it runs at every step of every environment."""
+    dtype, shape = array.dtype, array.shape[1:]
+    python = {"i": int, "f": float}.get(dtype.kind) if dtype.itemsize == 8 else None
+    scalars = () if shape else (dtype.type, python)
 
-    def pick_and_store(observations: list[Any]) -> None:
-        for key in path:
-            observations = [observation[key] for observation in observations]
-        store(observations)
+    def store(index: int, observation: Any) -> None:
+        value = spaces.pick(name, path, observation) if path else observation
+        if type(value) in scalars or (
+            type(value) is np.ndarray and value.dtype is dtype and value.shape == shape  # what most environments give
+        ):
+            array[index] = value
+        else:
+            array[index] = spaces.leaf_array(name, leaf, value)
 
-    return pick_and_store
+    return store

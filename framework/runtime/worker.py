@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
+from framework.errors import PluginError
 from framework.pipeline.build import build_algorithm, build_curriculum, build_environment
 from framework.runtime.collect import Collector
 from framework.runtime.shard import ShardState, shard_environments
@@ -20,6 +22,14 @@ if TYPE_CHECKING:
     from framework.pipeline.sections import Pipeline
 
 
+def _check_default_dtype() -> None:
+    if torch.get_default_dtype() != torch.float32:
+        raise PluginError(
+            f"the environment has set torch's default dtype to {torch.get_default_dtype()}, which networks would be"
+            " made with: leave out torch.set_default_dtype, and give dtype where it is needed"
+        )
+
+
 class Worker:
     """Collects trajectories of any shard of a pipeline's run."""
 
@@ -32,6 +42,7 @@ class Worker:
         self._shards = shard_environments(sampling.environments, sampling.shard)
         self._environment = build_environment(pipeline)
         vector = make_vector(self._environment, sampling.shard)
+        _check_default_dtype()
         self.observation_space, self.action_space = vector.observation_space, vector.action_space
         # Samplers act on CPUs, which have no arithmetic for float16, and not all of them for bfloat16.
         precision = pipeline.runtime.precision
@@ -48,6 +59,7 @@ class Worker:
         drawn = Tasks(curriculum, self._seed, 1).draw(0)
         tasks = decode_tasks(drawn["tasks"]) if drawn else None
         self.specification = Specification(example.collect(self._policy, 0, tasks), sampling.rollout_length)
+        _check_default_dtype()
         # Only what can be replayed can be set back to its very beginning.
         self._spare = [vector] if vector.replayable else []
         self._vectors = [vector]
@@ -98,7 +110,6 @@ class Worker:
         self._loaded = None
         return self._policy
 
-    def close(self) -> None:
-        """Close all environments."""
-        for vector in self._vectors:
-            vector.close()
+    def close(self) -> list[str]:
+        """Close all environments; what they raised in doing so, a line each."""
+        return [problem for vector in self._vectors for problem in vector.close()]

@@ -89,7 +89,34 @@ def leaf_array(name: str, leaf: Space[Any], value: Any) -> np.ndarray:
         raise FrameworkError(
             f"observation {name!r} is {array.dtype}{list(array.shape)}, but its space declares {dtype}{list(shape)}"
         )
-    return array.astype(dtype)
+    cast = array.astype(dtype)
+    if dtype.kind in "iu" and (cast != array).any():
+        raise FrameworkError(f"observation {name!r} has values that {dtype} cannot hold: {array}")
+    return cast
+
+
+def outside_choices(leaf: Space[Any], batch: np.ndarray) -> np.ndarray:
+    """Which rows of a batch [N, ...] hold a choice that ``leaf`` does not have: [N] bool; all false for a Box."""
+    if isinstance(leaf, Box):
+        return np.zeros(len(batch), bool)
+    start: Any = 0
+    size: Any = 2  # of MultiBinary
+    if isinstance(leaf, Discrete):
+        start, size = leaf.start, leaf.n
+    elif isinstance(leaf, MultiDiscrete):
+        start, size = leaf.start, leaf.nvec
+    wrong = (batch < start) | (batch - start >= size)
+    return np.asarray(wrong.any(axis=tuple(range(1, wrong.ndim))))
+
+
+def truths(name: str, value: Any) -> np.ndarray:
+    """``value`` as an array of bool. Raises `FrameworkError` unless it holds bool, or 0 and 1, alone."""
+    array = np.asarray(value)
+    if array.dtype.kind == "b":
+        return array
+    if array.dtype.kind not in "iuf" or not ((array == 0) | (array == 1)).all():
+        raise FrameworkError(f"{name} is {value!r}: it must hold true or false, or 1 and 0, and nothing else")
+    return array.astype(bool)
 
 
 def array_spec(leaf: Space[Any]) -> tuple[np.dtype[Any], tuple[int, ...]]:

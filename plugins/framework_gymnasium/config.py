@@ -8,6 +8,13 @@ from attrs import frozen
 
 from framework.schema import OptionError, option
 
+#: Wrappers of Gymnasium that a run cannot have, and the option of ppo that does the same.
+_WITH_STATISTICS = {
+    "NormalizeObservation": "normalize_observations",
+    "NormalizeReward": "normalize_rewards",
+    "gymnasium.wrappers:NormalizeObservation": "normalize_observations",
+    "gymnasium.wrappers:NormalizeReward": "normalize_rewards",
+}
 _WRAPPERS_HELP = (
     'Wrappers, innermost first: names of gymnasium.wrappers or "module:Class", or tables such as '
     '{ use = "TimeLimit", max_episode_steps = 200 } where they take arguments.'
@@ -96,7 +103,14 @@ class EnvPoolConfig:
 
 
 def check_wrappers(wrappers: tuple[str | dict[str, Any], ...]) -> None:
-    """Raise `OptionError` where a wrapper's table does not name it."""
+    """Raise `OptionError` where a wrapper's table does not name it, or where evaluations would not know its state."""
     for wrapper in wrappers:
+        name = wrapper.get("use") if isinstance(wrapper, dict) else wrapper
+        if name in _WITH_STATISTICS:
+            raise OptionError(
+                f"{name} keeps running statistics, each environment its own and evaluations others: leave it out, and"
+                f" let the algorithm do it ({_WITH_STATISTICS[name]} = true in ppo)",
+                "wrappers",
+            )
         if isinstance(wrapper, dict) and not isinstance(wrapper.get("use"), str):
             raise OptionError('a wrapper\'s table needs its name: { use = "TimeLimit", ... }', "wrappers")

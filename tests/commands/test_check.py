@@ -232,7 +232,7 @@ def test_build_builds_what_a_static_check_does_not(build):
             2,
             "p.toml:3: environment: it gives info['action_mask'], which world:Learner does not support",
         ),
-        ("world:Failing", 4, "p.toml:3: environment: OSError: no display"),
+        ("world:Failing", 4, "p.toml:3: environment: environment Failing cannot be made: OSError: no display"),
         ("world:Stuck", 2, "p.toml:3: environment: environment 0 failed in reset: OSError: no display"),
     ],
 )

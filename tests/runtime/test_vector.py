@@ -283,7 +283,7 @@ def test_a_reward_must_be_a_number() -> None:
     wrong = Scripted(change=lambda _, result: (result[0], np.ones(2), *result[2:]) if len(result) == 5 else result)
     vector = SteppedVector([Scripted(), wrong])
     vector.reset(*all_of(2))
-    with pytest.raises(RunError, match=r"environment 1 gave a reward of shape \(2,\)"):
+    with pytest.raises(RunError, match=r"environment 1 gave the reward array\(\[1\., 1\.\]\), which is not a number"):
         vector.step(np.zeros(2, np.int64))
 
 
@@ -338,3 +338,45 @@ def test_a_task_that_an_environment_changes_stays_as_it_was() -> None:
     task = {"doors": [1, 2]}
     SteppedVector([Consuming(), Consuming()]).reset(np.arange(2), [0, 1], [task, task])
     assert task == {"doors": [1, 2]}
+
+
+@pytest.mark.parametrize(
+    ("space", "wrong"),
+    [
+        (MultiDiscrete([3, 2]), np.array([3, 0])),
+        (Discrete(4, start=1), 0),
+        (Discrete(4), 2.7),
+        (MultiBinary(2), np.array([2, 0], np.int8)),
+        (Box(-128, 127, (1,), np.int8), np.array([300])),
+    ],
+)
+def test_values_that_a_space_of_integers_lacks_are_refused(space: Space, wrong: object) -> None:
+    """Choices out of range, fractions and overflows are named with their environment, never cast."""
+    change = lambda _, result: (wrong, *result[1:]) if len(result) == 5 else result  # noqa: E731
+    vector = SteppedVector([Scripted(space), Scripted(space, change=change)])
+    vector.reset(*all_of(2))
+    with pytest.raises(RunError, match="environment 1: observation 'observation'"):
+        vector.step(np.zeros(2, np.int64))
+
+
+def test_environments_may_share_the_array_of_their_observations() -> None:
+    """Each row holds what its own environment showed."""
+    buffer = np.zeros(3, np.float32)
+
+    def change(environment: Scripted, result: tuple) -> tuple:
+        buffer[:] = result[0]
+        environment.shown = result[0].copy()
+        return (buffer, *result[1:])
+
+    environments = [Scripted(change=change) for _ in range(2)]
+    vector = SteppedVector(environments)
+    vector.reset(*all_of(2))
+    vector.step(np.zeros(2, np.int64))
+    np.testing.assert_array_equal(vector.observations["observation"], [each.shown for each in environments])
+
+
+@pytest.mark.parametrize("mask", [[-np.inf, 0.0], [np.nan, 1.0], [2, 0], ["a", "b"]])
+def test_masks_are_truths(mask: list) -> None:
+    """Logits, NaN and the like say nothing about what is legal."""
+    with pytest.raises(RunError, match="environment 0: info"):
+        masked(Discrete(2), [np.array(mask)])

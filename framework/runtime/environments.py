@@ -1,0 +1,57 @@
+"""Environments as they come from a component: made and closed, with clear words where that fails."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gymnasium import Env, Space
+
+from framework.errors import FrameworkError, PipelineError, PluginError, Problem
+from framework.interfaces import Environment
+from framework.plugins import describe, traceback_of
+
+
+def make_environment(environment: Environment) -> Env[Any, Any]:
+    """One environment. Raises `PluginError` where it cannot be made, or keeps what evaluations would not see."""
+    name = type(environment).__qualname__
+    try:
+        made = environment.make()
+    except FrameworkError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise PluginError(f"environment {name} cannot be made: {describe(error)}\n{traceback_of(error)}") from error
+    if not isinstance(made, Env):
+        raise PluginError(f"environment {name} cannot be used: make() gave {made!r:.100}, which is no gymnasium.Env")
+    for attribute in ("observation_space", "action_space"):
+        if not isinstance(getattr(made, attribute, None), Space):
+            raise PluginError(f"environment {name} cannot be used: {type(made).__name__} has no {attribute}")
+    _check_wrappers(made)
+    return made
+
+
+def _check_wrappers(made: Any) -> None:
+    """Refuse wrappers with running statistics: each environment would have its own, and evaluations others."""
+    layer: Any = made
+    while layer is not None:
+        for attribute, value in vars(layer).items() if hasattr(layer, "__dict__") else ():
+            if all(hasattr(value, part) and not callable(getattr(value, part)) for part in ("mean", "var", "count")):
+                raise PipelineError(
+                    [
+                        Problem(
+                            f"{type(layer).__name__} keeps running statistics ({attribute}), of which evaluations would"
+                            " know nothing: leave it out, and let the algorithm normalize instead (with ppo:"
+                            " normalize_observations, normalize_rewards)",
+                            "environment",
+                        )
+                    ]
+                )
+        layer = vars(layer).get("env") if hasattr(layer, "__dict__") else None
+
+
+def close_environment(environment: Any, name: str) -> list[str]:
+    """Close an environment; what it raised in doing so, in a line."""
+    try:
+        environment.close()
+    except (Exception, SystemExit) as error:
+        return [f"{name} failed in close: {describe(error)}"]
+    return []
