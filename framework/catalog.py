@@ -17,6 +17,7 @@ from attrs import frozen
 from framework import hookspecs, plugins
 from framework.entry_points import EntryPoint
 from framework.errors import EXIT_PLUGIN, EXIT_USAGE, FrameworkError, PluginError
+from framework.foreign import foreign
 from framework.plugins import Plugin, Plugins
 
 if TYPE_CHECKING:
@@ -68,13 +69,14 @@ class Component:
         """The attrs class of its options, ``None`` where it has none. Raises `PluginError` as `load` does."""
         if self.config is None:
             return None
-        from framework.schema import options
+        from framework.schema import check_defaults, options
 
         cls = self._class(self.config)
         if not attrs.has(cls):
             raise PluginError(f"{self._title}: {self.config} is not an attrs class")
         try:
             options(cls)
+            check_defaults(cls)
         except Exception as error:
             raise PluginError(f"{self._title}: {self.config} is broken: {plugins.describe(error)}") from error
         return cls
@@ -244,11 +246,14 @@ def _value(target: str, file: Path | None, title: str) -> Any:
     module, _, path = target.partition(":")
     parts = path.split(".")
     try:
-        value: Any = _import_file(file) if file else import_module(module)
-        while parts and value is not None:
-            owner, part = value, parts.pop(0)
-            value = getattr(owner, part, None)
-    except (Exception, SystemExit) as error:
+        with foreign():
+            value: Any = _import_file(file) if file else import_module(module)
+            while parts and value is not None:
+                owner, part = value, parts.pop(0)
+                value = getattr(owner, part, None)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         reason, trace = plugins.describe(error), plugins.traceback_of(error)
         raise PluginError(f"{title} cannot be imported from {module}: {reason}\n{trace}") from error
     if value is None:

@@ -20,6 +20,7 @@ import pluggy
 
 from framework import hookspecs
 from framework.entry_points import EntryPoint, entry_points, normalize
+from framework.foreign import Interrupted, foreign, watch
 
 #: The distribution whose components have bare names.
 BUNDLED = "framework-rl"
@@ -114,14 +115,18 @@ def load(offered: Iterable[EntryPoint], blocked: Collection[str] = ()) -> Plugin
     manager = pluggy.PluginManager("framework")
     manager.add_hookspecs(hookspecs)
     rows = []
-    for entry in current:
-        if entry.name in blocked:
-            rows.append(_row(entry, "blocked", _BLOCKED))
-        elif counts[entry.name] > 1:
-            offers = " and ".join(f"{e.distribution} {e.version}".strip() for e in current if e.name == entry.name)
-            rows.append(_row(entry, "duplicate", f"the plugin {entry.name!r} is offered by {offers}; uninstall one"))
-        else:
-            rows.append(_load(entry, manager))
+    with watch() as name_next:
+        for entry in current:
+            if entry.name in blocked:
+                rows.append(_row(entry, "blocked", _BLOCKED))
+            elif counts[entry.name] > 1:
+                offers = " and ".join(f"{e.distribution} {e.version}".strip() for e in current if e.name == entry.name)
+                rows.append(
+                    _row(entry, "duplicate", f"the plugin {entry.name!r} is offered by {offers}; uninstall one")
+                )
+            else:
+                name_next(f"plugin {entry.name!r} ({entry.distribution} {entry.version})")
+                rows.append(_load(entry, manager))
     here = {(entry.distribution, entry.name) for entry in current}
     rows += [_foreign(e) for e in offered if e.group != hookspecs.GROUP and (e.distribution, e.name) not in here]
     for name in set(blocked).difference(row.name for row in rows):
@@ -145,10 +150,13 @@ def _load(entry: EntryPoint, manager: pluggy.PluginManager) -> Plugin:
     try:
         if not _NAME.fullmatch(entry.name):
             raise DeclarationError(f"a plugin's name must match {_NAME.pattern}")
-        plugin = _import(entry.value) if isinstance(entry.value, str) else entry.value
-        registrations, listens = _declarations(plugin, manager)
+        with foreign():
+            plugin = _import(entry.value) if isinstance(entry.value, str) else entry.value
+            registrations, listens = _declarations(plugin, manager)
         manager.register(plugin, entry.name)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        if isinstance(error, Interrupted):
+            raise
         if isinstance(error, DeclarationError):
             return _row(entry, "broken", str(error))
         return _row(entry, "broken", describe(error), traceback=traceback_of(error))
@@ -257,7 +265,11 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 def describe(error: BaseException) -> str:
     """The exception in one line."""
-    return f"{type(error).__name__}: {error}".strip().partition("\n")[0]
+    try:
+        text = str(error)
+    except Exception:
+        text = "its text cannot be told"
+    return f"{type(error).__name__}: {text}".strip().partition("\n")[0]
 
 
 def traceback_of(error: BaseException) -> str:
@@ -306,7 +318,9 @@ class Lifecycle:
         for listener in tuple(self._listeners[hook]):
             try:
                 _call(listener, arguments)
-            except Exception as error:
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # also SystemExit: a plugin does not end a run
                 self._drop(listener.plugin_name)
                 self._report(HookFailure(listener.plugin_name, hook, describe(error), traceback_of(error)))
 

@@ -43,10 +43,6 @@ _BOUNDS: dict[str, tuple[str, Callable[[float, float], bool]]] = {
 }
 
 
-#: Unknown keys of one table that are told each.
-MOST_UNKNOWN = 20
-
-
 class OptionError(ValueError):
     """A rule of a config class is broken; ``options`` names the field to blame, then others that the rule is about."""
 
@@ -132,6 +128,16 @@ def suggest(name: str, known: Iterable[str]) -> str:
     return next(iter(difflib.get_close_matches(name, list(known), n=1)), "")
 
 
+def check_defaults(cls: Any) -> None:
+    """Raise ValueError where a default of the config class breaks the option's own rules."""
+    for key, (field, hint) in options(cls).items():
+        problems: list[Problem] = []
+        if (default := default_of(field)) is not NOTHING:
+            _read_option(field, hint, default, key, problems)
+        if problems:
+            raise ValueError(f"the default of {problems[0]}")
+
+
 def unknown_keys(
     table: Iterable[str], known: Iterable[str], path: str, reserved: Iterable[str] = ()
 ) -> tuple[list[Problem], set[str]]:
@@ -142,15 +148,15 @@ def unknown_keys(
     present, names, others = set(table), list(known), list(reserved)
     problems, meant = [], set()
     unknown = [key for key in table if key not in names and key not in others]
-    for key in unknown[:MOST_UNKNOWN]:
+    for key in unknown[:20]:  # a table of some thousands would take minutes to suggest for
         guess = suggest(key, (name for name in (*names, *others) if name not in present))
         meant.add(guess)
         advice = (
             f"did you mean {guess}?" if guess else f"known: {', '.join(names)}" if names else "there are no options"
         )
         problems.append(Problem(f"unknown key; {advice}", join(path, key)))
-    if len(unknown) > MOST_UNKNOWN:
-        problems.append(Problem(f"and {len(unknown) - MOST_UNKNOWN:,} more unknown keys", path or None))
+    if len(unknown) > 20:
+        problems.append(Problem(f"and {len(unknown) - 20:,} more unknown keys", path or None))
     return problems, meant
 
 

@@ -79,6 +79,29 @@ def test_an_internal_error_shows_its_traceback(command, capsys, error):
     assert "act.py" in shown
 
 
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        ("PermissionError(13, 'Permission denied', '/x/y')", "/x/y: Permission denied\n"),
+        ("OSError(28, 'No space left on device', '/x/y')", "/x/y: No space left on device\n"),
+    ],
+)
+def test_an_error_of_the_disk_is_one_line(command, capsys, error, told):
+    """What cannot be read or written is the user's to mend: no traceback, and exit code 1."""
+    assert command(f"raise {error}") == 1
+    assert capsys.readouterr().err == told
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+def test_a_full_disk_under_standard_output_is_one_line():
+    """Python, too, has nothing to add when it ends."""
+    with open("/dev/full", "w") as output:
+        done = subprocess.run(
+            [sys.executable, "-m", "framework", "plugins"], stdout=output, stderr=subprocess.PIPE, check=False
+        )
+    assert (done.returncode, done.stderr) == (1, b"standard output: No space left on device\n")
+
+
 def test_wrong_usage_exits_with_2(command, capsys):
     """A command line that cannot be read is a usage error, with a hint."""
     command("pass")

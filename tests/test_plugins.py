@@ -115,14 +115,6 @@ def test_a_plugin_whose_module_is_missing_is_broken():
     assert (row.status, row.reason) == ("broken", "ModuleNotFoundError: No module named 'plugin_that_is_not_there'")
 
 
-def test_an_interrupt_is_not_swallowed(tmp_path, monkeypatch):
-    """Ctrl-C while a plugin is imported ends the program."""
-    write(tmp_path, plugin_interrupted="raise KeyboardInterrupt")
-    monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(KeyboardInterrupt):
-        load([offer("plugin_interrupted")])
-
-
 def test_a_misspelled_hook_is_named_with_its_place():
     """The reason gives file, line, the wrong name and the one that was probably meant."""
     row = only(module(register_encoderz=register_encoders))

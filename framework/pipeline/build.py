@@ -10,6 +10,7 @@ from attrs import evolve
 
 from framework.catalog import default_catalog
 from framework.errors import FrameworkError, PipelineError, PluginError, Problem
+from framework.foreign import foreign
 from framework.interfaces import (
     Algorithm,
     Context,
@@ -38,7 +39,8 @@ def build(chosen: Chosen, context: Any) -> Any:
     """
     cls = chosen.component.load()
     try:
-        return cls(chosen.config, context)
+        with foreign():
+            return cls(chosen.config, context)
     except (PipelineError, PluginError):
         raise
     except FrameworkError as error:

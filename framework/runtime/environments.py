@@ -39,8 +39,8 @@ def _check_wrappers(made: Any) -> None:
                     [
                         Problem(
                             f"{type(layer).__name__} keeps running statistics ({attribute}), of which evaluations would"
-                            " know nothing: leave it out, and let the algorithm normalize instead (with ppo:"
-                            " normalize_observations, normalize_rewards)",
+                            " know nothing: leave it out, and let the algorithm normalize instead, by its options"
+                            " normalize_observations and normalize_rewards",
                             "environment",
                         )
                     ]

@@ -1,0 +1,81 @@
+"""Running the code of plugins and of files that a pipeline names: what it prints, and who it was that hangs or dies."""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout, suppress
+from types import FrameType
+from typing import NoReturn
+
+PATIENCE = 5.0  #: seconds of loading after which a line says what is being loaded
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, and no KeyboardInterrupt that foreign code has raised itself."""
+
+
+@contextmanager
+def foreign() -> Iterator[None]:
+    """What is printed here goes to standard error: standard output is for what a command has to say."""
+    with redirect_stdout(sys.stderr):
+        yield
+
+
+@contextmanager
+def watch() -> Iterator[Callable[[str], None]]:
+    """Gives a function that names what is loaded next.
+
+    Its name is told when loading takes long, when it is interrupted, and when it ends the process. Outside of the main
+    thread, and where signals are handled by somebody else, it is not.
+    """
+    loading = ""
+
+    def name_next(name: str) -> None:
+        nonlocal loading
+        loading = name
+        if timed:
+            signal.setitimer(signal.ITIMER_REAL, PATIENCE)
+
+    def tell(what: str) -> None:
+        with suppress(OSError):
+            os.write(2, f"{what} {loading}\n".encode(errors="backslashreplace"))
+
+    def interrupted(number: int, frame: FrameType | None) -> NoReturn:
+        tell("interrupted while loading")
+        raise Interrupted
+
+    def late(number: int, frame: FrameType | None) -> None:
+        tell("still loading")
+
+    def ended(status: int) -> NoReturn:
+        tell(f"the process is ended with {status} by")
+        end(status)
+
+    end, crashes = os._exit, faulthandler.is_enabled()
+    here = threading.current_thread() is threading.main_thread()
+    timed = here and signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
+    if not (here and signal.getsignal(signal.SIGINT) is signal.default_int_handler):
+        timed = False
+        yield name_next
+        return
+    signal.signal(signal.SIGINT, interrupted)
+    if timed:
+        signal.signal(signal.SIGALRM, late)
+    os._exit = ended
+    with suppress(OSError, ValueError, AttributeError, RuntimeError):  # where standard error is no file
+        faulthandler.enable(2)
+    try:
+        yield name_next
+    finally:
+        os._exit = end
+        if not crashes:
+            faulthandler.disable()
+        if timed:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)

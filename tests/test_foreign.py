@@ -1,0 +1,127 @@
+"""Plugins that print, hang, die or raise what nobody expects while they are imported."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import frozen
+
+from framework import foreign, hookspecs, plugins
+from framework.entry_points import EntryPoint
+from framework.plugins import Plugin
+from framework.schema import check_defaults, option
+
+GOOD = "from framework import hookimpl\n"
+
+
+@pytest.fixture
+def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Plugin]:
+    """Loads a plugin whose module has this text."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def start(text: str) -> Plugin:
+        (tmp_path / "acme_plugin.py").write_text(GOOD + text)
+        monkeypatch.delitem(sys.modules, "acme_plugin", raising=False)
+        offered = EntryPoint(hookspecs.GROUP, "acme", "acme_plugin", "acme-plugin", "1.0")
+        (row,) = plugins.load([offered]).rows
+        return row
+
+    return start
+
+
+def test_what_a_plugin_prints_is_not_output(load: Callable[[str], Plugin], capsys: Any) -> None:
+    """It goes to standard error, also from its hooks."""
+    text = "print('hello')\n@hookimpl\ndef register_encoders(register):\n    print('again')\n"
+    assert load(text).status == "loaded"
+    assert capsys.readouterr() == ("", "hello\nagain\n")
+
+
+@pytest.mark.parametrize("error", ["BaseException('x')", "GeneratorExit", "KeyboardInterrupt", "SystemExit(5)"])
+def test_whatever_a_plugin_raises_breaks_itself_alone(load: Callable[[str], Plugin], error: str) -> None:
+    """Its row says what it was."""
+    row = load(f"raise {error}")
+    assert row.status == "broken"
+    assert row.reason.startswith(error.partition("(")[0])
+
+
+def test_an_interrupt_names_who_was_loaded(load: Callable[[str], Plugin], capfd: Any) -> None:
+    """Ctrl-C is the user's, and ends the command."""
+    with pytest.raises(foreign.Interrupted):
+        load("import os, signal; os.kill(os.getpid(), signal.SIGINT)")
+    assert capfd.readouterr().err == "interrupted while loading plugin 'acme' (acme-plugin 1.0)\n"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_plugin_that_takes_long_is_named(
+    load: Callable[[str], Plugin], capfd: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once, after some seconds; it is loaded all the same."""
+    monkeypatch.setattr(foreign, "PATIENCE", 0.05)
+    before = signal.signal(signal.SIGALRM, signal.SIG_DFL)  # it is the timeout's of the tests
+    assert load("import time; time.sleep(0.2)").status == "loaded"
+    assert capfd.readouterr().err == "still loading plugin 'acme' (acme-plugin 1.0)\n"
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "told"),
+    [
+        ("import os; os._exit(7)", 7, "the process is ended with 7 by plugin 'acme' (acme-plugin 1.0)"),
+        ("import ctypes; ctypes.string_at(0)", -signal.SIGSEGV, "acme_plugin.py"),
+    ],
+    ids=["_exit", "segfault"],
+)
+def test_a_plugin_that_ends_the_process_is_named(tmp_path: Path, text: str, status: int, told: str) -> None:
+    """On standard error, as nothing else is left to say it."""
+    (tmp_path / "acme_plugin.py").write_text(text)
+    script = "from framework import hookspecs, plugins\nfrom framework.entry_points import EntryPoint\n"
+    script += "plugins.load([EntryPoint(hookspecs.GROUP, 'acme', 'acme_plugin', 'acme-plugin', '1.0')])"
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == status
+    assert told in done.stderr
+
+
+@pytest.mark.parametrize("error", ["SystemExit(5)", "GeneratorExit", "BaseException"])
+def test_a_hook_does_not_end_a_run(error: str) -> None:
+    """Whatever it raises, it is reported and left out."""
+
+    class Acme:
+        @plugins.pluggy.HookimplMarker("framework")
+        def run_finished(self) -> None:
+            raise eval(error)  # one of the three above
+
+    manager = plugins.pluggy.PluginManager("framework")
+    manager.add_hookspecs(hookspecs)
+    manager.register(Acme(), "acme")
+    failures: list[Any] = []
+    plugins.Lifecycle(manager, failures.append).call("run_finished", directory=Path(), status="done")
+    assert [failure.plugin for failure in failures] == ["acme"]
+
+
+def test_a_wrong_default_is_the_plugin_s() -> None:
+    """It is named before any value of the user's is looked at."""
+
+    @frozen
+    class Config:
+        width: int = option(0, help="", ge=1)
+
+    with pytest.raises(ValueError, match="the default of width: must be at least 1, is 0"):
+        check_defaults(Config)
+
+
+def test_an_exception_without_text_is_described() -> None:
+    """Also one whose text raises."""
+
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    assert plugins.describe(Mute()) == "Mute: its text cannot be told"
