@@ -45,7 +45,7 @@ def restore(rows: int, columns: int, state: dict[str, Any]) -> Whole | Frames:
 def overlap(values: np.ndarray) -> np.ndarray:
     """[T, N] bool: whether each stack of ``values`` [T + 1, N, K, ...] is the one before it, moved on by one frame."""
     same = np.equal(values[1:, :, :-1], values[:-1, :, 1:])
-    alike: np.ndarray = same.reshape(*same.shape[:2], -1).all(axis=2)
+    alike: np.ndarray = same.all(axis=tuple(range(2, same.ndim)))
     return alike
 
 
@@ -141,7 +141,7 @@ class Frames:
 
 def put(ring: np.ndarray, start: int, values: np.ndarray) -> None:
     """Write ``values`` [T, N, ...] to successive places of a ring, from ``start`` on."""
-    values = values.reshape(-1, *values.shape[2:])
+    values = values.reshape(values.shape[0] * values.shape[1], *values.shape[2:])
     place = start % len(ring)
     room = len(ring) - place
     ring[place : place + len(values)] = values[:room]

@@ -163,7 +163,8 @@ class Storage:
             return np.ones(self.columns, bool)
         pending, other = np.arange(self.next_id, self.next_id + self.columns), np.zeros(self.columns, bool)
         for name, leaf in self._leaves.items():
-            other |= (leaf.take(pending) != leaves[name][0]).reshape(self.columns, -1).any(axis=1)
+            differs = leaf.take(pending) != leaves[name][0]
+            other |= differs.any(axis=tuple(range(1, differs.ndim)))
         self._cut((first | other) & (self._last_row()["final"] < 0))
         return other
 

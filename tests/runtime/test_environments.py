@@ -141,7 +141,7 @@ def test_masks_of_zeros_and_ones_are_taken(mask: Any) -> None:
         ({"reward": lambda self: int("x")}, "environment 0 failed in step: ValueError: invalid literal"),
         ({"reward": lambda self: exec("raise SystemExit(0)")}, "environment 0 failed in step: SystemExit: 0"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else None,
 )
 def test_what_a_step_gives_is_checked(methods: Any, problem: str) -> None:
     """One line with the environment and what it did wrong."""

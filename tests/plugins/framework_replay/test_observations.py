@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from framework_replay import observations
-from framework_replay.observations import Frames, Whole, make
+from framework_replay.observations import Frames, Whole, make, overlap, put
 
 
 def episodes(lengths, depth=4, columns=1, dtype=np.uint8):
@@ -81,3 +81,10 @@ def test_other_leaves_are_stored_whole(case):
     assert isinstance(leaf, Whole)
     leaf.write(0, stacks, np.ones(1, bool))
     np.testing.assert_array_equal(leaf.take(np.arange(20)), stacks[:, 0])
+
+
+def test_observations_without_numbers_are_stored() -> None:
+    """A leaf may have no numbers at all: writing and comparing it asks for no size."""
+    ring = np.zeros((4, 0), np.float32)
+    put(ring, 3, np.zeros((2, 1, 0), np.float32))
+    assert overlap(np.zeros((3, 2, 4, 0), np.uint8)).tolist() == [[True] * 2] * 2
