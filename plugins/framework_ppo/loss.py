@@ -54,8 +54,8 @@ def _standardized(groups: Tensor) -> Tensor:
     variance, mean = torch.var_mean(groups, 1, correction=0, keepdim=True)
     deviation = variance.sqrt_()
     # A minibatch of equal advantages, but for rounding, has nothing to tell its actions apart: it must stay at zero.
-    scale = torch.where(deviation > 1e-6 * mean.abs(), 1.0 / (deviation + 1e-8), torch.zeros_like(deviation))
-    return (groups - mean).mul_(scale)
+    deviation.masked_fill_(deviation <= 1e-6 * mean.abs(), torch.inf)
+    return (groups - mean).div_(deviation.add_(1e-8))
 
 
 def summarize(log_ratio: Tensor, advantages: Tensor, errors: Tensor, entropy: Tensor, clip: float) -> dict[str, Tensor]:
