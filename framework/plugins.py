@@ -267,7 +267,7 @@ def describe(error: BaseException) -> str:
     """The exception in one line."""
     try:
         text = str(error)
-    except Exception:
+    except BaseException:
         text = "its text cannot be told"
     return f"{type(error).__name__}: {text}".strip().partition("\n")[0]
 

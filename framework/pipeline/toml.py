@@ -29,7 +29,7 @@ def parse(text: str, file: str | None = None) -> tuple[dict[str, Any], dict[str,
     """
     text = text.replace("\r\n", "\n")
     try:
-        if _DEEP_KEY.search(text):  # tomllib takes time that is quadratic in the parts of a key
+        if _DEEP_KEY.search(_STRING.sub('""', text)):  # tomllib takes time that is quadratic in the parts of a key
             raise RecursionError
         values = tomllib.loads(text)
         _check_size(values)

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from framework.toolkit.returns import forward_scan
 
-#: Spreads below this share of the mean are rounding: nothing varies.
-ROUNDING = 1e-12
+#: Spreads below this share of the mean are rounding, of float64 and of float32: nothing varies.
+ROUNDING, ROUNDING_32 = 1e-12, 1e-6
 #: What float32 holds exactly, so that a mean of float32 can be taken from it.
 _SMALL = (torch.bool, torch.uint8, torch.int8, torch.int16)
 
@@ -57,9 +57,12 @@ class RunningMoments(nn.Module):
         """Population variance, ``shape`` float64; ones before two rows were seen."""
         return torch.where(self.count > 1, self.m2 / self.count.clamp(min=1.0), torch.ones_like(self.m2))
 
-    def scale(self, epsilon: float) -> Tensor:
-        """What brings the rows to standard deviation 1, ``shape`` float64; 1 where nothing has varied yet."""
-        varies = self.variance > (ROUNDING * self.mean).square()
+    def scale(self, epsilon: float, rounding: float = ROUNDING) -> Tensor:
+        """What brings the rows to standard deviation 1, ``shape`` float64; 1 where nothing has varied yet.
+
+        A standard deviation below ``rounding`` times the mean is none.
+        """
+        varies = self.variance > (rounding * self.mean).square()
         return torch.where(varies, (self.variance + epsilon).rsqrt(), torch.ones_like(self.m2))
 
 
@@ -119,4 +122,4 @@ class ReturnScale(nn.Module):
         returns = forward_scan(x, torch.cat((torch.zeros_like(x[:1]), self.gamma * going_on[:-1])))
         self.moments.update(returns[valid])
         self.returns.copy_(returns[-1] * going_on[-1])
-        return (rewards * self.moments.scale(self.epsilon)).to(torch.float32)
+        return (rewards * self.moments.scale(self.epsilon, ROUNDING_32)).to(torch.float32)

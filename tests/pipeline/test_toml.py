@@ -365,3 +365,4 @@ def test_strings_with_dots_are_no_deep_keys():
     """The bound is about keys."""
     path = ".".join("a" * 200)
     assert parse(f'a = ["{path}"]')[0] == {"a": [path]}
+    assert parse(f"a = \"\"\"\n{path}\n\"\"\"\nb = '''\n{path}'''")[0] == {"a": f"{path}\n", "b": path}

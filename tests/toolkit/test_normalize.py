@@ -158,3 +158,11 @@ def test_equal_rewards_of_one_step_episodes_stay_as_they_are(reward):
         assert torch.equal(scale(rewards, always, always), rewards)
     rewards[0] = 2 * reward
     assert not torch.equal(scale(rewards, always, always), rewards)
+
+
+@pytest.mark.parametrize("reward", [1.0, 1e6])
+def test_rewards_that_differ_by_rounding_stay_as_they_are(reward):
+    """One-step episodes whose rewards differ in the last bit of float32 have no deviation to divide by."""
+    rewards, always = torch.full((8, 4), reward), torch.ones(8, 4, dtype=torch.bool)
+    rewards[::2] = torch.nextafter(rewards[::2], torch.tensor(torch.inf))
+    assert torch.equal(ReturnScale(4, 0.99)(rewards, always, always), rewards)
