@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import NamedTuple, TypeVar
 
 import torch
@@ -61,8 +63,32 @@ ACTIVATIONS = {
 }
 
 
+#: How weights can be drawn at first: see `initialization`.
+INITIALIZATIONS = ("orthogonal", "uniform")
+_initialization = ContextVar("initialization", default="orthogonal")
+
+
+@contextmanager
+def initialization(name: str) -> Iterator[None]:
+    """How `orthogonal` leaves the layers that are made here, those of encoders too.
+
+    ``"orthogonal"``: as it says. ``"uniform"``: as torch makes them, weights and biases uniform within
+    ``1 / sqrt(inputs)``.
+    """
+    token = _initialization.set(name)
+    try:
+        yield
+    finally:
+        _initialization.reset(token)
+
+
 def orthogonal(layer: Layer, gain: float = math.sqrt(2.0)) -> Layer:
-    """Give the layer orthogonal weights and no bias (Saxe et al., 2014, arXiv:1312.6120); returns it."""
+    """Give the layer orthogonal weights and no bias (Saxe et al., 2014, arXiv:1312.6120); returns it.
+
+    Inside `initialization` of another name the layer stays as torch has made it.
+    """
+    if _initialization.get() != "orthogonal":
+        return layer
     nn.init.orthogonal_(layer.weight, gain)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)

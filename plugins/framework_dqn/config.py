@@ -32,6 +32,12 @@ class DQNConfig:
     head_hidden: tuple[int, ...] = option(
         (), help="Width of each layer between the encoder's features and the values, in each head.", ge=1
     )
+    initialization: str = option(
+        "uniform",
+        help='How the weights of encoder and heads are drawn at first: "uniform", torch\'s own, or'
+        ' "orthogonal", with which DQN learns more slowly.',
+        choices=("uniform", "orthogonal"),
+    )
     target_interval: int = option(250, help="Steps of the optimizer between two changes of the target network.", ge=1)
     target_tau: float = option(
         1.0, help="How far the target network then moves to the network: 1 makes it the same.", gt=0, le=1

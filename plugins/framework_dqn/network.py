@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from framework.errors import FrameworkError
 from framework.interfaces import Context, ExplicitEncoder
-from framework.toolkit.networks import MLP
+from framework.toolkit.networks import MLP, initialization
 from framework.toolkit.processor import autocast
 from framework_dqn.config import DQNConfig
 
@@ -29,11 +29,12 @@ class QNetwork(nn.Module):
                 "dqn needs a Discrete action space, as it compares the values of all actions; "
                 f"this one is {context.action_space}: use another algorithm, such as ppo"
             )
-        self.encoder = context.make_encoder()
+        with initialization(config.initialization):
+            self.encoder = context.make_encoder()
+            head = DuelingHead if config.dueling else Head
+            self.head = head(self.encoder.features, config.head_hidden, int(context.action_space.n))
         if self.encoder.initial_memory(1):
             raise FrameworkError("dqn works with encoders without memory only, as it learns from single transitions")
-        head = DuelingHead if config.dueling else Head
-        self.head = head(self.encoder.features, config.head_hidden, int(context.action_space.n))
         self._autocast = autocast(context)
         #: Whether `vjp` works; else `forward` and autograd do.
         self.explicit = (

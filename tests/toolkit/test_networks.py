@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from framework.toolkit.networks import ACTIVATIONS, MLP, orthogonal
+from framework.toolkit.networks import ACTIVATIONS, MLP, initialization, orthogonal
 
 
 def network(activation="tanh", sizes=(8, 5), inputs=3):
@@ -73,3 +73,16 @@ def test_layers_follow_loaded_weights():
     assert torch.equal(one(x), other(x))
     with torch.no_grad():
         assert torch.equal(one.vjp(x)[0], other.vjp(x)[0])
+
+
+def test_layers_start_as_they_are_told_to():
+    """Orthogonal by default; inside `initialization` of "uniform" as torch makes them, with the same random numbers."""
+    torch.manual_seed(0)
+    with initialization("uniform"):
+        uniform = MLP(4, (8,))
+    torch.manual_seed(0)
+    plain = torch.nn.Linear(4, 8)
+    assert torch.equal(uniform.layers[0].weight, plain.weight)
+    assert torch.equal(uniform.layers[0].bias, plain.bias)
+    weight = MLP(4, (8,)).layers[0].weight
+    torch.testing.assert_close(weight.t() @ weight, 2 * torch.eye(4))

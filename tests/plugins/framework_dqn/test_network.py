@@ -87,3 +87,14 @@ def test_float16_is_for_gpus():
     """On a CPU it is refused."""
     with pytest.raises(FrameworkError, match="needs a GPU"):
         dqn(dqn_context(precision="float16"))
+
+
+@pytest.mark.parametrize(("options", "biased"), [({}, True), ({"initialization": "orthogonal"}, False)])
+def test_initialization_is_the_encoder_s_and_the_heads(options, biased):
+    """Torch's own by default: weights within 1 / sqrt(inputs), and biases, which orthogonal layers start without."""
+    network = dqn(dqn_context(), dueling=True, head_hidden=(8,), **options).policy.network
+    layers = [module for module in network.modules() if isinstance(module, torch.nn.Linear)]
+    assert len(layers) > 4
+    assert all(bool(layer.bias.any()) == biased for layer in layers)
+    within = [bool((layer.weight.abs() <= layer.in_features**-0.5).all()) for layer in layers]
+    assert all(within) == biased
