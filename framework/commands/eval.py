@@ -19,6 +19,7 @@ import click
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of the episodes; by default that of the run's own.")
 @click.option("--video", type=click.Path(path_type=Path, dir_okay=False), help="Write the episodes to this file.")
 @click.option("--task", help="A task for the episodes, as a TOML value; by default those of the run's evaluations.")
+@click.option("--trust", is_flag=True, help="Import Python files that RUN names, even if another account made it.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(arguments: tuple[str, ...], task: str | None, as_json: bool, **options: Any) -> None:
     """Play episodes with the policy of RUN, a run directory, or of several runs of one pipeline with other seeds.
@@ -36,7 +37,7 @@ def command(arguments: tuple[str, ...], task: str | None, as_json: bool, **optio
     from framework.runtime.assess import assess, check_seeds_of_one_pipeline
 
     if len(runs) > 1:
-        check_seeds_of_one_pipeline(runs)
+        check_seeds_of_one_pipeline(runs, trust=options["trust"])
     tasks = None if task is None else (_value(task),)
     summary = summarize([assess(run, overrides, tasks=tasks, **options) for run in runs])
     print(json.dumps(summary) if as_json else describe(summary))

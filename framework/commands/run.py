@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder in which the run directory is made.",
 )
-def command(pipeline: Path | None, overrides: tuple[str, ...], resume: Path | None, runs: Path) -> None:
+@click.option("--trust", is_flag=True, help="Import Python files that RUN names, even if another account made it.")
+def command(pipeline: Path | None, overrides: tuple[str, ...], resume: Path | None, runs: Path, trust: bool) -> None:
     """Train what PIPELINE says, or go on with a run.
 
     OVERRIDES are dotted keys with TOML values, such as algorithm.learning_rate=1e-4; ~curriculum takes a table out.
@@ -48,7 +49,7 @@ def command(pipeline: Path | None, overrides: tuple[str, ...], resume: Path | No
     if resume is not None:
         # With --resume the first argument is an override too.
         given = (*([str(pipeline)] if pipeline is not None else []), *overrides)
-        loaded = load_run(resume, given)
+        loaded = load_run(resume, given, trust=trust)
     elif pipeline is not None:
         loaded = load(pipeline, overrides)
     else:

@@ -12,7 +12,7 @@ from framework.pipeline.document import OVERRIDE, Document, read
 from framework.pipeline.sections import Pipeline, resolve
 from framework.pipeline.toml import to_toml
 
-__all__ = ["Pipeline", "load", "load_document", "to_toml"]
+__all__ = ["Pipeline", "load", "load_document", "read", "to_toml"]
 
 
 def load(

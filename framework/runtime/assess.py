@@ -14,14 +14,17 @@ from framework.pipeline.build import build_environment
 from framework.pipeline.document import restrict
 from framework.runtime.environments import close_environment, make_environment
 from framework.runtime.evaluate import Act, Evaluation, evaluate
+from framework.runtime.record import read_manifest
 from framework.runtime.scripted import Scripted, Seats
 from framework.runtime.seeds import evaluation_seed
 from framework.runtime.session import load_agent, load_run
+from framework.runtime.trust import check
 from framework.schema import differences
 
 if TYPE_CHECKING:
     from framework.interfaces import Environment
     from framework.pipeline.sections import Pipeline
+    from framework.runtime.agent import Agent
 
 #: What an evaluation reads of a pipeline.
 _READ = ("environment", "evaluation")
@@ -41,6 +44,7 @@ def assess(
     stochastic: bool = False,
     tasks: Sequence[Any] | None = None,
     video: Path | None = None,
+    trust: bool = False,
 ) -> Evaluation:
     """Play episodes with the policy of a run directory, or with the function that ``policy`` names.
 
@@ -54,19 +58,26 @@ def assess(
         stochastic: whether actions are sampled.
         tasks: played in turn; by default the pipeline's own.
         video: a file that the episodes are written to.
+        trust: import the Python files that the run names, as for `framework.load_run`.
 
     Raises `FrameworkError` where anything is wrong, such as an environment that the policy was not trained for.
     """
-    pipeline = load(target, overrides)
+    pipeline = load(target, overrides, trust=trust)
     settings = pipeline.evaluation
     chosen = evaluation_seed(pipeline.run.seed) if seed is None else seed
     environment = built = build_environment(pipeline, render_mode="rgb_array" if video else None)
     act: Act
     if policy is not None:
+        if target.is_dir() and not trust:
+            check(target, read_manifest(target), [policy])
         seats = environment = Seats(environment)
         act = Scripted(find_function(policy, pipeline.directory), f"policy {policy}", seats, chosen)
     elif target.is_dir():
-        act = _trained(target, checkpoint, environment, chosen, deterministic=settings.deterministic and not stochastic)
+        from framework.runtime.agent import Acting
+
+        agent = load_agent(target, checkpoint, trust=trust)
+        _check_spaces(target, agent, environment)
+        act = Acting(agent.policy, chosen, settings.deterministic and not stochastic)
     else:
         raise FrameworkError(f"{target} has no trained policy: name a run directory, or a function as the policy")
     with ExitStack() as stack:
@@ -92,15 +103,15 @@ def _frames_per_second(environment: Environment) -> float:
     return float(one.metadata.get("render_fps", 30))
 
 
-def load(target: Path, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Pipeline:
+def load(target: Path, overrides: Sequence[str] | Mapping[str, Any] = (), *, trust: bool = False) -> Pipeline:
     """The pipeline of a run directory or a file, with overrides of what an evaluation reads."""
     restrict(overrides, _READ, _WHY)
-    return load_run(target, overrides) if target.is_dir() else pipelines.load(target, overrides)
+    return load_run(target, overrides, trust=trust) if target.is_dir() else pipelines.load(target, overrides)
 
 
-def check_seeds_of_one_pipeline(runs: Sequence[Path]) -> None:
+def check_seeds_of_one_pipeline(runs: Sequence[Path], *, trust: bool = False) -> None:
     """Raise `FrameworkError` where runs do not differ in their seeds, or differ in what is learned."""
-    first, *others = (load_run(run) for run in runs)
+    first, *others = (load_run(run, trust=trust) for run in runs)
     seeds = {first.run.seed: runs[0]}
     for run, pipeline in zip(runs[1:], others, strict=True):
         different = sorted(differences(_learned(first), _learned(pipeline)))
@@ -111,10 +122,7 @@ def check_seeds_of_one_pipeline(runs: Sequence[Path]) -> None:
         seeds[pipeline.run.seed] = run
 
 
-def _trained(run: Path, checkpoint: str, environment: Environment, seed: int, *, deterministic: bool) -> Act:
-    from framework.runtime.agent import Acting
-
-    agent = load_agent(run, checkpoint)
+def _check_spaces(run: Path, agent: Agent, environment: Environment) -> None:
     one = make_environment(environment)
     try:
         for what in ("observation_space", "action_space"):
@@ -126,7 +134,6 @@ def _trained(run: Path, checkpoint: str, environment: Environment, seed: int, *,
                 )
     finally:
         close_environment(one, "environment")
-    return Acting(agent.policy, seed, deterministic)
 
 
 def _learned(pipeline: Pipeline) -> dict[str, Any]:

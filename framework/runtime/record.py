@@ -21,12 +21,13 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import framework
 from framework.catalog import provenance
 from framework.errors import RunError
 from framework.pipeline import to_toml
+from framework.runtime.trust import authenticate
 from framework.schema import differences
 
 if TYPE_CHECKING:
@@ -88,11 +89,13 @@ class Record:
     @staticmethod
     def _describe(directory: Path, pipeline: Pipeline) -> None:
         (directory / "pipeline.toml").write_text(to_toml(pipeline.to_plain()))
+        folder = str(pipeline.directory.resolve())
         manifest = {
             "framework": framework.__version__,
             "started": datetime.now().astimezone().isoformat(timespec="seconds"),
             "seed": pipeline.run.seed,
-            "base_directory": str(pipeline.directory.resolve()),
+            "base_directory": folder,
+            "authentication": authenticate(folder),
             "components": components(pipeline),
             "versions": {"python": platform.python_version()}
             | {name: version(name) for name in ("torch", "numpy", "gymnasium", "pyzmq", "msgpack")},
@@ -182,9 +185,23 @@ class Record:
         return path.open("a")
 
 
-def base_directory(run: Path) -> Path:
-    """Where a run's pipeline file lay: its components may be named by files there."""
-    return Path(json.loads((run / "manifest.json").read_text())["base_directory"])
+def read_manifest(run: Path) -> dict[str, Any]:
+    """``manifest.json`` of a run directory. Its ``base_directory`` is where the run's pipeline file lay.
+
+    Raises `RunError` where it is missing or damaged.
+    """
+    path = run / "manifest.json"
+    try:
+        manifest = json.loads(path.read_text())
+        if isinstance(manifest["base_directory"], str):
+            return cast(dict[str, Any], manifest)
+    except FileNotFoundError:
+        raise RunError(f"{run} is not a run directory: it has no manifest.json") from None
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read: {error.strerror}") from None
+    except (ValueError, TypeError, KeyError, RecursionError):
+        pass
+    raise RunError(f"{path}: damaged: it does not say where the run's pipeline file lay")
 
 
 def _cannot_write(directory: Path, error: OSError) -> RunError:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framework.catalog import default_catalog
-from framework.errors import FrameworkError
 from framework.plugins import HookFailure, Lifecycle, describe
 from framework.runtime.interrupt import Interrupt
 from framework.runtime.launch import Launcher
@@ -115,23 +114,35 @@ def train(pipeline: Pipeline, *, root: str | Path = "runs", resume: str | Path |
     return session.updates()
 
 
-def load_run(run: str | Path, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Pipeline:
-    """The pipeline of a run directory."""
+def load_run(run: str | Path, overrides: Sequence[str] | Mapping[str, Any] = (), *, trust: bool = False) -> Pipeline:
+    """The pipeline of a run directory.
+
+    Args:
+        run: a run directory.
+        overrides: as in `framework.load`.
+        trust: import the Python files that it names, even if the run was not made by this account on this machine.
+
+    Raises `RunError` where such files are named and not trusted, or the directory is not one of a run.
+    """
     from framework import pipeline
-    from framework.runtime.record import base_directory
+    from framework.runtime.record import read_manifest
+    from framework.runtime.trust import check, texts
 
     run = Path(run)
-    if not (run / "manifest.json").is_file():
-        raise FrameworkError(f"{run} is not a run directory: it has no manifest.json")
-    return pipeline.load(run / "pipeline.toml", overrides, directory=base_directory(run))
+    manifest = read_manifest(run)
+    file = run / "pipeline.toml"
+    if not trust:
+        check(run, manifest, texts(pipeline.read(file, overrides).values))
+    return pipeline.load(file, overrides, directory=Path(manifest["base_directory"]))
 
 
-def load_agent(run: str | Path, checkpoint: str = "best") -> Agent:
+def load_agent(run: str | Path, checkpoint: str = "best", *, trust: bool = False) -> Agent:
     """The trained policy of a run: ``load_agent(run).act(observation)``.
 
     Args:
         run: a run directory.
         checkpoint: ``"best"`` by evaluation (the last where there was none), ``"last"``, or a checkpoint's name.
+        trust: import the Python files that the run names, as for `load_run`.
     """
     from framework.pipeline.build import build_algorithm, build_environment
     from framework.runtime.agent import Agent, resolve_checkpoint
@@ -140,7 +151,7 @@ def load_agent(run: str | Path, checkpoint: str = "best") -> Agent:
     from framework.toolkit.spaces import flat_space
 
     run = Path(run)
-    loaded = load_run(run)
+    loaded = load_run(run, trust=trust)
     path = resolve_checkpoint(run, checkpoint)
     state = load(path)
     environment = make_environment(build_environment(loaded))

@@ -37,7 +37,7 @@ def test_directory_tells_what_the_run_is(pipeline: Pipeline, tmp_path: Path) -> 
     assert manifest["framework"] == framework.__version__
     assert {"python", "torch", "numpy", "gymnasium", "pyzmq", "msgpack"} <= manifest["versions"].keys()
     assert {"environment/gymnasium", "encoder/mlp", "algorithm/ppo"} <= manifest["components"].keys()
-    assert record.base_directory(made.directory) == pipeline.directory.resolve()
+    assert record.read_manifest(made.directory)["base_directory"] == str(pipeline.directory.resolve())
 
 
 def test_directory_tells_what_a_run_goes_on_as(pipeline: Pipeline, tmp_path: Path) -> None:
