@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 EXIT_DONE = 0
 EXIT_RUN_FAILED = 1
@@ -53,3 +57,12 @@ class PluginError(FrameworkError):
 
 class RunError(FrameworkError):
     """A run that had to stop."""
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """What the system refuses while a file or folder is written is a `FrameworkError` that names it."""
+    try:
+        yield
+    except OSError as error:
+        raise FrameworkError(f"{error.filename or path}: cannot be written: {error.strerror or error}") from None

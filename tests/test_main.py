@@ -80,6 +80,31 @@ def test_an_internal_error_shows_its_traceback(command, capsys, error):
 
 
 @pytest.mark.parametrize(
+    ("error", "code", "told"),
+    [
+        (
+            "OSError(24, 'Too many open files')",
+            1,
+            "The machine ran out of something, or a limit on this process was reached: Too many open files.",
+        ),
+        ("MemoryError()", 1, "The machine ran out of something, or a limit on this process was reached: memory."),
+        (
+            "ImportError('libx.so: no such file', name='acme._c')",
+            4,
+            "acme._c cannot be imported: it is missing or broken, install it again.",
+        ),
+    ],
+)
+def test_what_the_machine_lacks_is_no_error_of_ours(command, capsys, error, code, told):
+    """A limit that was reached, or a package that is broken, is told as one, below the traceback."""
+    assert command(f"raise {error}") == code
+    shown = capsys.readouterr().err
+    assert "Traceback (most recent call last)" in shown
+    assert shown.endswith(f"{told}\n")
+    assert "error in the framework" not in shown
+
+
+@pytest.mark.parametrize(
     ("error", "told"),
     [
         ("PermissionError(13, 'Permission denied', '/x/y')", "/x/y: Permission denied\n"),
@@ -100,6 +125,50 @@ def test_a_full_disk_under_standard_output_is_one_line():
             [sys.executable, "-m", "framework", "plugins"], stdout=output, stderr=subprocess.PIPE, check=False
         )
     assert (done.returncode, done.stderr) == (1, b"standard output: No space left on device\n")
+
+
+@pytest.mark.parametrize("arguments", [("plugins", "--json"), ("--help",), ("schema",)])
+def test_closed_standard_output_is_one_line(arguments):
+    """What was asked for cannot be told, so it is not done."""
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&-', "sh", sys.executable, "-m", "framework", *arguments],
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (1, "standard output: it is closed\n")
+
+
+def test_closed_standard_streams_are_no_files_of_ours():
+    """What is opened gets another number, and so nothing of what C libraries print."""
+    source = (
+        "import os; from framework.__main__ import _fill_standard_streams as fill; "
+        "fill(); os._exit(os.open(os.devnull, os.O_RDONLY))"
+    )
+    done = subprocess.run(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", sys.executable, "-c", source], check=False)
+    assert done.returncode == 3
+
+
+@pytest.mark.parametrize("arguments", [("plugins",), ("check", "p.toml")])
+def test_a_working_directory_that_is_gone_is_one_line(tmp_path, arguments):
+    """Also with ``python -m``, which looks there."""
+    (tmp_path / "gone").mkdir()
+    done = subprocess.run(
+        ["sh", "-c", 'rmdir ../gone; exec "$@"', "sh", sys.executable, "-m", "framework", *arguments],
+        cwd=tmp_path / "gone",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert (done.stdout, done.stderr) == ("", "the working directory is gone: change to one that is there\n")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+def test_a_file_that_cannot_be_written_is_named():
+    """And not standard output instead."""
+    done = framework("schema", "-o", "/dev/full")
+    assert (done.returncode, done.stderr) == (1, "/dev/full: cannot be written: No space left on device\n")
 
 
 def test_wrong_usage_exits_with_2(command, capsys):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 import framework
-from framework.errors import EXIT_USAGE, FrameworkError
+from framework.errors import EXIT_USAGE, FrameworkError, writing
 from framework.plugins import REGISTER_HOOKS
 
 if TYPE_CHECKING:
@@ -130,8 +130,9 @@ def write(files: dict[str, str], folder: Path) -> None:
     if taken := [path for path in files if (folder / path).exists()]:
         raise BadName(f"{folder / taken[0]} is there already: choose another name, or see --diff")
     for path, text in files.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(text, encoding="utf-8")
+        with writing(folder / path):
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(text, encoding="utf-8")
 
 
 def _folder() -> Path:

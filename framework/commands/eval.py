@@ -59,7 +59,11 @@ def _value(text: str) -> Any:
     """A TOML value, or the text itself where it is none: strings need no quotes."""
     import tomllib
 
+    from framework.pipeline.toml import too_large
+
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
+    except (ValueError, RecursionError) as error:
+        raise click.UsageError(f"--task: {too_large(error)}") from None

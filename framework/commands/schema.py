@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from framework.errors import writing
+
 
 @click.command()
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
@@ -25,4 +27,5 @@ def command(output: Path | None) -> None:
     if output is None:
         click.echo(text)
     else:
-        output.write_text(f"{text}\n", encoding="utf-8")
+        with writing(output):
+            output.write_text(f"{text}\n", encoding="utf-8")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from framework.errors import PipelineError, Problem
-from framework.pipeline.toml import KEY, parse, split
+from framework.pipeline.toml import DEPTH_LIMIT, KEY, check_size, parse, split, too_large
 from framework.schema import join, plain, quote
 
 
@@ -73,7 +73,7 @@ def override(document: Document, overrides: Sequence[str] | Mapping[str, Any]) -
     """Lay overrides, as `read` takes them, over a document; what is wrong with them is added to its problems."""
     pairs = []
     for each in overrides.items() if isinstance(overrides, Mapping) else overrides:
-        keys, value, reason = _parse_override(each) if isinstance(each, str) else _given(*each)
+        keys, value, reason = _read_override(each)
         if reason:
             document.problems.append(Problem(reason, None, str(OVERRIDE)))
         else:
@@ -87,7 +87,7 @@ def restrict(overrides: Sequence[str] | Mapping[str, Any], sections: Sequence[st
     """Raise `PipelineError`, saying ``why``, where overrides change anything outside of ``sections``."""
     problems = []
     for each in overrides.items() if isinstance(overrides, Mapping) else overrides:
-        keys, _, wrong = _parse_override(each) if isinstance(each, str) else _given(*each)
+        keys, _, wrong = _read_override(each)
         if not wrong and keys[0] not in sections:  # what cannot be read is reported where it is laid over the document
             problems.append(Problem(why, functools.reduce(join, keys, ""), str(OVERRIDE)))
     if problems:
@@ -172,6 +172,23 @@ def _inside(path: str, value: Any) -> Iterator[str]:
 # --- overrides ---------------------------------------------------------------------------------------------------
 
 
+def _read_override(given: str | tuple[str, Any]) -> tuple[list[str], Any, str]:
+    """Keys, value, and what is wrong with an override, too."""
+    try:
+        keys, value, reason = _parse_override(given) if isinstance(given, str) else _given(*given)
+        check_size({"": value})
+    except (RecursionError, ValueError) as error:
+        return [], None, f"{_shortened(given)}: {too_large(error)}"
+    if len(keys) > DEPTH_LIMIT:
+        return [], None, f"{_shortened(given)}: a key of {len(keys):,} parts; {DEPTH_LIMIT} at most are possible"
+    return keys, value, reason
+
+
+def _shortened(given: str | tuple[str, Any]) -> str:
+    text = given if isinstance(given, str) else given[0]
+    return repr(text if len(text) <= 60 else f"{text[:60]}…")
+
+
 def _parse_override(text: str) -> tuple[list[str], Any, str]:
     """Keys, value, and what is wrong with ``key=value`` or ``~key``."""
     if text.startswith("~") and KEY.fullmatch(text[1:]):
@@ -182,7 +199,7 @@ def _parse_override(text: str) -> tuple[list[str], Any, str]:
     keys, written = split(match[0]), text[match.end() + 1 :].strip()
     try:
         parsed = tomllib.loads(f"value = {written}\n")
-    except (ValueError, RecursionError):
+    except tomllib.TOMLDecodeError:
         parsed = {}
     if set(parsed) == {"value"}:
         return keys, parsed["value"], ""

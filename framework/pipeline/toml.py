@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import tomllib
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
@@ -32,7 +33,7 @@ def parse(text: str, file: str | None = None) -> tuple[dict[str, Any], dict[str,
         if _DEEP_KEY.search(_STRING.sub('""', text)):  # tomllib takes time that is quadratic in the parts of a key
             raise RecursionError
         values = tomllib.loads(text)
-        _check_size(values)
+        check_size(values)
         return values, _Lines(text).lines
     except tomllib.TOMLDecodeError as error:
         reason, _, place = str(error).rpartition(" (at ")
@@ -40,11 +41,19 @@ def parse(text: str, file: str | None = None) -> tuple[dict[str, Any], dict[str,
         at = int(line[1]) if line else text.count("\n", 0, len(text.rstrip())) + 1
         raise PipelineError([Problem(f"not TOML: {reason or error}", None, file, at)]) from None
     except (ValueError, RecursionError) as error:  # an integer of thousands of digits, arrays in arrays in arrays ...
-        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise PipelineError([Problem(f"not TOML: {reason}", None, file)]) from None
+        raise PipelineError([Problem(f"not TOML: {too_large(error)}", None, file)]) from None
 
 
-def _check_size(values: dict[str, Any]) -> None:
+def too_large(error: ValueError | RecursionError) -> str:
+    """What `tomllib` or `check_size` met, in words."""
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    if "set_int_max_str_digits" in str(error):  # Python's advice is for programmers
+        return f"a number of more than {sys.get_int_max_str_digits():,} digits"
+    return str(error)
+
+
+def check_size(values: dict[str, Any]) -> None:
     """Raise `RecursionError` above `DEPTH_LIMIT`, and ValueError above `VALUE_LIMIT`."""
     count = 0
     level: list[Any] = [values]

@@ -206,7 +206,9 @@ def read_manifest(run: Path) -> dict[str, Any]:
 
 def _cannot_write(directory: Path, error: OSError) -> RunError:
     advice = "free some space there, or name another folder with --runs"
-    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno == errno.EFBIG:
+        advice = "raise the limit on the size of files (ulimit -f)"
+    elif error.errno not in (errno.ENOSPC, errno.EDQUOT):
         advice = "mend its permissions, or name another folder with --runs"
     return RunError(f"{error.filename or directory}: cannot be written: {error.strerror}; {advice}")
 

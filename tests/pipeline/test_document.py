@@ -205,6 +205,18 @@ def test_overrides_from_python_are_values(write):
         ("~bonus=1", "override: '~bonus=1' is not written key=value, such as run.seed=2"),
         ("bonus.1.weight=2", "override: bonus.1: there is no such element in an array of 1"),
         ("bonus.x=2", "override: bonus.x: there is no such element in an array of 1"),
+        (
+            f"{'.'.join('a' * 3000)}=1",
+            f"override: '{'a.' * 30}…': a key of 3,000 parts; 64 at most are possible",
+        ),
+        (f"~{'.'.join('a' * 99)}", f"override: '~{('a.' * 30)[:59]}…': a key of 99 parts; 64 at most are possible"),
+        ("a=" + "[" * 70 + "]" * 70, f"override: 'a={'[' * 58}…': nested too deeply"),
+        ("a=" + "[" * 3000 + "]" * 3000, f"override: 'a={'[' * 58}…': nested too deeply"),
+        (f"run.seed={'9' * 5000}", f"override: 'run.seed={'9' * 51}…': a number of more than 4,300 digits"),
+        (
+            f"a=[{'1,' * 100_001}]",
+            f"override: 'a=[{'1,' * 28}1…': 100,002 keys and elements; 100,000 at most are possible",
+        ),
         ("algorithm.use.x=2", "override: algorithm.use: has no keys, so algorithm.use.x cannot be set"),
     ],
 )  # fmt: skip
