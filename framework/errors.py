@@ -65,4 +65,5 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise FrameworkError(f"{error.filename or path}: cannot be written: {error.strerror or error}") from None
+        reason = error.strerror or str(error).partition("\n")[0]
+        raise FrameworkError(f"{error.filename or path}: cannot be written: {reason}") from None

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from framework.errors import FrameworkError, PluginError
+from framework.errors import FrameworkError, PluginError, writing
 
 _WIDTH = 2400  #: pixels that a video is wide at most
 
@@ -19,8 +19,8 @@ _WIDTH = 2400  #: pixels that a video is wide at most
 class VideoWriter:
     """Writes pictures to an ``.mp4`` or ``.gif`` file, as a context manager.
 
-    Raises `FrameworkError` for another suffix, and `PluginError` where imageio is missing, both at once: before
-    anything has been played for it.
+    Raises `FrameworkError` for another suffix or a file that cannot be written, and `PluginError` where imageio is
+    missing, all at once: before anything has been played for it.
     """
 
     def __init__(self, path: Path, frames_per_second: float = 30.0):
@@ -32,7 +32,10 @@ class VideoWriter:
                 import_module("imageio_ffmpeg")
         except ImportError as error:
             raise PluginError(f'writing a video needs {error.name}: pip install "framework-rl[video]"') from error
-        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.open("wb").close()  # ffmpeg would tell at the end, and in its own words
         if path.suffix == ".mp4":
             options: dict[str, Any] = {"fps": frames_per_second, "macro_block_size": 2, "ffmpeg_log_level": "error"}
         else:
@@ -41,13 +44,15 @@ class VideoWriter:
 
     def add(self, pictures: Sequence[np.ndarray]) -> None:
         """One frame: pictures uint8 [height, width, 3] of one size, side by side."""
-        self._writer.append_data(tile(pictures))
+        with writing(self._path):
+            self._writer.append_data(tile(pictures))
 
     def __enter__(self) -> VideoWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._writer.close()
+        with writing(self._path):
+            self._writer.close()
 
 
 def tile(pictures: Sequence[np.ndarray]) -> np.ndarray:

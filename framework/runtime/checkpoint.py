@@ -81,8 +81,14 @@ def load(checkpoint: Path) -> dict[str, Any]:
 
 
 def checkpoints(folder: Path, prefix: str = "update-") -> list[Path]:
-    """Checkpoints in a folder, the oldest first."""
-    return sorted(path for path in folder.glob(f"{prefix}*") if path.is_dir())
+    """Checkpoints in a folder, the oldest first. Raises `CheckpointError` where it is there and cannot be read."""
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return []
+    except OSError as error:  # a run that took it for empty would start anew, over what is recorded
+        raise CheckpointError(f"{folder}: cannot be read: {error.strerror}") from None
+    return sorted(folder / name for name in names if name.startswith(prefix) and (folder / name).is_dir())
 
 
 def prune(folder: Path, keep: int, prefix: str = "update-") -> None:

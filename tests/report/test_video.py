@@ -56,6 +56,46 @@ def test_other_formats_and_missing_packages_are_refused_at_once(
         VideoWriter(tmp_path / "episodes.gif")
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".gif"])
+def test_files_that_cannot_be_written_are_refused_at_once(tmp_path: Path, suffix: str) -> None:
+    """A file in a file, and a folder, are named."""
+    pytest.importorskip("imageio_ffmpeg")
+    (tmp_path / "file").touch()
+    (tmp_path / f"folder{suffix}").mkdir()
+    for path in (tmp_path / "file" / f"x{suffix}", tmp_path / f"folder{suffix}"):
+        with pytest.raises(FrameworkError, match=r"(file|folder\.\w+): cannot be written: "):
+            VideoWriter(path)
+
+
+FULL = """
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from framework.errors import FrameworkError
+from framework.report.video import VideoWriter
+
+try:
+    with VideoWriter(Path(sys.argv[1])) as writer:
+        for _ in range(50):
+            writer.add([np.random.default_rng(0).integers(0, 255, (300, 300, 3), np.uint8)])
+except FrameworkError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_a_disk_that_gets_full_is_told_in_one_line(tmp_path: Path) -> None:
+    """Whenever it is noticed. In a process of its own, as imageio leaves its pipes open."""
+    pytest.importorskip("imageio_ffmpeg")
+    path = tmp_path / "full.mp4"
+    path.symlink_to("/dev/full")
+    done = subprocess.run([sys.executable, "-c", FULL, path], capture_output=True, text=True, check=True)
+    assert len(done.stdout.splitlines()) == 1
+    assert done.stdout.startswith(f"{path}: cannot be written: ")
+
+
 def test_pictures_stand_in_a_grid() -> None:
     """About as wide as high, row by row; what is left over is black, and sizes are even."""
     grid = tile(pictures(8))

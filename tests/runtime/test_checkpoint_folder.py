@@ -80,3 +80,11 @@ def test_prune_keeps_the_newest(tmp_path: Path) -> None:
 
 
 # Failures while writing.
+
+
+def test_a_folder_that_cannot_be_read_is_no_empty_one(tmp_path: Path) -> None:
+    """A run that is resumed would start anew, over what it has recorded."""
+    (tmp_path / "checkpoints").touch()
+    with pytest.raises(CheckpointError, match="checkpoints: cannot be read: Not a directory"):
+        checkpoints(tmp_path / "checkpoints")
+    assert checkpoints(tmp_path / "none") == []
