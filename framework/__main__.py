@@ -48,12 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         return EXIT_INTERRUPTED
-    except Exception as error:
+    except BaseException as error:  # also SystemExit: it is not ours
         return _explain(error)
     return result if isinstance(result, int) else EXIT_DONE
 
 
-def _explain(error: Exception) -> int:
+def _explain(error: BaseException) -> int:
     """Tell of an error that no message was made for, and give the exit code."""
     if isinstance(error, OSError):
         failed = "standard output" if _fails_on_output(error) else error.filename

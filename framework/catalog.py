@@ -17,7 +17,7 @@ from attrs import frozen
 from framework import hookspecs, plugins
 from framework.entry_points import EntryPoint
 from framework.errors import EXIT_PLUGIN, EXIT_USAGE, FrameworkError, PluginError
-from framework.foreign import foreign
+from framework.foreign import Interrupted, foreign, watch
 from framework.plugins import Plugin, Plugins
 
 if TYPE_CHECKING:
@@ -77,7 +77,9 @@ class Component:
         try:
             options(cls)
             check_defaults(cls)
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # defaults may be made by any code
             raise PluginError(f"{self._title}: {self.config} is broken: {plugins.describe(error)}") from error
         return cls
 
@@ -246,12 +248,13 @@ def _value(target: str, file: Path | None, title: str) -> Any:
     module, _, path = target.partition(":")
     parts = path.split(".")
     try:
-        with foreign():
+        with foreign(), watch() as name_next:
+            name_next(title)
             value: Any = _import_file(file) if file else import_module(module)
             while parts and value is not None:
                 owner, part = value, parts.pop(0)
                 value = getattr(owner, part, None)
-    except KeyboardInterrupt:
+    except Interrupted:
         raise
     except BaseException as error:
         reason, trace = plugins.describe(error), plugins.traceback_of(error)

@@ -21,17 +21,32 @@ class Interrupted(KeyboardInterrupt):
 
 @contextmanager
 def foreign() -> Iterator[None]:
-    """What is printed here goes to standard error: standard output is for what a command has to say."""
-    with redirect_stdout(sys.stderr):
-        yield
+    """What is printed here goes to standard error: standard output is for what a command has to say.
+
+    So does what other programs print that are started here, and whoever else writes to file descriptor 1.
+    """
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()
+    try:
+        output = os.dup(1)
+        os.dup2(2, 1)
+    except OSError:  # one of them is closed
+        output = -1
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        if output >= 0:
+            os.dup2(output, 1)
+            os.close(output)
 
 
 @contextmanager
 def watch() -> Iterator[Callable[[str], None]]:
     """Gives a function that names what is loaded next.
 
-    Its name is told when loading takes long, when it is interrupted, and when it ends the process. Outside of the main
-    thread, and where signals are handled by somebody else, it is not.
+    Its name is told when loading takes long, when it is interrupted, and when it ends the process: in the main thread,
+    and the former two where nobody else handles those signals.
     """
     loading = ""
 
@@ -59,11 +74,12 @@ def watch() -> Iterator[Callable[[str], None]]:
     end, crashes = os._exit, faulthandler.is_enabled()
     here = threading.current_thread() is threading.main_thread()
     timed = here and signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
-    if not (here and signal.getsignal(signal.SIGINT) is signal.default_int_handler):
-        timed = False
+    interruptible = here and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if not here:
         yield name_next
         return
-    signal.signal(signal.SIGINT, interrupted)
+    if interruptible:
+        signal.signal(signal.SIGINT, interrupted)
     if timed:
         signal.signal(signal.SIGALRM, late)
     os._exit = ended
@@ -78,4 +94,5 @@ def watch() -> Iterator[Callable[[str], None]]:
         if timed:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if interruptible:
+            signal.signal(signal.SIGINT, signal.default_int_handler)

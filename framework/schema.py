@@ -107,14 +107,6 @@ def join(path: str, key: str | int) -> str:
     return f"{path}.{name}" if path else name
 
 
-def differences(one: Any, other: Any, path: str = "") -> dict[str, tuple[Any, Any]]:
-    """Both values at each dotted key where nested plain values differ; None for one that is not there."""
-    if isinstance(one, Mapping) and isinstance(other, Mapping):
-        inner = (differences(one.get(key), other.get(key), join(path, key)) for key in one.keys() | other.keys())
-        return {key: values for found in inner for key, values in found.items()}
-    return {} if one == other else {path: (one, other)}
-
-
 def quote(text: str) -> str:
     """``text`` as a basic string of TOML, on one line."""
     escapes = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
@@ -132,8 +124,11 @@ def check_defaults(cls: Any) -> None:
     """Raise ValueError where a default of the config class breaks the option's own rules."""
     for key, (field, hint) in options(cls).items():
         problems: list[Problem] = []
-        if (default := default_of(field)) is not NOTHING:
-            _read_option(field, hint, default, key, problems)
+        try:
+            if (default := default_of(field)) is not NOTHING:
+                _read_option(field, hint, default, key, problems)
+        except Exception as error:  # any code may make a default
+            raise ValueError(f"the default of {key} cannot be made: {error!r}") from error
         if problems:
             raise ValueError(f"the default of {problems[0]}")
 

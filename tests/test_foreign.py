@@ -14,7 +14,9 @@ import pytest
 from attrs import frozen
 
 from framework import foreign, hookspecs, plugins
+from framework.catalog import Component
 from framework.entry_points import EntryPoint
+from framework.errors import PluginError
 from framework.plugins import Plugin
 from framework.schema import check_defaults, option
 
@@ -43,6 +45,13 @@ def test_what_a_plugin_prints_is_not_output(load: Callable[[str], Plugin], capsy
     assert capsys.readouterr() == ("", "hello\nagain\n")
 
 
+def test_what_its_programs_print_is_not_output(load: Callable[[str], Plugin], capfd: Any) -> None:
+    """Nor what is written to the file descriptor; afterwards output is where it was."""
+    assert load("import os\nos.write(1, b'hello ')\nos.system('echo again')\n").status == "loaded"
+    print("output", flush=True)
+    assert capfd.readouterr() == ("output\n", "hello again\n")
+
+
 @pytest.mark.parametrize("error", ["BaseException('x')", "GeneratorExit", "KeyboardInterrupt", "SystemExit(5)"])
 def test_whatever_a_plugin_raises_breaks_itself_alone(load: Callable[[str], Plugin], error: str) -> None:
     """Its row says what it was."""
@@ -57,6 +66,87 @@ def test_an_interrupt_names_who_was_loaded(load: Callable[[str], Plugin], capfd:
         load("import os, signal; os.kill(os.getpid(), signal.SIGINT)")
     assert capfd.readouterr().err == "interrupted while loading plugin 'acme' (acme-plugin 1.0)\n"
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+PIPELINE = """
+[run]
+total_steps = 64
+[environment]
+use = "gymnasium"
+id = "CartPole-v1"
+[encoder]
+use = "acme:Encoder"
+[algorithm]
+use = "ppo"
+"""
+
+
+@pytest.fixture
+def check(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs a command on a pipeline whose encoder is in a file with this text; ``body`` is that of its ``__init__``."""
+
+    def start(text: str = "", body: str = "pass", command: str = "check", shell: str = 'exec "$@"') -> Any:
+        (tmp_path / "pipeline.toml").write_text(PIPELINE)
+        text += f"\nclass Encoder:\n    def __init__(self, config, context):\n        {body}\n"
+        (tmp_path / "acme.py").write_text(text)
+        line = ["sh", "-c", shell, "sh", sys.executable, "-m", "framework", command, "pipeline.toml"]
+        return subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+
+    return start
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "told"),
+    [
+        ("raise KeyboardInterrupt", 4, "cannot be imported from acme: KeyboardInterrupt"),
+        ("raise SystemExit(5)", 4, "cannot be imported from acme: SystemExit: 5"),
+        ("import os; os._exit(7)", 7, "the process is ended with 7 by encoder 'acme:Encoder'"),
+        ("import os, signal; os.kill(os.getpid(), 2)", 130, "interrupted while loading encoder 'acme:Encoder'"),
+    ],
+    ids=["KeyboardInterrupt", "SystemExit", "_exit", "interrupted"],
+)
+def test_a_file_of_a_pipeline_that_ends_things_is_named(check: Any, text: str, status: int, told: str) -> None:
+    """As a plugin is."""
+    done = check(text)
+    assert done.returncode == status
+    assert told in done.stderr
+
+
+def test_whoever_ends_the_process_is_named_where_interrupts_are_ignored(check: Any) -> None:
+    """As shells do in the background."""
+    done = check("import os; os._exit(7)", shell='trap "" INT; exec "$@"')
+    assert "the process is ended with 7 by encoder 'acme:Encoder'" in done.stderr
+
+
+def test_a_component_does_not_end_a_run_without_a_word(check: Any) -> None:
+    """What calls sys.exit while it is built is named, with its traceback."""
+    done = check(body="raise SystemExit(5)", command="run")
+    assert done.returncode == 4
+    assert "encoder 'acme:Encoder'" in done.stderr
+    assert "failed while it was built: SystemExit: 5" in done.stderr
+    assert 'acme.py", line' in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        ("ZeroDivisionError()", "the default of width cannot be made: ZeroDivisionError()"),
+        ("SystemExit(5)", "SystemExit: 5"),
+    ],
+)
+def test_a_default_that_cannot_be_made_is_named(tmp_path: Path, monkeypatch: Any, error: str, told: str) -> None:
+    """The option where it raises; the class at least where it wants to end the process."""
+    (tmp_path / "acme_options.py").write_text(
+        "from attrs import Factory, frozen\nfrom framework.schema import option\n"
+        f"def make():\n    raise {error}\n"
+        "@frozen\nclass Config:\n    width: int = option(Factory(make), help='')\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "acme_options", raising=False)
+    component = Component("encoder", "acme/one", "acme_options:Config", "acme_options:Config", plugin="acme")
+    with pytest.raises(PluginError, match="acme_options:Config is broken: ") as caught:
+        component.config_class()
+    assert told in str(caught.value)
 
 
 def test_a_plugin_that_takes_long_is_named(

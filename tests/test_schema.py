@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from framework.errors import Problem
 from framework.schema import (
     OptionError,
-    differences,
     join,
     option,
     options,
@@ -252,19 +251,6 @@ def test_dotted_keys_are_quoted_where_toml_quotes_them():
     assert join(join("", "a-b"), 0) == "a-b.0"
     assert join("a", 'b."c') == r'a."b.\"c"'
     assert quote('tab\t"\\\x00') == r'"tab\t\"\\\u0000"'
-
-
-def test_differences_are_found_in_nested_values():
-    """By dotted key, both values; arrays are compared whole, and what is missing is None."""
-    one = {"run": {"seed": 1, "name": "a"}, "bonus": [{"weight": 1.0}], "replay": {"use": "uniform"}}
-    other = {"run": {"seed": 2, "name": "a"}, "bonus": [{"weight": 0.5}], "a b": 3}
-    assert differences(one, one) == {}
-    assert differences(one, other) == {
-        "run.seed": (1, 2),
-        "bonus": ([{"weight": 1.0}], [{"weight": 0.5}]),
-        "replay": ({"use": "uniform"}, None),
-        '"a b"': (None, 3),
-    }
 
 
 def test_unknown_keys_are_compared_with_what_is_not_there_yet():

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 import framework
 from framework.errors import FrameworkError
-from framework.schema import differences
+from framework.pipeline.document import differences
 from measure.processes import environment
 from measure.research_rows import Row
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from framework.errors import EXIT_INTERRUPTED
+from framework.errors import EXIT_DONE, EXIT_INTERRUPTED
 
 if TYPE_CHECKING:
     from framework.runtime.interrupt import Interrupt
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     help="Folder in which the run directory is made.",
 )
 @click.option("--trust", is_flag=True, help="Import Python files that RUN names, even if another account made it.")
-def command(pipeline: Path | None, overrides: tuple[str, ...], resume: Path | None, runs: Path, trust: bool) -> None:
+def command(pipeline: Path | None, overrides: tuple[str, ...], resume: Path | None, runs: Path, trust: bool) -> int:
     """Train what PIPELINE says, or go on with a run.
 
     OVERRIDES are dotted keys with TOML values, such as algorithm.learning_rate=1e-4; ~curriculum takes a table out.
@@ -63,9 +63,10 @@ def command(pipeline: Path | None, overrides: tuple[str, ...], resume: Path | No
         last = watch(session.updates(), loaded.run.total_steps, output, samplers=loaded.runtime.samplers)
     except KeyboardInterrupt:
         click.echo(f"interrupted; go on with: framework run --resume {directory}", err=True)
-        raise SystemExit(EXIT_INTERRUPTED) from None
+        return EXIT_INTERRUPTED
     if last is None:
         output.say("this run is done already: it has all of its steps")
+    return EXIT_DONE
 
 
 def _as_typed(directory: Path) -> Path:

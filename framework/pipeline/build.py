@@ -45,7 +45,9 @@ def build(chosen: Chosen, context: Any) -> Any:
         raise
     except FrameworkError as error:
         raise PipelineError([Problem(f"{chosen.use} cannot be built: {error}", chosen.kind)]) from error
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # also SystemExit: no component ends a run without a word
         name = f"{chosen.kind} {chosen.use!r} ({chosen.component.origin})"
         raise PluginError(f"{name} failed while it was built: {describe(error)}\n{traceback_of(error)}") from error
 

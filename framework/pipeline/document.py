@@ -83,6 +83,14 @@ def override(document: Document, overrides: Sequence[str] | Mapping[str, Any]) -
         _override(document, document.values, "", keys, value)
 
 
+def differences(one: Any, other: Any, path: str = "") -> dict[str, tuple[Any, Any]]:
+    """Both values at each dotted key where nested plain values differ; None for one that is not there."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        inner = (differences(one.get(key), other.get(key), join(path, key)) for key in one.keys() | other.keys())
+        return {key: values for found in inner for key, values in found.items()}
+    return {} if one == other else {path: (one, other)}
+
+
 def restrict(overrides: Sequence[str] | Mapping[str, Any], sections: Sequence[str], why: str) -> None:
     """Raise `PipelineError`, saying ``why``, where overrides change anything outside of ``sections``."""
     problems = []

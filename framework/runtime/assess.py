@@ -11,7 +11,7 @@ from framework import pipeline as pipelines
 from framework.catalog import find_function
 from framework.errors import FrameworkError, RunError
 from framework.pipeline.build import build_environment
-from framework.pipeline.document import restrict
+from framework.pipeline.document import differences, restrict
 from framework.runtime.environments import close_environment, make_environment
 from framework.runtime.evaluate import Act, Evaluation, evaluate
 from framework.runtime.record import read_manifest
@@ -19,7 +19,6 @@ from framework.runtime.scripted import Scripted, Seats
 from framework.runtime.seeds import evaluation_seed
 from framework.runtime.session import load_agent, load_run
 from framework.runtime.trust import check
-from framework.schema import differences
 
 if TYPE_CHECKING:
     from framework.interfaces import Environment

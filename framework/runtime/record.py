@@ -27,8 +27,8 @@ import framework
 from framework.catalog import provenance
 from framework.errors import RunError
 from framework.pipeline import to_toml
+from framework.pipeline.document import differences
 from framework.runtime.trust import authenticate
-from framework.schema import differences
 
 if TYPE_CHECKING:
     from framework.pipeline.sections import Pipeline

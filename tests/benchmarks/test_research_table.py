@@ -15,7 +15,7 @@ from runs import run
 import framework
 from framework.catalog import find_function
 from framework.errors import FrameworkError
-from framework.schema import differences
+from framework.pipeline.document import differences
 from measure import research_scores as found
 from measure.kept_runs import Trainer, kept_of_table
 from measure.research_rows import ALWAYS, FACTBOOK, held_out_cells, read_rows, transfer_cells

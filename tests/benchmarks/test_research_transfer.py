@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import framework
-from framework.schema import differences
+from framework.pipeline.document import differences
 from research_transfer import FROZEN, LOADED, SCRATCH, SMALL, TARGETS, USUAL, row
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from framework.errors import PipelineError, Problem
-from framework.pipeline.document import BYTES_LIMIT, read
+from framework.pipeline.document import BYTES_LIMIT, differences, read
 
 BASE = """\
 requires = ["a", "b"]
@@ -127,6 +127,19 @@ def test_any_bytes_are_values_or_a_pipeline_error(tmp_path_factory, content):
     path.write_bytes(content)
     with suppress(PipelineError):
         assert isinstance(read(path).values, dict)
+
+
+def test_differences_are_found_in_nested_values():
+    """By dotted key, both values; arrays are compared whole, and what is missing is None."""
+    one = {"run": {"seed": 1, "name": "a"}, "bonus": [{"weight": 1.0}], "replay": {"use": "uniform"}}
+    other = {"run": {"seed": 2, "name": "a"}, "bonus": [{"weight": 0.5}], "a b": 3}
+    assert differences(one, one) == {}
+    assert differences(one, other) == {
+        "run.seed": (1, 2),
+        "bonus": ([{"weight": 1.0}], [{"weight": 0.5}]),
+        "replay": ({"use": "uniform"}, None),
+        '"a b"': (None, 3),
+    }
 
 
 # --- overrides ---------------------------------------------------------------------------------------------------
