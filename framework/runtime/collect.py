@@ -119,7 +119,7 @@ class Collector:
                 if vector.self_resetting:
                     valid[t] = vector.valid
                     self._restarted(t, ~vector.valid, rewards, first)
-                if vector.ended.any():
+                if np.count_nonzero(vector.ended):  # many times faster than any()
                     self._finish(t, rewards, first, ends)
             for name, array in vector.observations.items():
                 store[name][length] = array

@@ -16,6 +16,9 @@ from framework.plugins import describe
 from framework.runtime.environments import close_environment, make_environment
 from framework.toolkit import spaces
 
+#: Types of rewards that need no further look.
+_NUMBERS = frozenset((float, int, bool, np.float32, np.float64))
+
 
 class Vector(Protocol):
     """``count`` environments that take their actions together.
@@ -151,10 +154,12 @@ class SteppedVector(VectorArrays):
         self._environments = list(environments)
         self.metrics: list[Any] = [None] * self.count  #: ``info["metrics"]``, read where an episode just ended
         self._steps = [environment.step for environment in environments]
+        paths = spaces.leaf_paths(self._space)
         self._stores = [
-            _store(name, self.observation_space[name], self.observations[name], path)
-            for name, path in spaces.leaf_paths(self._space).items()
+            _store(name, self.observation_space[name], self.observations[name], path) for name, path in paths.items()
         ]
+        #: The one leaf whose arrays come as they are stored, which most environments give and `step` stores itself.
+        self._plain = next((self.observations[name] for name, path in paths.items() if not path), np.empty(0, object))
         self._discrete = isinstance(self.action_space, Discrete)
         self._started = False
         self._ended = False
@@ -191,21 +196,21 @@ class SteppedVector(VectorArrays):
             self.truncated.fill(False)
             self._ended = False
         masked = self.action_mask is not None
+        plain = self._plain
+        array, dtype, shape = np.ndarray, plain.dtype, plain.shape[1:]
         index = 0
         try:
             for step, action in zip(self._steps, batch, strict=True):
                 observation, reward, terminated, truncated, info = step(action)
-                for store in self._stores:  # at once: the next environment may reuse the same array
-                    store(index, observation)
+                # At once, as the next environment may reuse the same array.
+                if type(observation) is array and observation.dtype is dtype and observation.shape == shape:
+                    plain[index] = observation
+                else:
+                    for store in self._stores:
+                        store(index, observation)
                 rewards.append(reward)
                 if terminated or truncated:
-                    self.terminated[index] = spaces.truths("terminated", terminated)
-                    self.truncated[index] = spaces.truths("truncated", truncated)
-                    _check_info(index, info)
-                    self.success[index] = success_code(info.get("success"))
-                    self.metrics[index] = deepcopy(info.get("metrics"))
-                    self._ended = True
-                    self.read_mask(index, info)
+                    self._end(index, terminated, truncated, info)
                 elif masked:
                     self.read_mask(index, info)
                 index += 1
@@ -221,6 +226,17 @@ class SteppedVector(VectorArrays):
         if masked:
             self.check_masks(slice(None), self.terminated | self.truncated)
 
+    def _end(self, index: int, terminated: Any, truncated: Any, info: Any) -> None:
+        """Note the end of an episode, and what was said of it."""
+        self.terminated[index] = terminated if type(terminated) is bool else spaces.truths("terminated", terminated)
+        self.truncated[index] = truncated if type(truncated) is bool else spaces.truths("truncated", truncated)
+        _check_info(index, info)
+        self.success[index] = success_code(info.get("success"))
+        metrics = info.get("metrics")
+        self.metrics[index] = None if metrics is None else deepcopy(metrics)
+        self._ended = True
+        self.read_mask(index, info)
+
     def render(self) -> list[np.ndarray]:
         """A picture of each environment, uint8 [height, width, 3]; they must have the render mode ``rgb_array``."""
         pictures = []
@@ -233,8 +249,11 @@ class SteppedVector(VectorArrays):
 
     def _keep(self, rewards: list[Any]) -> None:
         try:
+            if _NUMBERS.issuperset(map(type, rewards)):
+                self.rewards[:] = rewards
+                return
             batch = np.asarray(rewards)
-        except ValueError:  # of different shapes
+        except (ValueError, OverflowError):  # of different shapes; integers of hundreds of digits
             batch = np.empty(0, object)
         if batch.dtype.kind in "fiub" and batch.shape == self.rewards.shape:
             self.rewards[:] = batch
@@ -297,7 +316,7 @@ class NoticedOptions(dict[str, Any]):
 
 
 def _check_info(index: int, info: Any) -> None:
-    if not isinstance(info, Mapping):
+    if type(info) is not dict and not isinstance(info, Mapping):
         raise RunError(f"environment {index} gave info = {info!r:.100}, which is not a dictionary")
 
 
@@ -309,9 +328,7 @@ def _store(name: str, leaf: Space[Any], array: np.ndarray, path: spaces.Path) ->
 
     def store(index: int, observation: Any) -> None:
         value = spaces.pick(name, path, observation) if path else observation
-        if type(value) in scalars or (
-            type(value) is np.ndarray and value.dtype is dtype and value.shape == shape  # what most environments give
-        ):
+        if type(value) in scalars or (type(value) is np.ndarray and value.dtype is dtype and value.shape == shape):
             array[index] = value
         else:
             array[index] = spaces.leaf_array(name, leaf, value)

@@ -13,8 +13,8 @@ from framework.toolkit.returns import forward_scan
 
 #: Spreads below this share of the mean are rounding, of float64 and of float32: nothing varies.
 ROUNDING, ROUNDING_32 = 1e-12, 1e-6
-#: What float32 holds exactly, so that a mean of float32 can be taken from it.
-_SMALL = (torch.bool, torch.uint8, torch.int8, torch.int16)
+#: What float32 does not hold exactly.
+_WIDE = (torch.float64, torch.int64, torch.int32, torch.uint64, torch.uint32)
 
 
 class RunningMoments(nn.Module):
@@ -69,27 +69,31 @@ class RunningMoments(nn.Module):
 class Standardize(nn.Module):
     """``clamp((x - mean) * scale, -clip, clip)``: the identity within ``clip`` until it is `set`.
 
-    The mean is subtracted in float64, as little is left of what lies far from zero; the result is float32.
+    Of what lies far from zero little is left when the mean is subtracted: it is kept in two parts, which together are
+    as exact as float64 and cost less. The result is float32.
     """
 
-    mean: Tensor  #: ``shape`` float64
-    scale: Tensor
+    mean: Tensor  #: ``shape`` float32
+    rest: Tensor  #: ``shape`` float32, what ``mean`` lacks
+    scale: Tensor  #: ``shape`` float32
 
     def __init__(self, shape: tuple[int, ...], clip: float = 10.0, epsilon: float = 1e-8):
         super().__init__()
         self.clip, self.epsilon = clip, epsilon
-        self.register_buffer("mean", torch.zeros(shape, dtype=torch.float64))
+        self.register_buffer("mean", torch.zeros(shape, dtype=torch.float32))
+        self.register_buffer("rest", torch.zeros(shape, dtype=torch.float32))
         self.register_buffer("scale", torch.ones(shape, dtype=torch.float32))
 
     def set(self, moments: RunningMoments) -> None:
         """Standardise by these moments from now on."""
         self.mean.copy_(moments.mean)
+        self.rest.copy_(moments.mean - self.mean)
         self.scale.copy_(moments.scale(self.epsilon))
 
     def forward(self, x: Tensor) -> Tensor:
         """``x`` [..., *shape] of any dtype -> float32 of the same shape."""
-        mean = self.mean.to(torch.float32) if x.dtype in _SMALL else self.mean
-        return ((x - mean) * self.scale).clamp(-self.clip, self.clip).to(torch.float32)
+        centered = x - (self.mean.double() + self.rest) if x.dtype in _WIDE else x - self.mean - self.rest
+        return (centered * self.scale).clamp(-self.clip, self.clip).to(torch.float32)
 
 
 class ReturnScale(nn.Module):

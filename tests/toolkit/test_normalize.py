@@ -141,14 +141,6 @@ def test_a_constant_has_scale_one(value):
     torch.testing.assert_close(standardize(torch.full((1, 1), value) + 1.0), torch.ones(1, 1), rtol=0, atol=0.1)
 
 
-def test_standardize_takes_what_older_checkpoints_hold():
-    """A mean of float32 loads into that of float64."""
-    standardize = Standardize((2,))
-    standardize.load_state_dict({"mean": torch.tensor([1.0, 2.0]), "scale": torch.ones(2)})
-    assert standardize.mean.dtype == torch.float64
-    assert standardize.mean.tolist() == [1.0, 2.0]
-
-
 @pytest.mark.parametrize("reward", [1.0, 0.1, -3.0])
 def test_equal_rewards_of_one_step_episodes_stay_as_they_are(reward):
     """Their sums never vary, so there is no deviation to divide by; from the first that differs on there is one."""
