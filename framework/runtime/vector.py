@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from gymnasium import Env, Space
-from gymnasium.spaces import Box, Discrete
+from gymnasium.spaces import Discrete
 
 from framework.errors import FrameworkError, RunError
 from framework.interfaces import Environment
@@ -77,7 +77,11 @@ class VectorArrays:
         for name, leaf in self.observation_space.items():
             dtype, shape = spaces.array_spec(leaf)
             self.observations[name] = np.zeros((count, *shape), dtype)
-        self._choices = {name: leaf for name, leaf in self.observation_space.items() if not isinstance(leaf, Box)}
+        self._choices = {
+            name: (self.observations[name].view(choices[1].dtype), *choices)
+            for name, leaf in self.observation_space.items()
+            if (choices := spaces.choices(leaf)) is not None
+        }
         self.rewards = np.zeros(count, np.float32)
         self.ended = np.zeros((2, count), bool)
         self.terminated, self.truncated = self.ended
@@ -113,18 +117,21 @@ class VectorArrays:
 
     def check_choices(self, index: np.ndarray | slice) -> None:
         """Raise `RunError` where an environment of ``index`` shows a choice that its observation space lacks."""
-        for name, leaf in self._choices.items():
-            batch = self.observations[name][index]
-            wrong = spaces.outside_choices(leaf, batch)
-            if wrong.any():
-                culprit, value = np.arange(self.count)[index][wrong][0], batch[wrong][0]
+        for name, (batch, first, count) in self._choices.items():
+            wrong = batch[index] - first >= count
+            if np.count_nonzero(wrong):
+                culprit = np.arange(self.count)[index][np.argwhere(wrong)[0, 0]]
+                value, leaf = self.observations[name][culprit], self.observation_space[name]
                 raise RunError(f"environment {culprit}: observation {name!r} is {value}, which is not in {leaf}")
 
     def check_masks(self, index: np.ndarray | slice, ended: np.ndarray) -> None:
         """Raise `RunError` where an environment of ``index`` that has not ``ended`` has no legal action."""
         if self.action_mask is None:
             return
-        legal = np.logical_or.reduceat(self.action_mask[index], self._mask_starts, axis=1).all(axis=1) | ended
+        legal = np.logical_or.reduceat(self.action_mask[index], self._mask_starts, axis=1)
+        if np.count_nonzero(legal) == legal.size:
+            return
+        legal = legal.all(axis=1) | ended
         if not legal.all():
             culprit = np.arange(self.count)[index][~legal][0]
             raise RunError(f"environment {culprit} gave an info['action_mask'] without any legal action")
@@ -158,8 +165,9 @@ class SteppedVector(VectorArrays):
         self._stores = [
             _store(name, self.observation_space[name], self.observations[name], path) for name, path in paths.items()
         ]
-        #: The one leaf whose arrays come as they are stored, which most environments give and `step` stores itself.
-        self._plain = next((self.observations[name] for name, path in paths.items() if not path), np.empty(0, object))
+        whole = () in paths.values()
+        #: Where observations have no parts: their array, in which `step` itself stores what needs no cast.
+        self._plain = self.observations[spaces.PLAIN] if whole else np.empty((0, 0), object)
         self._discrete = isinstance(self.action_space, Discrete)
         self._started = False
         self._ended = False
@@ -198,12 +206,14 @@ class SteppedVector(VectorArrays):
         masked = self.action_mask is not None
         plain = self._plain
         array, dtype, shape = np.ndarray, plain.dtype, plain.shape[1:]
+        scalars = _scalars(plain)
         index = 0
         try:
             for step, action in zip(self._steps, batch, strict=True):
                 observation, reward, terminated, truncated, info = step(action)
                 # At once, as the next environment may reuse the same array.
-                if type(observation) is array and observation.dtype is dtype and observation.shape == shape:
+                kind = type(observation)
+                if (kind is array and observation.dtype is dtype and observation.shape == shape) or kind in scalars:
                     plain[index] = observation
                 else:
                     for store in self._stores:
@@ -320,15 +330,31 @@ def _check_info(index: int, info: Any) -> None:
         raise RunError(f"environment {index} gave info = {info!r:.100}, which is not a dictionary")
 
 
+def _scalars(array: np.ndarray) -> tuple[type, ...]:
+    """The types of numbers that can be stored in a row of an array as they are."""
+    if array.ndim > 1:
+        return ()
+    python = {"i": int, "f": float}.get(array.dtype.kind, array.dtype.type)
+    return (array.dtype.type, python) if array.dtype.itemsize == 8 else (array.dtype.type,)
+
+
 def _store(name: str, leaf: Space[Any], array: np.ndarray, path: spaces.Path) -> Callable[[int, Any], None]:
     """Stores one leaf of one observation. Decided once, because it runs at every step of every environment."""
-    dtype, shape = array.dtype, array.shape[1:]
-    python = {"i": int, "f": float}.get(dtype.kind) if dtype.itemsize == 8 else None
-    scalars = () if shape else (dtype.type, python)
+    dtype, shape, scalars = array.dtype, array.shape[1:], _scalars(array)
+    #: What is cast as it is stored, without loss but for rounding.
+    castable = "fiub" if dtype.kind == "f" else ""
+    key = path[0] if len(path) == 1 else None
 
     def store(index: int, observation: Any) -> None:
-        value = spaces.pick(name, path, observation) if path else observation
-        if type(value) in scalars or (type(value) is np.ndarray and value.dtype is dtype and value.shape == shape):
+        if key is not None and type(observation) is dict and key in observation:
+            value = observation[key]
+        else:
+            value = spaces.pick(name, path, observation)
+        if type(value) in scalars or (
+            type(value) is np.ndarray
+            and value.shape == shape
+            and (value.dtype is dtype or value.dtype.kind in castable)
+        ):
             array[index] = value
         else:
             array[index] = spaces.leaf_array(name, leaf, value)

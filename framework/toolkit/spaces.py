@@ -95,18 +95,23 @@ def leaf_array(name: str, leaf: Space[Any], value: Any) -> np.ndarray:
     return cast
 
 
-def outside_choices(leaf: Space[Any], batch: np.ndarray) -> np.ndarray:
-    """Which rows of a batch [N, ...] hold a choice that ``leaf`` does not have: [N] bool; all false for a Box."""
+def choices(leaf: Space[Any]) -> tuple[np.ndarray, np.ndarray] | None:
+    """The first of the choices of a leaf, and how many there are, both without a sign; None for a Box.
+
+    Without a sign what lies below the first is far above the last, so that one comparison finds both:
+    ``batch - first >= count`` where ``batch`` has the leaf's dtype, less its sign.
+    """
     if isinstance(leaf, Box):
-        return np.zeros(len(batch), bool)
+        return None
+    dtype, shape = array_spec(leaf)
+    unsigned = f"u{dtype.itemsize}"
     start: Any = 0
-    size: Any = 2  # of MultiBinary
+    count: Any = 2  # of MultiBinary
     if isinstance(leaf, Discrete):
-        start, size = leaf.start, leaf.n
+        start, count = leaf.start, leaf.n
     elif isinstance(leaf, MultiDiscrete):
-        start, size = leaf.start, leaf.nvec
-    wrong = (batch < start) | (batch - start >= size)
-    return np.asarray(wrong.any(axis=tuple(range(1, wrong.ndim))))
+        start, count = leaf.start, leaf.nvec
+    return np.full(shape, start, dtype).view(unsigned), np.full(shape, count, unsigned)
 
 
 def truths(name: str, value: Any) -> np.ndarray:
@@ -114,9 +119,12 @@ def truths(name: str, value: Any) -> np.ndarray:
     array = np.asarray(value)
     if array.dtype.kind == "b":
         return array
-    if array.dtype.kind not in "iuf" or not ((array == 0) | (array == 1)).all():
+    if array.dtype.char == "b" and not array.tobytes().strip(b"\0\1"):  # the usual dtype of masks, looked at fast
+        return array.view(bool)
+    truth = array.astype(bool)
+    if array.dtype.kind not in "iuf" or np.count_nonzero(array != truth):
         raise FrameworkError(f"{name} is {value!r}: it must hold true or false, or 1 and 0, and nothing else")
-    return array.astype(bool)
+    return truth
 
 
 def array_spec(leaf: Space[Any]) -> tuple[np.dtype[Any], tuple[int, ...]]:

@@ -141,7 +141,8 @@ class Frames:
 
 def put(ring: np.ndarray, start: int, values: np.ndarray) -> None:
     """Write ``values`` [T, N, ...] to successive places of a ring, from ``start`` on."""
-    values = values.reshape(values.shape[0] * values.shape[1], *values.shape[2:])
+    shape = values.shape
+    values = values.reshape(shape[0] * shape[1], *shape[2:])
     place = start % len(ring)
     room = len(ring) - place
     ring[place : place + len(values)] = values[:room]

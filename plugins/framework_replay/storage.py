@@ -164,7 +164,7 @@ class Storage:
         pending, other = np.arange(self.next_id, self.next_id + self.columns), np.zeros(self.columns, bool)
         for name, leaf in self._leaves.items():
             differs = leaf.take(pending) != leaves[name][0]
-            other |= differs.any(axis=tuple(range(1, differs.ndim)))
+            other |= differs.reshape(self.columns, differs.size // self.columns).any(axis=1)
         self._cut((first | other) & (self._last_row()["final"] < 0))
         return other
 

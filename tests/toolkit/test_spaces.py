@@ -13,11 +13,13 @@ from framework.toolkit.spaces import (
     action_spec,
     array_spec,
     check_action_space,
+    choices,
     environment_actions,
     flat_space,
     flatten,
     mask_groups,
     mask_size,
+    truths,
 )
 
 VECTOR = spaces.Box(-1, 1, (3,), np.float32)
@@ -202,3 +204,49 @@ def test_environments_get_copies_of_actions(space: Space) -> None:
     actions = np.ones((4, *shape), dtype)
     environment_actions(space, actions)[:] = 0
     assert (actions == 1).all()
+
+
+@settings(derandomize=True, deadline=None)
+@given(st.integers(1, 1000), st.integers(-(2**62), 2**62), st.lists(st.integers(-(2**63), 2**63 - 1), max_size=5))
+def test_choices_are_found_by_one_comparison(count, start, values):
+    """Without a sign, less the first choice: just those that the space has are below their number."""
+    leaf = spaces.Discrete(count, start=start)
+    near = [start + offset for offset in (-count - 1, -1, 0, count - 1, count, 2 * count)]
+    values = np.array([*values, *near], np.int64)
+    first, number = choices(leaf)
+    inside = values.view(first.dtype) - first < number
+    assert inside.tolist() == [start <= value < start + count for value in values.tolist()]
+
+
+@pytest.mark.parametrize(
+    ("leaf", "values", "inside"),
+    [
+        (spaces.MultiDiscrete([2, 3], start=[-1, 5]), [[-1, 5], [0, 7], [1, 5], [0, 8], [-2, 5]], [1, 1, 0, 0, 0]),
+        (spaces.MultiDiscrete([2, 3], dtype=np.int32), [[1, 2], [2, 0], [-1, 0]], [1, 0, 0]),
+        (spaces.MultiBinary(2), [[0, 1], [2, 0], [0, -1]], [1, 0, 0]),
+    ],
+)
+def test_choices_of_several_parts(leaf, values, inside):
+    """Each part has its own."""
+    first, number = choices(leaf)
+    batch = np.array(values, leaf.dtype).view(first.dtype)
+    assert (batch - first < number).all(axis=1).tolist() == [bool(each) for each in inside]
+
+
+def test_a_box_has_no_choices():
+    """Numbers may be beyond its bounds."""
+    assert choices(spaces.Box(0, 1, (2,))) is None
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int64, np.float32, bool])
+@settings(derandomize=True, deadline=None, max_examples=60)
+@given(values=st.lists(st.integers(-128, 127) | st.integers(0, 1), max_size=6))
+def test_truths_are_zeros_and_ones(dtype, values):
+    """Of every kind of number; what is anything else is refused."""
+    array = np.array(values).astype(dtype)
+    if set(array.tolist()) <= {0, 1}:
+        assert truths("mask", array).tolist() == [bool(value) for value in array.tolist()]
+        assert truths("mask", array).dtype == bool
+    else:
+        with pytest.raises(FrameworkError, match="true or false"):
+            truths("mask", array)
