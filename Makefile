@@ -21,7 +21,7 @@ demo: .venv/installed
 	$(BIN)/framework run examples/cartpole.toml
 
 test: .venv/installed-dev
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+	$(BIN)/python -m pytest --numprocesses 2
 
 check: .venv/installed-dev
 	$(BIN)/ruff check
