@@ -21,11 +21,15 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def seeded() -> None:
-    """Every test draws the same numbers, whichever ran before it in its process."""
+def equal_starts() -> None:
+    """Every test draws the same numbers, whichever ran before it in its process, and has one thread.
+
+    Threads of torch that wait for one another slow tests down several times where others run beside them.
+    """
+    torch.set_num_threads(1)
     random.seed(0)
     np.random.seed(0)
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)  # manual_seed itself takes milliseconds
 
 
 def group(nodeid: str) -> str:

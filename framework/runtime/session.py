@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -62,8 +63,11 @@ class Session:
         status = "failed"
         lifecycle = Lifecycle(default_catalog().plugins.manager, self._report)
         try:
-            from framework.runtime.learner import Learner
-
+            gc.disable()  # importing torch makes no garbage, and looking for some takes a sixth of the time
+            try:
+                from framework.runtime.learner import Learner
+            finally:
+                gc.enable()
             lifecycle.call("run_started", directory=self.directory, pipeline=self.pipeline.to_plain())
             learner = Learner(
                 self.pipeline,

@@ -27,12 +27,13 @@ def main() -> None:
     """Serve until standard input ends."""
     reports = os.dup(1)
     os.dup2(2, 1)  # what environments print belongs on the terminal
+    gc.disable()  # importing makes no garbage, and looking for some takes a quarter of the time
     import_module("framework.runtime.sampler")  # all that a sampler needs, torch included: loaded once
     threads = _threads()
     if threads != 1:
         raise RuntimeError(f"{threads} threads after importing: a fork would lose all but one of them")
-    gc.collect()
     gc.freeze()  # the collector would otherwise touch, and so copy, every page of the imports
+    gc.enable()
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake)
@@ -58,6 +59,7 @@ def main() -> None:
                 children[_fork(order, (reports, woken, wake))] = order
     _end(set(children))
     shutil.rmtree(sys.argv[1], ignore_errors=True)  # the socket's folder; a learner that was killed leaves it
+    os._exit(0)  # an interpreter that has torch takes long to end
 
 
 def _threads() -> int:
