@@ -78,6 +78,8 @@ id = "CartPole-v1"
 use = "acme:Encoder"
 [algorithm]
 use = "ppo"
+[runtime]
+samplers = 0
 """
 
 

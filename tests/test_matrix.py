@@ -26,10 +26,10 @@ from framework.schema import option
 
 SPACES = {
     "vector": Box(-1, 1, (4,), np.float32),
-    "image": Box(0, 255, (36, 36, 1), np.uint8),
+    "image": Box(0, 255, (20, 20, 1), np.uint8),
     "tokens": Box(-1, 1, (3, 5), np.float32),
     "dict": Dict({
-        "text": MultiDiscrete([7] * 4), "eye": Box(0, 255, (36, 36, 3), np.uint8), "body": Box(-1, 1, (2,), np.float32)
+        "text": MultiDiscrete([7] * 4), "eye": Box(0, 255, (20, 20, 3), np.uint8), "body": Box(-1, 1, (2,), np.float32)
     }),
 }
 

@@ -59,7 +59,7 @@ PIPELINES = {
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param(text, id=name, marks=pytest.mark.slow if name == "research" else ())
+        pytest.param(text, id=name, marks=() if name == "memory and bonuses" else pytest.mark.slow)
         for name, text in PIPELINES.items()
     ],
 )

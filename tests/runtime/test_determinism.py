@@ -18,13 +18,14 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return runs.run(runs.write(folder), folder, runtime__samplers=2)
 
 
-@pytest.mark.parametrize("samplers", [0, 1, 4])
+@pytest.mark.parametrize("samplers", [0, pytest.param(1, marks=pytest.mark.slow), 4])
 def test_number_of_samplers_changes_nothing(reference: Path, tmp_path: Path, samplers: int) -> None:
     """At an integer lag, runs with 0, 1, 2 and 4 samplers are bit-equal."""
     directory = runs.run(runs.write(tmp_path), tmp_path, runtime__samplers=samplers)
     runs.assert_equal_runs(reference, directory)
 
 
+@pytest.mark.slow
 def test_busy_machine_changes_nothing(reference: Path, tmp_path: Path) -> None:
     """The result does not depend on timing: it is the same while every core is loaded by something else."""
     spin = [sys.executable, "-c", "import time\nend = time.monotonic() + 60\nwhile time.monotonic() < end: pass"]
@@ -65,12 +66,15 @@ def test_killed_samplers_change_nothing(reference: Path, tmp_path: Path) -> None
     runs.assert_equal_runs(reference, directory)
 
 
-@pytest.mark.parametrize("lag", [pytest.param(0, marks=pytest.mark.slow), 1])
-def test_killed_run_resumes_exactly(reference: Path, tmp_path: Path, lag: int) -> None:
+@pytest.mark.parametrize(
+    ("lag", "moments"),
+    [(1, [5]), pytest.param(0, [3, 9], marks=pytest.mark.slow), pytest.param(1, [3, 9], marks=pytest.mark.slow)],
+)
+def test_killed_run_resumes_exactly(reference: Path, tmp_path: Path, lag: int, moments: list[int]) -> None:
     """A run killed with -9 between checkpoints and resumed ends bit-equal to one that was never disturbed."""
     path = runs.write(tmp_path, runs.CARTPOLE.replace("policy_lag = 1", f"policy_lag = {lag}"))
     undisturbed = reference if lag == 1 else runs.run(path, tmp_path / "undisturbed", runtime__samplers=0)
-    directory = runs.kill_and_resume(path, tmp_path / "killed", moments=[3, 9])
+    directory = runs.kill_and_resume(path, tmp_path / "killed", moments=moments)
     runs.assert_equal_runs(undisturbed, directory)
 
 

@@ -45,11 +45,12 @@ def test_exception_reaches_the_terminal(tmp_path: Path) -> None:
 def test_environment_that_is_not_deterministic_is_named(tmp_path: Path) -> None:
     """Where the same seed and actions give other observations, a resumed run notices it, says where, and goes on."""
     path = made(tmp_path, "observation += np.float32(os.getpid() % 97) / 100")
-    stopped = runs.session(path, tmp_path, runtime__samplers=2)
+    stopped = runs.session(path, tmp_path, runtime__samplers=0)
     for update in stopped.updates():
         if update.number == 6:
             break
-    for _ in framework.train(framework.load_run(stopped.directory), resume=stopped.directory):
+    elsewhere = framework.load_run(stopped.directory, {"runtime.samplers": 2})
+    for _ in framework.train(elsewhere, resume=stopped.directory):
         pass
     named = runs.events(stopped.directory, "not_replayable")
     assert {environment for event in named for environment in event["environments"]} == set(range(8))

@@ -81,13 +81,16 @@ def test_files_of_a_stranger_s_run_are_not_imported(strange: Path, tmp_path: Pat
 
 @pytest.mark.parametrize("command", [("run", "--resume"), ("eval",)])
 def test_commands_refuse_and_can_be_told(strange: Path, tmp_path: Path, command: tuple[str, ...]) -> None:
-    """Both commands end with 1 and one line; with --trust the file is imported."""
+    """Both commands end with 1 and one line; with --trust the file is imported, and says what it has to say."""
+    with (tmp_path / "theirs" / "payload.py").open("a") as payload:
+        payload.write("raise ZeroDivisionError\n")
     refused = subprocess.run([*runs.FRAMEWORK, *command, str(strange)], capture_output=True, text=True, check=False)
     assert refused.returncode == 1
     assert "read them, then say --trust" in refused.stderr
     assert len(refused.stderr.splitlines()) == 1
     assert not (tmp_path / "theirs" / "imported").exists()
-    subprocess.run([*runs.FRAMEWORK, *command, str(strange), "--trust"], capture_output=True, check=False, timeout=60)
+    trusting = [*runs.FRAMEWORK, *command, str(strange), "--trust"]
+    assert b"ZeroDivisionError" in subprocess.run(trusting, capture_output=True, check=False).stderr
     assert (tmp_path / "theirs" / "imported").exists()
 
 

@@ -29,7 +29,9 @@ def play(vector: Vector, seeds: list[int], actions: np.ndarray) -> list[np.ndarr
     return shown
 
 
-@pytest.mark.parametrize("game", ["breakout", "pong", "seaquest"])
+@pytest.mark.parametrize(
+    "game", ["pong", *(pytest.param(game, marks=pytest.mark.slow) for game in ("breakout", "seaquest"))]
+)
 @pytest.mark.parametrize("grayscale", [True, False])
 def test_equals_gymnasiums_wrappers(game: str, grayscale: bool) -> None:
     """Frames, rewards and ends are those of AtariPreprocessing and FrameStackObservation over ALE's environment."""
@@ -54,7 +56,11 @@ def test_equals_gymnasiums_wrappers(game: str, grayscale: bool) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"sticky_actions": 0.25, "episodic_life": True}, {"noop_max": 0, "fire_reset": False, "sticky_actions": 0.9}],
+    [
+        pytest.param({}, marks=pytest.mark.slow),
+        {"sticky_actions": 0.25, "episodic_life": True},
+        pytest.param({"noop_max": 0, "fire_reset": False, "sticky_actions": 0.9}, marks=pytest.mark.slow),
+    ],
     ids=["plain", "sticky", "still"],
 )
 @pytest.mark.parametrize("native", [False, True], ids=["single", "native"])

@@ -53,10 +53,9 @@ ENCODERS: dict[str, dict[str, Any]] = {
 TOLERANCE = 0.05
 EXPLORING = 0.15
 
-#: Each probe, each kind of observation (images through both encoders) and each kind of action at least once.
+#: Each probe, each kind of observation and each kind of action at least once.
 FEW = [
     *((number, "vector", "discrete", "mlp") for number in range(1, 7)),
-    (2, "image", "discrete", "impala_cnn"),
     (4, "vector", "box", "mlp"),
     (5, "image", "discrete_start", "cnn"),
     (5, "dict", "multi_binary", "mlp"),

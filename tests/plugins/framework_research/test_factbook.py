@@ -219,11 +219,11 @@ def test_the_majority_is_printed(capsys):
     assert all(float(row[2]) < 0.05 for row in rows)
 
 
-def test_the_same_level_and_seed_are_the_same_world():
+def test_the_same_level_and_seed_are_the_same_world(monkeypatch):
     """Byte for byte, whatever was made before and beside it, and after the tables were made anew."""
     many = worlds(0.7, 9)
     used = worlds(1.0, 3)
-    book.cache_clear()
+    monkeypatch.setattr("framework_research.factbook.book", book.__wrapped__)
     Factbook("train").sample(used, np.full(3, 0.7), np.full(3, 5, np.uint64))
     assert used[1].tobytes() == many[5].tobytes()
     assert many[6].tobytes() != many[5].tobytes()
@@ -304,7 +304,7 @@ def test_names_are_readable():
 def test_a_missing_package_is_named(monkeypatch, missing):
     """With the command that installs it."""
     monkeypatch.setitem(sys.modules, missing, None)
-    countries.cache_clear()
-    book.cache_clear()
+    monkeypatch.setattr("framework_research.factbook.countries", countries.__wrapped__)
+    monkeypatch.setattr("framework_research.factbook.book", book.__wrapped__)
     with pytest.raises(PluginError, match=rf'needs the package {missing}: pip install "framework-rl\[factbook\]"'):
         ResearchEnv(corpus="factbook")
