@@ -7,9 +7,7 @@ import random
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import torch
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -26,6 +24,9 @@ def equal_starts() -> None:
 
     Threads of torch that wait for one another slow tests down several times where others run beside them.
     """
+    import numpy as np  # here, as the process that spreads the tests has no use for them
+    import torch
+
     torch.set_num_threads(1)
     random.seed(0)
     np.random.seed(0)
