@@ -13,6 +13,8 @@ from framework.toolkit.returns import forward_scan
 
 #: Spreads below this share of the mean are rounding, of float64 and of float32: nothing varies.
 ROUNDING, ROUNDING_32 = 1e-12, 1e-6
+#: Bound of normalized rewards, as usual (Engstrom et al., 2020, arXiv:2005.12729, section 3).
+REWARD_CLIP = 10.0
 #: What float32 does not hold exactly.
 _WIDE = (torch.float64, torch.int64, torch.int32, torch.uint64, torch.uint32)
 
@@ -101,14 +103,15 @@ class ReturnScale(nn.Module):
 
     The sum of each environment is ``R[t] = r[t] + gamma * R[t - 1]`` and starts anew with each episode; the mean is not
     subtracted, so that the sign of a reward stays what it is (Engstrom et al., 2020, arXiv:2005.12729, section 3).
-    Until the sums vary, rewards stay as they are.
+    Until the sums vary, rewards stay as they are. None is beyond ``clip`` either way: one reward after many zeros is as
+    rare as the scale then makes it large.
     """
 
     returns: Tensor  #: [environments] float64: the sum after the last step of the last batch
 
-    def __init__(self, environments: int, gamma: float, epsilon: float = 1e-8):
+    def __init__(self, environments: int, gamma: float, clip: float = REWARD_CLIP, epsilon: float = 1e-8):
         super().__init__()
-        self.gamma, self.epsilon = gamma, epsilon
+        self.gamma, self.clip, self.epsilon = gamma, clip, epsilon
         self.moments = RunningMoments()
         self.register_buffer("returns", torch.zeros(environments, dtype=torch.float64))
 
@@ -126,4 +129,5 @@ class ReturnScale(nn.Module):
         returns = forward_scan(x, torch.cat((torch.zeros_like(x[:1]), self.gamma * going_on[:-1])))
         self.moments.update(returns[valid])
         self.returns.copy_(returns[-1] * going_on[-1])
-        return (rewards * self.moments.scale(self.epsilon, ROUNDING_32)).to(torch.float32)
+        scaled = rewards * self.moments.scale(self.epsilon, ROUNDING_32)
+        return scaled.clamp(-self.clip, self.clip).to(torch.float32)

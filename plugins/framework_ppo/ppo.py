@@ -12,7 +12,7 @@ from torch import Tensor
 
 from framework.errors import FrameworkError
 from framework.interfaces import Batch, Context
-from framework.toolkit.normalize import ReturnScale, RunningMoments
+from framework.toolkit.normalize import REWARD_CLIP, ReturnScale, RunningMoments
 from framework.toolkit.optimizer import FlatAdamW, LossScale
 from framework_ppo.config import PPOConfig
 from framework_ppo.imitation import SelfImitation
@@ -33,8 +33,6 @@ from framework_ppo.streams import BonusStreams, estimate
 Tensors = dict[str, Tensor]
 
 
-#: Bound of normalized rewards, as usual (Engstrom et al., 2020, arXiv:2005.12729, section 3).
-NORMALIZED_REWARD_CLIP = 10.0
 #: Standard deviations below this share of the largest number are rounding of float32.
 _ROUNDING = 1e-6
 
@@ -74,9 +72,10 @@ class PPO:
             )
         normalized = normalized_leaves(context) if config.normalize_observations else {}
         self._moments = {name: RunningMoments(space.shape, context.device) for name, space in normalized.items()}
-        self._return_scale = (
-            ReturnScale(context.environments, config.gamma).to(context.device) if config.normalize_rewards else None
-        )
+        self._return_scale = None
+        if config.normalize_rewards:
+            clip = config.reward_clip or REWARD_CLIP
+            self._return_scale = ReturnScale(context.environments, config.gamma, clip).to(context.device)
         self._loss_scale = LossScale(context.device) if context.precision == "float16" else None
         self._scored: tuple[Tensor, ...] | None = None
 
@@ -218,8 +217,6 @@ class PPO:
     def _rewards(self, batch: Batch) -> Tensor:
         rewards, bound = batch.rewards, self._config.reward_clip
         if self._return_scale is not None:
-            # One reward after many zeros is as rare as the scale then says it is large.
-            bound = bound or NORMALIZED_REWARD_CLIP
             done = batch.terminated | batch.truncated
             rewards = self._return_scale(rewards, done, batch.valid, continued=self._continued)
         return rewards if bound is None else rewards.clamp(-bound, bound)

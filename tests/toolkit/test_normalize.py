@@ -152,9 +152,23 @@ def test_equal_rewards_of_one_step_episodes_stay_as_they_are(reward):
     assert not torch.equal(scale(rewards, always, always), rewards)
 
 
+@pytest.mark.parametrize(("batches", "expected"), [(1, 10.0), (20, 10.0), (200, 10.0)])
+def test_one_reward_after_many_zeros_is_bounded(batches, expected):
+    """It is as rare as its scale is large; the bound is 10, or what is given."""
+    never = torch.zeros(64, 8, dtype=torch.bool)
+    scales = [ReturnScale(8, 0.99), ReturnScale(8, 0.99, clip=3.0)]
+    rewards = torch.zeros(64, 8)
+    for scale in scales:
+        for _ in range(batches):
+            assert torch.equal(scale(rewards, never, ~never), rewards)
+    rewards[-1, 0] = -1.0
+    assert scales[0](rewards, never, ~never)[-1, 0] == -expected
+    assert scales[1](rewards, never, ~never)[-1, 0] == -3
+
+
 @pytest.mark.parametrize("reward", [1.0, 1e6])
 def test_rewards_that_differ_by_rounding_stay_as_they_are(reward):
     """One-step episodes whose rewards differ in the last bit of float32 have no deviation to divide by."""
     rewards, always = torch.full((8, 4), reward), torch.ones(8, 4, dtype=torch.bool)
     rewards[::2] = torch.nextafter(rewards[::2], torch.tensor(torch.inf))
-    assert torch.equal(ReturnScale(4, 0.99)(rewards, always, always), rewards)
+    assert torch.equal(ReturnScale(4, 0.99, clip=torch.inf)(rewards, always, always), rewards)
