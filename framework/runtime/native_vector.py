@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
-from framework.errors import FrameworkError, RunError
+from framework.errors import FrameworkError, PluginError, RunError
 from framework.interfaces import Environment, NativeEnvironment
+from framework.plugins import describe, traceback_of
 from framework.runtime.environments import close_environment
 from framework.runtime.vector import NoticedOptions, Vector, VectorArrays, success_code
 from framework.toolkit import spaces
@@ -23,7 +24,17 @@ def make_native_vector(environment: Environment, count: int) -> Vector:
     """
     if not isinstance(environment, NativeEnvironment):
         raise FrameworkError(f"{type(environment).__name__} has no vector version: leave out native = true")
-    native = environment.make_vector(count)
+    name = type(environment).__qualname__
+    try:
+        native = environment.make_vector(count)
+    except FrameworkError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise PluginError(f"environment {name} cannot be made: {describe(error)}\n{traceback_of(error)}") from error
+    if not isinstance(native, VectorEnv):
+        raise PluginError(
+            f"environment {name} cannot be used: make_vector() gave {native!r:.100}, which is no gymnasium VectorEnv"
+        )
     mode = native.metadata.get("autoreset_mode")
     try:
         return _MODES[AutoresetMode(mode)](native)
@@ -44,23 +55,43 @@ class NativeArrays(VectorArrays):
         self._paths = spaces.leaf_paths(native.single_observation_space)
         self._all = np.arange(self.count)
 
-    def _call_reset(self, seed: Any, options: dict[str, Any] | None) -> Any:
+    def _call_reset(self, seed: Any, options: dict[str, Any] | None) -> tuple[Any, dict[str, Any]]:
         try:
-            return self._native.reset(seed=seed, options=options)
-        except Exception as error:
-            raise RunError(f"the vector environment failed in reset: {type(error).__name__}: {error}") from error
+            observation, infos = self._native.reset(seed=seed, options=options)
+        except (Exception, SystemExit) as error:
+            raise RunError(f"the vector environment failed in reset: {describe(error)}") from error
+        self._check_infos(infos)
+        return observation, infos
 
     def _call_step(self, actions: np.ndarray) -> tuple[Any, dict[str, Any]]:
         """Step and keep all results but the observations, which are returned with the infos."""
         batch = spaces.environment_actions(self.action_space, actions)
         try:
             observation, rewards, terminated, truncated, infos = self._native.step(batch)
-        except Exception as error:
-            raise RunError(f"the vector environment failed in step: {type(error).__name__}: {error}") from error
-        self.rewards[:] = rewards
-        self.terminated[:] = terminated
-        self.truncated[:] = truncated
+        except (Exception, SystemExit) as error:
+            raise RunError(f"the vector environment failed in step: {describe(error)}") from error
+        self._check_infos(infos)
+        given = self._one_each("rewards", rewards)
+        if given.dtype.kind not in "fiub":
+            raise RunError(f"the vector environment gave rewards of {given.dtype}, which are no numbers")
+        self.rewards[:] = given
+        try:
+            self.terminated[:] = spaces.truths("terminated", self._one_each("terminated", terminated))
+            self.truncated[:] = spaces.truths("truncated", self._one_each("truncated", truncated))
+        except FrameworkError as error:
+            raise RunError(f"the vector environment: {error}") from error
         return observation, infos
+
+    def _one_each(self, name: str, values: Any) -> np.ndarray:
+        """``values`` [N]; what has another shape is refused, as it would be broadcast."""
+        array = np.asarray(values)
+        if array.shape != (self.count,):
+            raise RunError(f"the vector environment gave {name} of shape {array.shape}, not ({self.count},)")
+        return array
+
+    def _check_infos(self, infos: Any) -> None:
+        if not isinstance(infos, dict):
+            raise RunError(f"the vector environment gave infos = {infos!r:.100}, which is not a dictionary")
 
     def _keep_observations(self, observation: Any, rows: np.ndarray) -> None:
         for name, path in self._paths.items():
@@ -71,6 +102,10 @@ class NativeArrays(VectorArrays):
                     f" space declares {array.dtype}{list(array.shape)}"
                 )
             array[rows] = batch[rows]
+            if batch.dtype != array.dtype and array.dtype.kind in "iu" and (array[rows] != batch[rows]).any():
+                raise RunError(
+                    f"observation {name!r} of the vector environment has values that {array.dtype} cannot hold"
+                )
         if self._choices:
             self.check_choices(rows)
 
@@ -199,11 +234,20 @@ class SameStepVector(NativeArrays):
                     " observation is lost: leave out native = true"
                 )
             for name, path in self._paths.items():
-                self.observations[name][i] = row_of(infos, ("final_obs", *path), i)
+                value = row_of(infos, ("final_obs", *path), i)
+                self.observations[name][i] = self._leaf(name, i, value)
             self.success[i] = (
                 success_code(row_of(final_info, ("success",), i)) if _has(final_info, "success", i) else -1
             )
+        if self._choices:
+            self.check_choices(ended)
         self._keep_masks(infos, np.delete(self._all, ended))
+
+    def _leaf(self, name: str, index: int, value: Any) -> np.ndarray:
+        try:
+            return spaces.leaf_array(name, self.observation_space[name], value)
+        except FrameworkError as error:
+            raise RunError(f"environment {index}: info['final_obs']: {error}") from error
 
 
 _MODES: dict[AutoresetMode, Callable[[VectorEnv[Any, Any, Any]], Vector]] = {

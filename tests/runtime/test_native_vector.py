@@ -5,10 +5,10 @@ import gymnasium
 import numpy as np
 import pytest
 from environments import SPACES, Made, MadeVector, Scripted, all_of, steps
-from gymnasium.spaces import Discrete
+from gymnasium.spaces import Box, Discrete
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
-from framework.errors import FrameworkError, RunError
+from framework.errors import FrameworkError, PluginError, RunError
 from framework.runtime.vector import SteppedVector, Vector, make_vector
 from framework.toolkit.spaces import flatten
 
@@ -228,3 +228,65 @@ def test_a_native_vector_that_crashes_or_lies_stops_the_run() -> None:
     vector.reset(*all_of(COUNT))
     with pytest.raises(RunError, match=r"observation 'observation' of the vector environment is float32\[3, 1\]"):
         vector.step(np.zeros(COUNT, np.int64))
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        (1, 1.0, r"gave rewards of shape \(\), not \(3,\)"),
+        (1, np.ones((3, 1)), r"gave rewards of shape \(3, 1\)"),
+        (1, np.ones(3) * 1j, "rewards of complex128, which are no numbers"),
+        (1, np.array(["1"] * 3), "rewards of <U1, which are no numbers"),
+        (2, False, r"gave terminated of shape \(\)"),
+        (2, np.array([0.5, 0, 1]), "terminated is .* must hold true or false"),
+        (3, np.array([np.nan, 0, 1]), "truncated is .* must hold true or false"),
+        (4, None, "gave infos = None, which is not a dictionary"),
+    ],
+)
+def test_what_a_native_vector_gives_is_looked_at(place: int, value: Any, message: str) -> None:
+    """As that of single environments: nothing is broadcast, and nothing taken for true or false that is neither."""
+
+    class Odd(SyncVectorEnv):
+        def step(self, actions: np.ndarray) -> tuple:
+            results = list(super().step(actions))
+            results[place] = value
+            return tuple(results)
+
+    made = MadeVector(Scripted, vector=lambda count: Odd([Scripted] * count, autoreset_mode="Disabled"))
+    vector = make_vector(made, COUNT)
+    vector.reset(*all_of(COUNT))
+    with pytest.raises(RunError, match=f"the vector environment.*{message}"):
+        vector.step(np.zeros(COUNT, np.int64))
+
+
+@pytest.mark.parametrize("mode", list(AutoresetMode))
+@pytest.mark.parametrize(
+    ("space", "value"),
+    [(Discrete(3), 3), (Discrete(3, start=-1), 2), (Box(0, 9, (2,), np.int32), np.full(2, 2**40))],
+    ids=["choice", "start", "overflow"],
+)
+def test_observations_of_native_vectors_are_in_range(mode: AutoresetMode, space: gymnasium.Space, value: Any) -> None:
+    """Wherever they come from: a step, or the last observation of an episode whose environment has been reset."""
+
+    class Far(SyncVectorEnv):
+        def step(self, actions: np.ndarray) -> tuple:
+            observation, *results, infos = super().step(actions)
+            observation = observation.astype(np.int64)
+            if "final_obs" in infos:
+                infos["final_obs"][0] = value
+            elif mode != AutoresetMode.SAME_STEP:
+                observation[0] = value
+            return (observation, *results, infos)
+
+    make = partial(Scripted, space)
+    vector = make_vector(MadeVector(make, vector=lambda count: Far([make] * count, autoreset_mode=mode)), COUNT)
+    vector.reset(*all_of(COUNT))
+    with pytest.raises(RunError, match=r"which is not in|cannot hold|declares"):
+        steps(vector, 9)
+
+
+@pytest.mark.parametrize("make", [lambda count: 1 / 0, lambda count: None], ids=["raises", "none"])
+def test_a_native_vector_that_cannot_be_made_is_named(make: Any) -> None:
+    """With the class of the environment, and not as an error of the framework."""
+    with pytest.raises(PluginError, match=r"environment MadeVector cannot be (made: ZeroDivisionError|used: .*None)"):
+        make_vector(MadeVector(Scripted, vector=make), COUNT)
