@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+gc.disable()
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -38,6 +41,11 @@ def group(nodeid: str) -> str:
     which is compiled when it is first used.
     """
     return "research" if "research" in nodeid else nodeid.partition("::")[0]
+
+
+def pytest_collection_finish() -> None:
+    """From here on there is garbage to collect: what was imported and collected is none, and looking takes long."""
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -310,12 +310,12 @@ def test_a_long_chain_of_files_is_refused(tmp_path):
 
 
 def test_large_files_are_merged_quickly(tmp_path):
-    """Twenty thousand keys over as many others, and as many of them overridden, take less than a few seconds."""
-    keys = "".join(f"k{number} = {{ a = [1, 2], b = 1 }}\n" for number in range(10_000))
+    """Eight thousand keys over as many others, and as many of them overridden, take less than a few seconds."""
+    keys = "".join(f"k{number} = {{ a = [1, 2], b = 1 }}\n" for number in range(4_000))
     (tmp_path / "base.toml").write_text(f"[run]\n{keys}")
     (tmp_path / "p.toml").write_text(f'extends = "base.toml"\n[run]\n{keys}')
     started = time.process_time()
-    document = read(tmp_path / "p.toml", {"run": {f"k{number}": 1 for number in range(10_000)}})
-    assert time.process_time() - started < 10
+    document = read(tmp_path / "p.toml", {"run": {f"k{number}": 1 for number in range(4_000)}})
+    assert time.process_time() - started < 4
     assert document.values["run"]["k5"] == 1
     assert "run.k5.a" not in document.origins
