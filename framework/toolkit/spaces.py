@@ -121,10 +121,9 @@ def truths(name: str, value: Any) -> np.ndarray:
         return array
     if array.dtype.char == "b" and not array.tobytes().strip(b"\0\1"):  # the usual dtype of masks, looked at fast
         return array.view(bool)
-    truth = array.astype(bool)
-    if array.dtype.kind not in "iuf" or np.count_nonzero(array != truth):
-        raise FrameworkError(f"{name} is {value!r}: it must hold true or false, or 1 and 0, and nothing else")
-    return truth
+    if array.dtype.kind in "iuf" and not np.count_nonzero(array != (truth := array.astype(bool))):
+        return truth
+    raise FrameworkError(f"{name} is {value!r}: it must hold true or false, or 1 and 0, and nothing else")
 
 
 def array_spec(leaf: Space[Any]) -> tuple[np.dtype[Any], tuple[int, ...]]:

@@ -238,6 +238,13 @@ def test_a_box_has_no_choices():
     assert choices(spaces.Box(0, 1, (2,))) is None
 
 
+@pytest.mark.parametrize("value", ["yes", "", None, ["1", "0"], 1j, object(), [np.nan], {}])
+def test_what_is_no_number_is_no_truth(value):
+    """Whatever `bool` says of it."""
+    with pytest.raises(FrameworkError, match="true or false"):
+        truths("mask", value)
+
+
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int64, np.float32, bool])
 @settings(derandomize=True, deadline=None, max_examples=60)
 @given(values=st.lists(st.integers(-128, 127) | st.integers(0, 1), max_size=6))
