@@ -188,7 +188,9 @@ class Doubter:
         return action
 
 
-@pytest.mark.parametrize(("corpus", "level"), [("synthetic", 0.3), ("synthetic", 0.6), pytest.param("factbook", 0.3, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("corpus", "level"), [("synthetic", 0.3), ("synthetic", 0.6), pytest.param("factbook", 0.3, marks=pytest.mark.slow)]
+)
 def test_trying_one_bar_after_the_other_is_worth_nothing(corpus: str, level: float) -> None:
     """Wrong bars lead on like the right one: who tries them all succeeds as often as who guesses (3 deviations)."""
     count, rng = 1000, np.random.default_rng(0)
