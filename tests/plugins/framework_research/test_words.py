@@ -50,7 +50,7 @@ samplers = 0
 """
 
 
-@pytest.fixture(params=CORPORA)
+@pytest.fixture(params=["synthetic", pytest.param("factbook", marks=pytest.mark.slow)])
 def corpus(request: pytest.FixtureRequest) -> str:
     """Both, where the factbook is installed."""
     if request.param == "factbook":
