@@ -49,8 +49,8 @@ def main() -> None:
     measurements = interleaved(rows, options.seeds)
     scores = {row: values(measurements, row, "score") for row in rows}
     lines = [
-        [row, len(own), statistics.mean(own), min(own), max(own), p_value(own, scores[SB3])]
-        for row, own in scores.items()
+        [row, len(seeds), statistics.mean(seeds), min(seeds), max(seeds), p_value(seeds, scores[SB3])]
+        for row, seeds in scores.items()
     ]
     publish(
         "learning-dqn-peer",

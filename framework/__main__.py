@@ -65,11 +65,19 @@ def _explain(error: BaseException) -> int:
 
     traceback.print_exception(error)
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _SHORTAGES):
-        what = error.strerror if isinstance(error, OSError) else "memory"
-        click.echo(f"The machine ran out of something, or a limit on this process was reached: {what}.", err=True)
+        shortage = error.strerror if isinstance(error, OSError) else "memory"
+        click.echo(f"The machine ran out of something, or a limit on this process was reached: {shortage}.", err=True)
         return EXIT_RUN_FAILED
     if isinstance(error, ImportError) and error.name and not error.name.startswith("framework"):
         click.echo(f"{error.name} cannot be imported: it is missing or broken, install it again.", err=True)
+        return EXIT_PLUGIN
+    from framework.catalog import FILE_MODULE
+
+    frames = traceback.walk_tb(error.__traceback__)
+    places = [(frame, line) for frame, line in frames if frame.f_globals.get("__name__", "").startswith(FILE_MODULE)]
+    if places:
+        frame, line = places[-1]
+        click.echo(f"This is an error in {frame.f_code.co_filename}:{line}, or in what it calls.", err=True)
         return EXIT_PLUGIN
     click.echo("This is an error in the framework or in a plugin, not in your pipeline file.", err=True)
     return EXIT_INTERNAL

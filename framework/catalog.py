@@ -201,6 +201,10 @@ def _not_loaded(prefix: str, rows: Iterable[Plugin]) -> UnknownComponent:
 # --- use = "module:Class" ----------------------------------------------------------------------------------------
 
 
+#: What the names of modules start with that are files which a pipeline names.
+FILE_MODULE = "_framework_file_"
+
+
 def _named_directly(kind: str, use: str, directory: Path | None) -> Component:
     component = Component(kind, use, use, file=_file_of(use, directory, "Class"))
     try:
@@ -285,7 +289,7 @@ def _import_file(path: Path) -> ModuleType:
     """
     from hashlib import sha256
 
-    name = f"_framework_file_{sha256(bytes(path)).hexdigest()[:12]}_{path.stem}"
+    name = f"{FILE_MODULE}{sha256(bytes(path)).hexdigest()[:12]}_{path.stem}"
     if name not in sys.modules:
         spec = spec_from_file_location(name, path)
         if spec is None or spec.loader is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -87,9 +88,11 @@ samplers = 0
 def check(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs a command on a pipeline whose encoder is in a file with this text; ``body`` is that of its ``__init__``."""
 
-    def start(text: str = "", body: str = "pass", command: str = "check", shell: str = 'exec "$@"') -> Any:
+    def start(
+        text: str = "", body: str = "pass", command: str = "check", shell: str = 'exec "$@"', base: str = "object"
+    ) -> Any:
         (tmp_path / "pipeline.toml").write_text(PIPELINE)
-        text += f"\nclass Encoder:\n    def __init__(self, config, context):\n        {body}\n"
+        text += f"\nclass Encoder({base}):\n    def __init__(self, config, context):\n        {body}\n"
         (tmp_path / "acme.py").write_text(text)
         line = ["sh", "-c", shell, "sh", sys.executable, "-m", "framework", command, "pipeline.toml"]
         return subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
@@ -118,6 +121,19 @@ def test_whoever_ends_the_process_is_named_where_interrupts_are_ignored(check: A
     """As shells do in the background."""
     done = check("import os; os._exit(7)", shell='trap "" INT; exec "$@"')
     assert "the process is ended with 7 by encoder 'acme:Encoder'" in done.stderr
+
+
+def test_an_error_in_a_file_of_a_pipeline_is_its_own(check: Any) -> None:
+    """Whenever it is raised: the last line names file and line, and not the framework."""
+    text = (
+        "from framework.toolkit.networks import MLP\nclass Late(MLP):\n    features = 8\n"
+        "    def initial_memory(self, count):\n        return {}\n"
+        "    def forward(self, *given, **more):\n        raise ZeroDivisionError('mine')\n"
+    )
+    done = check(text, "super().__init__(4, (8,))", command="run", base="Late")
+    assert done.returncode == 4
+    assert re.search(r"This is an error in .*acme\.py:7, or in what it calls\.\n$", done.stderr)
+    assert "error in the framework" not in done.stderr
 
 
 def test_a_component_does_not_end_a_run_without_a_word(check: Any) -> None:

@@ -71,8 +71,8 @@ class RunningMoments(nn.Module):
 class Standardize(nn.Module):
     """``clamp((x - mean) * scale, -clip, clip)``: the identity within ``clip`` until it is `set`.
 
-    Of what lies far from zero little is left when the mean is subtracted: it is kept in two parts, which together are
-    as exact as float64 and cost less. The result is float32.
+    Of what lies far from zero little is left when the mean is subtracted: it is kept in two parts, which together
+    hold 48 bits and cost less than float64. The result is float32.
     """
 
     mean: Tensor  #: ``shape`` float32
@@ -88,8 +88,9 @@ class Standardize(nn.Module):
 
     def set(self, moments: RunningMoments) -> None:
         """Standardise by these moments from now on."""
-        self.mean.copy_(moments.mean)
-        self.rest.copy_(moments.mean - self.mean)
+        limit = torch.finfo(torch.float32).max  # a mean of infinity would leave no number
+        self.mean.copy_(moments.mean.clamp(-limit, limit))
+        self.rest.copy_((moments.mean - self.mean).clamp(-limit, limit))
         self.scale.copy_(moments.scale(self.epsilon))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -132,9 +132,9 @@ def test_any_bytes_are_values_or_a_pipeline_error(tmp_path_factory, content):
 def test_differences_are_found_in_nested_values():
     """By dotted key, both values; arrays are compared whole, and what is missing is None."""
     one = {"run": {"seed": 1, "name": "a"}, "bonus": [{"weight": 1.0}], "replay": {"use": "uniform"}}
-    other = {"run": {"seed": 2, "name": "a"}, "bonus": [{"weight": 0.5}], "a b": 3}
+    changed = {"run": {"seed": 2, "name": "a"}, "bonus": [{"weight": 0.5}], "a b": 3}
     assert differences(one, one) == {}
-    assert differences(one, other) == {
+    assert differences(one, changed) == {
         "run.seed": (1, 2),
         "bonus": ([{"weight": 1.0}], [{"weight": 0.5}]),
         "replay": ({"use": "uniform"}, None),

@@ -194,6 +194,18 @@ def _(run: Callable[..., int], folder: Path, monkeypatch: Any) -> int:
     return run("pass", "encoder={use='acme/fancy'}")
 
 
+@way("a component in a file of the pipeline raises in the learner")
+def _(run: Callable[..., int], folder: Path, monkeypatch: Any) -> int:
+    (folder / "late.py").write_text(
+        "from framework.toolkit.networks import MLP\n"
+        "class Late(MLP):\n    features = 8\n"
+        "    def __init__(self, config, context):\n        super().__init__(4, (8,))\n"
+        "    def initial_memory(self, count):\n        return {}\n"
+        "    def forward(self, *given, **more):\n        raise ZeroDivisionError\n"
+    )
+    return run("pass", "encoder={use='late:Late'}")
+
+
 @way("a hook of a plugin raises")
 def _(run: Callable[..., int], folder: Path, monkeypatch: Any) -> int:
     class Acme:

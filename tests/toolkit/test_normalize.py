@@ -166,6 +166,15 @@ def test_one_reward_after_many_zeros_is_bounded(batches, expected):
     assert scales[1](rewards, never, ~never)[-1, 0] == -3
 
 
+def test_a_mean_beyond_float32_gives_numbers():
+    """Whatever the scale is, infinity less infinity is none."""
+    rows = torch.tensor([[1e300], [2e300]], dtype=torch.float64)
+    moments, standardize = RunningMoments((1,)), Standardize((1,))
+    moments.update(rows)
+    standardize.set(moments)
+    assert standardize(rows).isfinite().all()
+
+
 @pytest.mark.parametrize("reward", [1.0, 1e6])
 def test_rewards_that_differ_by_rounding_stay_as_they_are(reward):
     """One-step episodes whose rewards differ in the last bit of float32 have no deviation to divide by."""
