@@ -13,7 +13,7 @@ from framework.errors import FrameworkError
 
 _WIDTH, _BITS = 8, np.uint64(3)
 _ONE, _TWO, _FOUR = np.uint64(1), np.uint64(2), np.uint64(4)
-compiled = njit(cache=True, nogil=True)
+compiled = njit(cache=True, nogil=True, no_cfunc_wrapper=True)  # which nobody calls, and a first start waits for
 
 
 class SumTree:

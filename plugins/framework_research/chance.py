@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-compiled = njit(cache=True, nogil=True)
+#: Without a C wrapper, which nobody calls and a first start waits for.
+compiled = njit(cache=True, nogil=True, no_cfunc_wrapper=True)
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _30, _27, _31, _11 = (np.uint64(shift) for shift in (30, 27, 31, 11))

@@ -226,7 +226,8 @@ def _rename(world, entity, twin, members):
         known = members[world.name[twin, 0], world.name[twin, 1], _SYLLABLES if third < 0 else third]
         if known and _new_name(world, twin):
             return True
-    world.name[twin, :] = before
+    for place in range(SYLLABLES):
+        world.name[twin, place] = before[place]
     return False
 
 
