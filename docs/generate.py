@@ -17,7 +17,7 @@ import click
 import framework
 from framework import catalog, hookspecs, plugins
 from framework.commands import cli
-from framework.interfaces import KINDS
+from framework.hookspecs import KINDS
 from framework.pipeline import describe
 from framework.pipeline.components import KERNEL_OPTIONS
 from framework.pipeline.sections import COMPONENTS, DEFAULT_ENCODER, KEYS, REQUIRED, SECTIONS, Top

@@ -71,15 +71,23 @@ def _explain(error: BaseException) -> int:
     if isinstance(error, ImportError) and error.name and not error.name.startswith("framework"):
         click.echo(f"{error.name} cannot be imported: it is missing or broken, install it again.", err=True)
         return EXIT_PLUGIN
-    from framework.catalog import FILE_MODULE
+    from framework.catalog import owners
 
-    frames = traceback.walk_tb(error.__traceback__)
-    places = [(frame, line) for frame, line in frames if frame.f_globals.get("__name__", "").startswith(FILE_MODULE)]
-    if places:
-        frame, line = places[-1]
-        click.echo(f"This is an error in {frame.f_code.co_filename}:{line}, or in what it calls.", err=True)
+    for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
+        owner = owners().get(frame.f_globals.get("__name__", "").partition(".")[0])
+        if owner is not None:
+            file = frame.f_code.co_filename
+            place = f"{file}:{line}" if owner == file else f"{owner}, {file}:{line}"
+            click.echo(f"This is an error in {place}, or in what it calls.", err=True)
+            return EXIT_PLUGIN
+    if owners():
+        click.echo(
+            f"This is an error in what {' or '.join(sorted(set(owners().values())))} returned, or in the framework:"
+            " framework.testing.conformance proves a component right.",
+            err=True,
+        )
         return EXIT_PLUGIN
-    click.echo("This is an error in the framework or in a plugin, not in your pipeline file.", err=True)
+    click.echo("This is an error in the framework, not in your pipeline file.", err=True)
     return EXIT_INTERNAL
 
 

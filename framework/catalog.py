@@ -50,6 +50,7 @@ class Component:
     supports: frozenset[str] = frozenset()  #: declared capabilities
     needs: frozenset[str] = frozenset()  #: kinds that a pipeline with it must have
     plugin: str = ""  #: empty for a class that a pipeline names directly
+    bundled: bool = False  #: whether it comes with the framework
     distribution: str | None = None
     version: str | None = None
     file: Path | None = None  #: the target's source, where a pipeline names a file beside it
@@ -84,10 +85,16 @@ class Component:
         return cls
 
     def _class(self, target: str) -> type:
-        value = _value(target, self.file, self._title)
+        # What environments raise and return is judged where it happens.
+        trusted = self.bundled or self.kind == "environment"
+        value = _value(target, self.file, self._title, None if trusted else self._owner)
         if not isinstance(value, type):
             raise PluginError(f"{self._title}: {target} is not a class")
         return value
+
+    @property
+    def _owner(self) -> str:
+        return f"plugin {self.plugin!r} ({self.origin})" if self.plugin else self.origin
 
     @property
     def _title(self) -> str:
@@ -103,6 +110,7 @@ class Catalog:
             (entry.kind, plugin.qualified(entry.name)): Component(
                 name=plugin.qualified(entry.name),
                 plugin=plugin.name,
+                bundled=plugin.bundled,
                 distribution=plugin.distribution,
                 version=plugin.version,
                 **{
@@ -137,7 +145,7 @@ class Catalog:
         ``module:Class`` is a class of the file ``module.py`` in ``directory``, or else of an importable module;
         it is imported here, as only the class itself tells what it supports. Raises `UnknownComponent`.
         """
-        if kind not in plugins.REGISTER_HOOKS.values():
+        if kind not in hookspecs.KINDS:
             raise ValueError(f"{kind!r} is no kind of component")
         if ":" in use:
             return _named_directly(kind, use, directory)
@@ -202,7 +210,14 @@ def _not_loaded(prefix: str, rows: Iterable[Plugin]) -> UnknownComponent:
 
 
 #: What the names of modules start with that are files which a pipeline names.
-FILE_MODULE = "_framework_file_"
+_FILE_MODULE = "_framework_file_"
+
+_owners: dict[str, str] = {}
+
+
+def owners() -> Mapping[str, str]:
+    """Whose code was imported for pipelines beside the framework's own: module or package -> file or plugin."""
+    return _owners
 
 
 def _named_directly(kind: str, use: str, directory: Path | None) -> Component:
@@ -223,7 +238,8 @@ def find_function(target: str, directory: Path | None = None) -> Callable[..., A
     """
     title = f"function {target!r}"
     try:
-        function = _value(target, _file_of(target, directory, "function"), title)
+        file = _file_of(target, directory, "function")
+        function = _value(target, file, title, str(file or target))
     except PluginError as error:
         raise _unknown_name(error) from error
     if not callable(function):
@@ -247,24 +263,29 @@ def _file_of(target: str, directory: Path | None, what: str) -> Path | None:
     return None
 
 
-def _value(target: str, file: Path | None, title: str) -> Any:
-    """What ``module:name`` stands for. Raises `PluginError`, caused by what the code raised, if it did."""
+def _value(target: str, file: Path | None, title: str, owner: str | None) -> Any:
+    """What ``module:name`` stands for. Raises `PluginError`, caused by what the code raised, if it did.
+
+    ``owner`` is whose code it is, where it is not the framework's.
+    """
     module, _, path = target.partition(":")
     parts = path.split(".")
     try:
         with foreign(), watch() as name_next:
             name_next(title)
             value: Any = _import_file(file) if file else import_module(module)
+            if owner is not None:
+                _owners[value.__name__.partition(".")[0]] = owner
             while parts and value is not None:
-                owner, part = value, parts.pop(0)
-                value = getattr(owner, part, None)
+                holder, part = value, parts.pop(0)
+                value = getattr(holder, part, None)
     except Interrupted:
         raise
     except BaseException as error:
         reason, trace = plugins.describe(error), plugins.traceback_of(error)
         raise PluginError(f"{title} cannot be imported from {module}: {reason}\n{trace}") from error
     if value is None:
-        raise PluginError(f"{title}: {module} has no {path}{plugins.did_you_mean(part, dir(owner))}")
+        raise PluginError(f"{title}: {module} has no {path}{plugins.did_you_mean(part, dir(holder))}")
     return value
 
 
@@ -289,7 +310,7 @@ def _import_file(path: Path) -> ModuleType:
     """
     from hashlib import sha256
 
-    name = f"{FILE_MODULE}{sha256(bytes(path)).hexdigest()[:12]}_{path.stem}"
+    name = f"{_FILE_MODULE}{sha256(bytes(path)).hexdigest()[:12]}_{path.stem}"
     if name not in sys.modules:
         spec = spec_from_file_location(name, path)
         if spec is None or spec.loader is None:

@@ -15,6 +15,17 @@ GROUP = "framework.plugins"
 #: Groups of older hook contracts: plugins there are listed as too old, and never imported.
 OLDER_GROUPS = ("framework.plugins.v0",)
 
+#: The hook that registers each kind of component.
+REGISTER_HOOKS = {
+    "register_environments": "environment",
+    "register_encoders": "encoder",
+    "register_algorithms": "algorithm",
+    "register_bonuses": "bonus",
+    "register_curricula": "curriculum",
+    "register_replays": "replay",
+}
+KINDS = tuple(REGISTER_HOOKS.values())
+
 hookspec = pluggy.HookspecMarker("framework")
 
 #: ``register(name, target, *, config=None, summary="", supports=(), needs=())`` with ``"module:Class"`` strings,

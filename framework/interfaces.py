@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     Tensors = dict[str, torch.Tensor]
 
-KINDS = ("environment", "encoder", "algorithm", "bonus", "curriculum", "replay")
-
 
 @frozen
 class Context:

@@ -21,19 +21,12 @@ import pluggy
 from framework import hookspecs
 from framework.entry_points import EntryPoint, entry_points, normalize
 from framework.foreign import Interrupted, foreign, watch
+from framework.hookspecs import REGISTER_HOOKS
 
 #: The distribution whose components have bare names.
 BUNDLED = "framework-rl"
 #: Environment variable: names of plugins that are not to be loaded, with commas between them.
 DISABLE = "FRAMEWORK_PLUGINS_DISABLE"
-REGISTER_HOOKS = {
-    "register_environments": "environment",
-    "register_encoders": "encoder",
-    "register_algorithms": "algorithm",
-    "register_bonuses": "bonus",
-    "register_curricula": "curriculum",
-    "register_replays": "replay",
-}
 Status = Literal["loaded", "broken", "blocked", "duplicate", "too old", "too new"]
 
 #: How a class is named: ``module:Class``, both may be dotted.

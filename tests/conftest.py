@@ -25,11 +25,15 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def equal_starts() -> None:
     """Every test draws the same numbers, whichever ran before it in its process, and has one thread.
 
-    Threads of torch that wait for one another slow tests down several times where others run beside them.
+    Nor can its errors be those of files that others had imported. Threads of torch that wait for one another slow tests
+    down several times where others run beside them.
     """
     import numpy as np  # here, as the process that spreads the tests has no use for them
     import torch
 
+    from framework import catalog
+
+    catalog._owners.clear()
     torch.set_num_threads(1)
     random.seed(0)
     np.random.seed(0)

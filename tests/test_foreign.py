@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from attrs import frozen
 
-from framework import foreign, hookspecs, plugins
+from framework import catalog, commands, foreign, hookspecs, plugins
+from framework.__main__ import main
 from framework.catalog import Component
 from framework.entry_points import EntryPoint
 from framework.errors import PluginError
@@ -132,8 +133,38 @@ def test_an_error_in_a_file_of_a_pipeline_is_its_own(check: Any) -> None:
     )
     done = check(text, "super().__init__(4, (8,))", command="run", base="Late")
     assert done.returncode == 4
-    assert re.search(r"This is an error in .*acme\.py:7, or in what it calls\.\n$", done.stderr)
+    assert re.search(r"\nThis is an error in /.*/acme\.py:7, or in what it calls\.\n$", done.stderr)
     assert "error in the framework" not in done.stderr
+
+
+def test_what_a_file_of_a_pipeline_returned_may_be_the_cause(check: Any) -> None:
+    """Where our own code stumbles over it, the last line does not call the framework guilty."""
+    text = (
+        "from framework.toolkit.networks import MLP\nclass Late(MLP):\n    features = 8\n"
+        "    def initial_memory(self, count):\n        return {}\n"
+        "    def forward(self, *given, **more):\n        return None\n"
+    )
+    done = check(text, "super().__init__(4, (8,))", command="run", base="Late")
+    assert done.returncode == 4
+    last = done.stderr.splitlines()[-1]
+    assert re.match(r"This is an error in what /.*/acme\.py returned, or in the framework: ", last)
+
+
+def test_an_error_in_a_plugin_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    """And the line, also of another module of its package."""
+    package = tmp_path / "acme_package"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "deep.py").write_text("def fail():\n    raise ZeroDivisionError\n")
+    (package / "shallow.py").write_text("from acme_package.deep import fail\nclass One:\n    fail = fail\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(catalog, "_owners", {})
+    target = "acme_package.shallow:One"
+    component = Component("bonus", "acme/one", target, plugin="acme", distribution="acme-rl", version="1.0")
+    monkeypatch.setattr(commands.cli, "invoke", lambda context: component.load().fail())
+    assert main(["plugins"]) == 4
+    place = f"{package / 'deep.py'}:2"
+    assert f"This is an error in plugin 'acme' (acme-rl 1.0), {place}, or in what it calls." in capsys.readouterr().err
 
 
 def test_a_component_does_not_end_a_run_without_a_word(check: Any) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from framework import hookimpl, plugins
 from framework.entry_points import EntryPoint
-from framework.hookspecs import GROUP, OLDER_GROUPS
+from framework.hookspecs import GROUP, KINDS, OLDER_GROUPS, REGISTER_HOOKS
 from framework.plugins import Lifecycle, Registration, load
 
 
@@ -59,9 +59,9 @@ def test_a_plugin_offers_components():
 
 def test_every_kind_can_be_registered():
     """Each of the six hooks registers its own kind."""
-    hooks = {name: lambda register: register("x", "m:X") for name in plugins.REGISTER_HOOKS}
+    hooks = {name: lambda register: register("x", "m:X") for name in REGISTER_HOOKS}
     row = only(module(**hooks))
-    assert {each.kind for each in row.registrations} == set(plugins.REGISTER_HOOKS.values())
+    assert {each.kind for each in row.registrations} == set(KINDS)
 
 
 def test_a_plugin_may_be_an_object_in_a_module(tmp_path, monkeypatch):

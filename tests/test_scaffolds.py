@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from framework.commands._scaffold import names, render, write
-from framework.interfaces import KINDS
+from framework.hookspecs import KINDS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

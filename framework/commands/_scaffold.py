@@ -15,7 +15,7 @@ from attrs import frozen
 
 import framework
 from framework.errors import EXIT_USAGE, FrameworkError, writing
-from framework.plugins import REGISTER_HOOKS
+from framework.hookspecs import REGISTER_HOOKS
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from framework.errors import EXIT_DONE, EXIT_PLUGIN, EXIT_USAGE, FrameworkError, PipelineError, PluginError, Problem
-from framework.interfaces import KINDS
+from framework.hookspecs import KINDS
 
 if TYPE_CHECKING:
     from framework.pipeline import Pipeline

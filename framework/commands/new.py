@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from framework.interfaces import KINDS
+from framework.hookspecs import KINDS
 
 
 @click.command()

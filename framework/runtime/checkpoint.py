@@ -29,7 +29,7 @@ _FILES = ("tensors.safetensors", "state.json")
 
 
 class CheckpointError(FrameworkError):
-    """A checkpoint that is damaged, or made by another format."""
+    """A checkpoint that is damaged or made by another format, or a state that cannot be saved."""
 
 
 def save(folder: Path, name: str, state: dict[str, Any]) -> Path:
@@ -132,6 +132,8 @@ def _remove(path: Path) -> None:
 
 
 def _describe(value: Any, path: str, tensors: dict[str, torch.Tensor]) -> Any:
+    if isinstance(value, np.ndarray) and value.dtype.kind not in "biufc":
+        raise CheckpointError(f"a state may hold arrays of numbers; {path} is of {value.dtype}")
     if isinstance(value, torch.Tensor | np.ndarray):
         path = f"{len(tensors)}{path}"  # paths alone may be equal: {"a/b": x} and {"a": {"b": x}}
         tensor = value.detach() if isinstance(value, torch.Tensor) else torch.from_numpy(np.array(value))
@@ -140,14 +142,17 @@ def _describe(value: Any, path: str, tensors: dict[str, torch.Tensor]) -> Any:
     if isinstance(value, dict):
         for key in value:
             if not (key is None or isinstance(key, bool | int | float | str)):
-                raise TypeError(f"a key of a state must be a plain value; in {path} one is a {type(key).__name__}")
+                kind = type(key).__name__
+                raise CheckpointError(f"a key of a state must be a plain value; in {path} one is of type {kind}")
         return {"$dict": [[key, _describe(item, f"{path}/{key}", tensors)] for key, item in value.items()]}
     if isinstance(value, list | tuple):
         items = [_describe(item, f"{path}/{index}", tensors) for index, item in enumerate(value)]
         return items if isinstance(value, list) else {"$tuple": items}
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    raise TypeError(f"a state may hold plain values, tensors and arrays; {path} is a {type(value).__name__}")
+    raise CheckpointError(
+        f"a state may hold plain values, tensors and arrays; {path} is of type {type(value).__name__}"
+    )
 
 
 def _restore(value: Any, tensors: dict[str, torch.Tensor]) -> Any:

@@ -26,6 +26,7 @@ from framework.runtime.launch import Launcher
 from framework.runtime.leases import Leases
 from framework.runtime.link import Accepted, Admission, Event, Link
 from framework.runtime.memory import keep_freed_memory
+from framework.runtime.metrics import numbers_by_name
 from framework.runtime.record import Record, components_fingerprint
 from framework.runtime.rounds import FixedLag, Free
 from framework.runtime.seeds import evaluation_seed
@@ -193,7 +194,7 @@ class Learner:
         lag = self.update - min(trajectory.version for trajectory in trajectories)
         progress = self.steps / self._pipeline.run.total_steps
         batch = collate(trajectories, self._device, progress=progress, lag=lag)
-        learned = self._algorithm.update(batch)
+        learned = numbers_by_name("the algorithm's update()", self._algorithm.update(batch))
         ended = self._episodes.add([*(item.trajectory for item in dropped), *trajectories], self._scores())
         learned |= self._tasks.update(ended)
         self._check_metrics(learned, trajectories)

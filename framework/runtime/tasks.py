@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from framework.errors import RunError
+from framework.runtime.metrics import numbers_by_name
 from framework.runtime.seeds import tasks_seed
 
 if TYPE_CHECKING:
@@ -58,18 +59,21 @@ class Tasks:
         if self._curriculum is None:
             return {}
         tasks = self._curriculum.sample(self._count, np.random.default_rng(tasks_seed(self._seed, version)))
+        if not isinstance(tasks, Sized):
+            raise RunError(f"the curriculum was asked for {self._count} tasks and gave a {type(tasks).__name__}")
         if len(tasks) != self._count:
             raise RunError(f"the curriculum was asked for {self._count} tasks and gave {len(tasks)}")
         try:
             return {"tasks": encode_tasks(tasks)}
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise RunError(f"the curriculum gave a task that is no plain value: {error}") from None
 
     def update(self, episodes: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         """Learn from finished episodes; returns metrics, named ``curriculum/...``."""
         if self._curriculum is None:
             return {}
-        return {f"curriculum/{name}": value for name, value in self._curriculum.update(episodes).items()}
+        learned = numbers_by_name("the curriculum's update()", self._curriculum.update(episodes))
+        return {f"curriculum/{name}": value for name, value in learned.items()}
 
     def state_dict(self) -> dict[str, Any]:
         """The curriculum's state."""

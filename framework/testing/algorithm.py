@@ -88,6 +88,26 @@ def check_acts(subject: Subject, action: str) -> None:
     assert set(sizes.values()) == {made.environments}, f"not one row for each environment: {sizes}"
 
 
+@over(_actions)
+def check_results_stay(subject: Subject, action: str) -> None:
+    """What `act` gave for one step is left alone by the next: the steps of a trajectory are put together later."""
+    import torch
+
+    made = context(subject, action)
+    policy = make(subject, action).policy
+    batch = next(Experience(made, policy, masked=action == "masked"))
+    memory, kept = policy.initial_memory(made.environments), []
+    generator = torch.Generator().manual_seed(0)
+    for step in range(2):
+        row = {name: x[step] for name, x in batch.observations.items()}
+        mask = None if batch.action_mask is None else batch.action_mask[step]
+        with torch.inference_mode():
+            actions, extras, memory = policy.act(row, memory, batch.first[step], generator, action_mask=mask)
+        kept.append(({"actions": actions, **extras}, {"actions": actions.clone(), **deepcopy(extras)}))
+    for given, copied in kept:
+        assert not (found := difference(given, copied)), f"a later step changed what act() had given: {found}"
+
+
 @over(_observations)
 def check_takes_observations(subject: Subject, name: str) -> None:
     """It learns from every kind of observation that its encoder takes."""
@@ -335,6 +355,7 @@ class _Made:
 CHECKS = (
     check_takes_some_action_space,
     check_acts,
+    check_results_stay,
     check_takes_observations,
     check_update,
     check_all_terminated,

@@ -66,7 +66,7 @@ def through_checkpoint(state: dict[str, Any]) -> dict[str, Any]:
     with TemporaryDirectory() as folder:
         try:
             return checkpoint.load(checkpoint.save(Path(folder), "state", state))
-        except TypeError as error:
+        except checkpoint.CheckpointError as error:
             raise AssertionError(f"the state cannot be saved: {error}") from error
 
 

@@ -13,7 +13,7 @@ from gymnasium.spaces import Space
 
 from framework.catalog import Catalog
 from framework.errors import FrameworkError
-from framework.interfaces import KINDS
+from framework.hookspecs import KINDS
 from framework.testing import common
 from framework.testing.subject import Skip, Subject, subject
 

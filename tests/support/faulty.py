@@ -70,6 +70,25 @@ def leaves_a_leaf_out(right: Any) -> Any:
 # --- algorithms --------------------------------------------------------------------------------------------------
 
 
+def uses_its_actions_again(right: Any) -> Any:
+    class Policy(torch.nn.Module):
+        def __init__(self, policy):
+            super().__init__()
+            self.policy, self.initial_memory, self.complete = policy, policy.initial_memory, policy.complete
+
+        def act(self, observation, memory, first, generator, **how):
+            actions, extras, memory = self.policy.act(observation, memory, first, generator, **how)
+            self.actions = getattr(self, "actions", actions.clone())
+            return self.actions.copy_(actions), extras, memory
+
+    class Wrong(right):
+        def __init__(self, config, context):
+            super().__init__(config, context)
+            self.policy = Policy(self.policy)
+
+    return Wrong
+
+
 def changes_the_batch(right: Any) -> Any:
     class Wrong(right):
         def update(self, batch):
@@ -331,6 +350,7 @@ FAULTS = [
     ("encoder", drops_out, "train_eval_parity[vector]"),
     ("encoder", has_a_dead_parameter, "gradients_everywhere[vector]"),
     ("encoder", leaves_a_leaf_out, "every_leaf_matters[two]"),
+    ("algorithm", uses_its_actions_again, "results_stay[discrete]"),
     ("algorithm", changes_the_batch, "batch_is_left_alone"),
     ("algorithm", forgets_its_optimizer, "state_round_trip"),
     ("algorithm", takes_truncation_for_termination, "truncation_is_not_termination"),

@@ -183,7 +183,7 @@ def test_nan_equals_nan():
 
 def test_a_state_that_cannot_be_saved_is_told():
     """Its path and type are."""
-    with pytest.raises(AssertionError, match="/a is a set"):
+    with pytest.raises(AssertionError, match="/a is of type set"):
         through_checkpoint({"a": {1}})
 
 

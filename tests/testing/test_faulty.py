@@ -15,7 +15,7 @@ from gymnasium.spaces import Box, Dict
 
 from framework.catalog import Component
 from framework.commands._scaffold import names, render, write
-from framework.interfaces import KINDS
+from framework.hookspecs import KINDS
 from framework.testing import Subject, cases, subject
 from framework.testing import algorithm as algorithm_checks
 from framework.testing import bonus as bonus_checks
