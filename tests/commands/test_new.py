@@ -11,7 +11,7 @@ import pytest
 
 from framework.__main__ import main
 from framework.commands._scaffold import names, render
-from framework.interfaces import KINDS
+from framework.hookspecs import KINDS
 from framework.pipeline.toml import parse
 
 STYLE = ["--isolated", "--quiet", "--line-length", "120"]
