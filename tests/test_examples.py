@@ -36,7 +36,10 @@ def test_aims_are_those_of_the_pipelines() -> None:
             assert pipeline.evaluation.deterministic
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "example",
+    [pytest.param(path, id=path.stem, marks=pytest.mark.slow if "factbook" in path.stem else ()) for path in EXAMPLES],
+)
 def test_example_trains(example: Path, tmp_path: Path) -> None:
     """Each example makes its environments and goes through two updates."""
     if extra := re.search(r"\(extra: (\w+)\)", example.read_text()):

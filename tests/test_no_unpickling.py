@@ -4,6 +4,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow  # CI runs it
+
 #: Python imports this in every process that it starts with its folder on the path; forks inherit the hook.
 SITE = """
 import os, sys

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow  # CI runs them
+
 ROOT = Path(__file__).parents[1]
 PROJECT = """
 [build-system]

@@ -42,7 +42,7 @@ class Chance(gymnasium.Env[Any, Any]):
         """Start an episode."""
         super().reset(seed=seed)
         self.observation_space.seed(int(self.np_random.integers(2**31)))
-        return self.observation_space.sample(), self._info()
+        return _draw(self.observation_space), self._info()
 
     def step(self, action: Any) -> Result:
         """One step; an action that is not in the space, or illegal, raises ValueError."""
@@ -53,7 +53,7 @@ class Chance(gymnasium.Env[Any, Any]):
         over = self.np_random.random() < self._ends
         truncated = bool(over and self.np_random.random() < self._truncates)
         reward = float(self.np_random.normal())
-        observation = self.observation_space.sample()
+        observation = _draw(self.observation_space)
         if over and self._last != 1.0:
             observation = observation * np.asarray(self._last, observation.dtype)
         return observation, reward, bool(over and not truncated), truncated, self._info()
@@ -65,6 +65,15 @@ class Chance(gymnasium.Env[Any, Any]):
         count = int(self.action_space.n)
         self._illegal = int(self.np_random.integers(count))
         return {"action_mask": np.arange(count) != self._illegal}
+
+
+def _draw(space: Space[Any]) -> Any:
+    """As ``space.sample()``, which for a Box takes ten times as long as drawing the numbers does."""
+    if not (isinstance(space, Box) and space.is_bounded()):
+        return space.sample()
+    if space.dtype is not None and space.dtype.kind == "f":
+        return space.np_random.uniform(space.low, space.high).astype(space.dtype)
+    return space.np_random.integers(space.low, space.high, dtype=space.dtype, endpoint=True)
 
 
 class Ring(gymnasium.Env[Any, Any]):

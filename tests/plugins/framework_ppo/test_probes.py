@@ -60,7 +60,6 @@ FEW = [
     (5, "image", "discrete_start", "cnn"),
     (5, "dict", "multi_binary", "mlp"),
     (5, "nested", "masked", "mlp"),
-    (5, "vector", "multi_discrete", "mlp"),
     (5, "vector", "masked_multi_discrete", "mlp"),
 ]
 WITHOUT_MEMORY = [number for number in PROBES if number != 7]
