@@ -41,6 +41,8 @@ SUBJECT = RELATION + RELATIONS
 OBJECT = SUBJECT + CODE
 FEATURES = OBJECT + CODE
 #: Makes codes of length 1 in rows, where they would otherwise drown the flags.
+#: A part of a fact that is missing; typed, as each literal would be compiled for on its own.
+ABSENT = np.int64(-1)
 _UNIT = np.float32(CODE**-0.5)
 
 
@@ -89,16 +91,16 @@ def look(worlds, browsers, limit, heights, rows):
         question = browser.question
         if question == world.questions:
             continue
-        _row(world, browser, seen[QUESTION], world.chain[question, 0], -1, -1)
+        _row(world, browser, seen[QUESTION], np.int64(world.chain[question, 0]), ABSENT, ABSENT)
         seen[QUESTION, QUESTION_NUMBER] = question / QUESTIONS
         seen[QUESTION, QUESTIONS_IN_ALL] = world.questions / QUESTIONS
         seen[QUESTION, HOPS_IN_ALL] = world.hops[question] / HOPS
         for hop in range(world.hops[question]):
-            _row(world, browser, seen[HOP + hop], -1, np.int64(world.asked[question, hop]), -1)
+            _row(world, browser, seen[HOP + hop], ABSENT, np.int64(world.asked[question, hop]), ABSENT)
             seen[HOP + hop, HOP_NUMBER] = hop / HOPS
         for result in range(RESULTS):
             if browser.results[result] >= 0:
-                _row(world, browser, seen[RESULT + result], np.int64(browser.results[result]), -1, -1)
+                _row(world, browser, seen[RESULT + result], np.int64(browser.results[result]), ABSENT, ABSENT)
         if browser.document >= 0:
             _page(world, browser, heights, seen)
         for note in range(browser.noted):
@@ -115,7 +117,7 @@ def look(worlds, browsers, limit, heights, rows):
 def _page(world, browser, heights, seen):
     document, page = browser.document, browser.page
     here = has_figure(world, browser)
-    _row(world, browser, seen[DOCUMENT], document, -1, -1)
+    _row(world, browser, seen[DOCUMENT], document, ABSENT, ABSENT)
     seen[DOCUMENT, PAGE_NUMBER] = page / PAGES
     seen[DOCUMENT, PAGES_IN_ALL] = world.pages / PAGES
     seen[DOCUMENT, FIGURE_HERE] = here

@@ -12,6 +12,7 @@ import numpy as np
 from framework_research.chance import compiled
 from framework_research.rules import focus, has_figure
 from framework_research.view import (
+    ABSENT,
     BAR,
     DOCUMENT,
     HOP,
@@ -107,13 +108,23 @@ def read(worlds, browsers, limit, tokens, types):
         if question == world.questions:
             continue
         start, to_come = np.int64(world.chain[question, 0]), world.questions - question - 1
-        _say(world, browser, said, kinds, QUESTION, start, -1, -1, to_come)
+        _say(world, browser, said, kinds, QUESTION, start, ABSENT, ABSENT, to_come)
         for hop in range(world.hops[question]):
-            _say(world, browser, said, kinds, HOP + hop, -1, np.int64(world.asked[question, hop]), -1, 0)
+            _say(
+                world,
+                browser,
+                said,
+                kinds,
+                HOP + hop,
+                ABSENT,
+                np.int64(world.asked[question, hop]),
+                ABSENT,
+                np.int64(0),
+            )
         for result in range(RESULTS):
             found = np.int64(browser.results[result])
             if found >= 0:
-                _say(world, browser, said, kinds, RESULT + result, found, -1, -1, 0)
+                _say(world, browser, said, kinds, RESULT + result, found, ABSENT, ABSENT, np.int64(0))
         if browser.document >= 0:
             _page(world, browser, said, kinds)
         for note in range(browser.noted):
@@ -121,7 +132,7 @@ def read(worlds, browsers, limit, tokens, types):
             fact = np.int64(subject), np.int64(relation), np.int64(target)
             _say(world, browser, said, kinds, NOTE + note, *fact, np.int64(note == browser.noted - 1))
         quarter = min(_QUARTERS * browser.steps // limit, _QUARTERS - 1)
-        _say(world, browser, said, kinds, MISC, -1, -1, -1, quarter + WAY_BACK * (browser.visited > 0))
+        _say(world, browser, said, kinds, MISC, ABSENT, ABSENT, ABSENT, quarter + WAY_BACK * (browser.visited > 0))
 
 
 @compiled
@@ -129,7 +140,7 @@ def _page(world, browser, said, kinds):
     document, page = browser.document, browser.page
     here = has_figure(world, browser)
     figure = NO_FIGURE if not here else FIGURE_OPEN if browser.viewed else FIGURE_HERE
-    _say(world, browser, said, kinds, DOCUMENT, document, -1, -1, page * _FIGURE_STATES + figure)
+    _say(world, browser, said, kinds, DOCUMENT, document, ABSENT, ABSENT, page * _FIGURE_STATES + figure)
     for line in range(LINES):
         subject, target = np.int64(world.subject[document, page, line]), np.int64(world.object[document, page, line])
         if subject < 0:
