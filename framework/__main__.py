@@ -82,8 +82,8 @@ def _explain(error: BaseException) -> int:
             return EXIT_PLUGIN
     if owners():
         click.echo(
-            f"This is an error in what {' or '.join(sorted(set(owners().values())))} returned, or in the framework:"
-            " framework.testing.conformance proves a component right.",
+            f"This is an error in what {' or '.join(sorted(set(owners().values())))} returned, or in the framework;"
+            " framework check --component tells which.",
             err=True,
         )
         return EXIT_PLUGIN

@@ -147,7 +147,7 @@ def test_what_a_file_of_a_pipeline_returned_may_be_the_cause(check: Any) -> None
     done = check(text, "super().__init__(4, (8,))", command="run", base="Late")
     assert done.returncode == 4
     last = done.stderr.splitlines()[-1]
-    assert re.match(r"This is an error in what /.*/acme\.py returned, or in the framework: ", last)
+    assert re.match(r"This is an error in what /.*/acme\.py returned, or in the framework; framework check", last)
 
 
 def test_an_error_in_a_plugin_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
