@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+#: Who takes Adam's step: torch's kernel, which is private, or where torch has it no longer the plain formula.
+KERNEL = "fused" if hasattr(torch, "_fused_adamw_") else "plain"
 _ALIGNMENT = 16  # elements: each parameter starts on a cache line of its own
 _UNDECAYED = (nn.Embedding, nn.EmbeddingBag, nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, nn.modules.batchnorm._NormBase)
 
@@ -61,7 +63,7 @@ class FlatAdamW:
         # What Adam's step takes: parameters, gradients and moments of each part with a weight decay of its own.
         whole = (self.parameters, self.gradients, *self._moments)
         self._segments = [
-            ([[tensor[begin:end]] for tensor in whole], decay)
+            ([tensor[begin:end] for tensor in whole], decay)
             for begin, end, decay in ((0, edge, weight_decay), (edge, start, 0.0))
             if end > begin
         ]
@@ -94,23 +96,9 @@ class FlatAdamW:
             divisor = scale.value.clone() if divisor is None else divisor * scale.value
         self._steps += 1
         for (parameters, gradients, first_moment, second_moment), decay in self._segments:
-            torch._fused_adamw_(
-                parameters,
-                gradients,
-                first_moment,
-                second_moment,
-                [],
-                [self._steps],
-                lr=learning_rate,
-                beta1=self.betas[0],
-                beta2=self.betas[1],
-                weight_decay=decay,
-                eps=self.epsilon,
-                amsgrad=False,
-                maximize=False,
-                grad_scale=divisor,
-                found_inf=overflow,
-            )
+            step = _fused_step if KERNEL == "fused" else _plain_step
+            tensors = (parameters, gradients, first_moment, second_moment, self._steps)
+            step(*tensors, learning_rate, self.betas, self.epsilon, decay, divisor, overflow)
         if scale is not None and overflow is not None:
             self._steps -= overflow
             scale.update(overflow)
@@ -133,6 +121,64 @@ class FlatAdamW:
 
     def _views(self, flat: Tensor) -> list[Tensor]:
         return [flat.as_strided(p.shape, p.stride(), p.storage_offset()) for p in self._owned]
+
+
+def _fused_step(
+    parameters: Tensor,
+    gradients: Tensor,
+    first_moment: Tensor,
+    second_moment: Tensor,
+    steps: Tensor,
+    learning_rate: float,
+    betas: tuple[float, float],
+    epsilon: float,
+    decay: float,
+    divisor: Tensor | None,
+    overflow: Tensor | None,
+) -> None:
+    torch._fused_adamw_(
+        [parameters],
+        [gradients],
+        [first_moment],
+        [second_moment],
+        [],
+        [steps],
+        lr=learning_rate,
+        beta1=betas[0],
+        beta2=betas[1],
+        weight_decay=decay,
+        eps=epsilon,
+        amsgrad=False,
+        maximize=False,
+        grad_scale=divisor,
+        found_inf=overflow,
+    )
+
+
+def _plain_step(
+    parameters: Tensor,
+    gradients: Tensor,
+    first_moment: Tensor,
+    second_moment: Tensor,
+    steps: Tensor,
+    learning_rate: float,
+    betas: tuple[float, float],
+    epsilon: float,
+    decay: float,
+    divisor: Tensor | None,
+    overflow: Tensor | None,
+) -> None:
+    """Algorithm 2 of Loshchilov and Hutter (2019), of gradients divided by ``divisor``; nothing where ``overflow``."""
+    if overflow is not None and overflow:
+        return
+    if divisor is not None:
+        gradients = gradients / divisor
+    parameters.mul_(1.0 - learning_rate * decay)
+    first_moment.lerp_(gradients, 1.0 - betas[0])
+    second_moment.mul_(betas[1]).addcmul_(gradients, gradients, value=1.0 - betas[1])
+    first_bias, second_bias = 1.0 - betas[0] ** steps, 1.0 - betas[1] ** steps
+    denominator = (second_moment / second_bias).sqrt_().add_(epsilon)
+    parameters.sub_(learning_rate * (first_moment / first_bias).div_(denominator))
 
 
 class LossScale:
