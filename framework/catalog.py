@@ -248,6 +248,11 @@ def find_function(target: str, directory: Path | None = None) -> Callable[..., A
     return found
 
 
+def function_provenance(target: str, directory: Path | None = None) -> dict[str, str | None]:
+    """As `provenance`, of the function that ``module:function`` names."""
+    return provenance(Component("function", target, target, file=_file_of(target, directory, "function")))
+
+
 def _file_of(target: str, directory: Path | None, what: str) -> Path | None:
     """The file in ``directory`` that ``module:what`` is in; None where it is in a module that can be imported."""
     module, _, path = target.partition(":")
@@ -281,6 +286,8 @@ def _value(target: str, file: Path | None, title: str, owner: str | None) -> Any
                 value = getattr(holder, part, None)
     except Interrupted:
         raise
+    except FrameworkError as error:  # such as: what has to be installed
+        raise PluginError(f"{title} cannot be imported from {module}: {error}") from error
     except BaseException as error:
         reason, trace = plugins.describe(error), plugins.traceback_of(error)
         raise PluginError(f"{title} cannot be imported from {module}: {reason}\n{trace}") from error

@@ -57,6 +57,7 @@ def diagnose(runs: Path) -> Iterator[Finding]:
     examinations: dict[str, Callable[[], Iterator[Finding]]] = {
         "versions": _versions,
         "processors": _processors,
+        "fast": _fast,
         "torch": _torch,
         "zeromq": _zeromq,
         "runs": lambda: _runs(runs),
@@ -88,6 +89,16 @@ def _versions() -> Iterator[Finding]:
         except PackageNotFoundError:
             yield Finding("packages", "error", f"{name} is not installed", f"pip install {name}")
     yield Finding("packages", "ok", ", ".join(found))
+
+
+def _fast() -> Iterator[Finding]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        yield Finding("fast", "ok", f"numba {version('numba')}")
+    except PackageNotFoundError:
+        text = "numba is not installed: prioritized replay is slower, and there is no research environment"
+        yield Finding("fast", "warning", text, 'pip install "framework-rl[fast]"')
 
 
 def _processors(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> Iterator[Finding]:

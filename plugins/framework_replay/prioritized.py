@@ -10,8 +10,9 @@ import numpy as np
 from framework.errors import FrameworkError
 from framework.interfaces import Batch, Context, Transitions
 from framework_replay.config import PrioritizedConfig
+from framework_replay.loops import power, stratify, surveyed, to_ids, weights_of
 from framework_replay.storage import Storage
-from framework_replay.sum_tree import SumTree, compiled
+from framework_replay.sum_tree import SumTree
 
 
 class Prioritized:
@@ -50,10 +51,10 @@ class Prioritized:
         if not self._storage.size:
             raise FrameworkError("there is nothing in the replay buffer to sample: add a batch first")
         shares = rng.random(count)
-        _stratify(shares)
+        stratify(shares)
         ids, leaves = self._tree.find(shares)
-        _to_ids(ids, self._storage.next_id, self._storage.places)
-        return self._storage.transitions(ids), ids, _weights(leaves, self._beta)
+        to_ids(ids, self._storage.next_id, self._storage.places)
+        return self._storage.transitions(ids), ids, weights_of(leaves, self._beta)
 
     def update_priorities(self, ids: Sequence[int], priorities: Sequence[float]) -> None:
         """Set priorities, such as absolute errors; of several for one id the last counts, evicted ids are ignored.
@@ -66,7 +67,7 @@ class Prioritized:
             raise FrameworkError(f"{list(numbers.shape)} ids come with {list(values.shape)} priorities: give as many")
         if not len(numbers):
             return
-        wrong, largest, lowest, highest = _surveyed(numbers, values)
+        wrong, largest, lowest, highest = surveyed(numbers, values)
         if wrong >= 0:
             raise FrameworkError(
                 f"the priority of id {numbers[wrong]} is {values[wrong]}: it must be finite and not < 0"
@@ -97,45 +98,4 @@ class Prioritized:
         self._largest, self._beta = state["largest"], state["beta"]
 
     def _leaf(self, priority: Any) -> Any:
-        return _power(priority, self._config.epsilon, self._config.alpha)
-
-
-@compiled
-def _stratify(shares):
-    """Move each of B shares of the whole into a part of its own, which is a B-th."""
-    for at in range(len(shares)):
-        shares[at] = (shares[at] + at) / len(shares)
-
-
-@compiled
-def _to_ids(places, next_id, count):
-    """Turn places of a ring of ``count`` into the newest ids that they have had."""
-    for at in range(len(places)):
-        places[at] = next_id - count + (places[at] - next_id) % count
-
-
-@compiled
-def _power(priority, epsilon, alpha):
-    """``(priority + epsilon) ** alpha``, of a number or of an array."""
-    return (priority + epsilon) ** alpha
-
-
-@compiled
-def _weights(leaves, beta):
-    """``(leaf / smallest leaf) ** -beta``, float32."""
-    smallest, weights = leaves.min(), np.empty(len(leaves), np.float32)
-    for at in range(len(leaves)):
-        weights[at] = (smallest / leaves[at]) ** beta
-    return weights
-
-
-@compiled
-def _surveyed(ids, priorities):
-    """Where the first priority is that cannot be one, or -1; the largest of them; and the lowest and highest id."""
-    largest, lowest, highest = 0.0, ids[0], ids[0]
-    for at in range(len(ids)):
-        if not 0 <= priorities[at] < np.inf:
-            return at, largest, lowest, highest
-        largest = max(largest, priorities[at])
-        lowest, highest = min(lowest, ids[at]), max(highest, ids[at])
-    return -1, largest, lowest, highest
+        return power(priority, self._config.epsilon, self._config.alpha)

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from framework.errors import PluginError
+
+try:
+    from numba import njit
+except ModuleNotFoundError as missing:
+    if missing.name != "numba":
+        raise
+    raise PluginError('research needs the package numba: pip install "framework-rl[fast]"') from missing
 
 #: Without a C wrapper, which nobody calls and a first start waits for.
 compiled = njit(cache=True, nogil=True, no_cfunc_wrapper=True)

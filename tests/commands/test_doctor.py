@@ -28,6 +28,7 @@ def test_this_machine_can_run_pipelines(capsys, tmp_path):
     assert {each["topic"] for each in found} == {
         "framework",
         "packages",
+        "fast",
         "processors",
         "torch",
         "zeromq",
@@ -54,7 +55,7 @@ def test_every_plugin_broken(capsys, monkeypatch):
     rows = load([EntryPoint(GROUP, name, f"no_such_{name}", "framework-rl", "1") for name in ("ppo", "encoders")])
     monkeypatch.setattr("framework.catalog.default_catalog", lambda: Catalog(rows))
     found = findings(capsys, code=1)
-    assert len({each["topic"] for each in found}) == 7
+    assert len({each["topic"] for each in found}) == 8
     broken = [each for each in of("plugins", found) if each["status"] == "warning"]
     assert broken[1] == {
         "topic": "plugins",
@@ -92,6 +93,24 @@ def test_a_missing_package_is_named(capsys, monkeypatch):
     assert (missing["text"], missing["advice"]) == ("pyzmq is not installed", "pip install pyzmq")
     assert "numpy" in others["text"]
     assert "pyzmq" not in others["text"]
+
+
+def test_what_is_slower_without_numba_is_told(capsys, monkeypatch):
+    """It is an extra, so its absence is a warning, with what to install."""
+    from importlib import metadata
+
+    version = metadata.version
+
+    def without_numba(name):
+        if name == "numba":
+            raise PackageNotFoundError(name)
+        return version(name)
+
+    assert of("fast", findings(capsys))[0]["status"] == "ok"
+    monkeypatch.setattr(metadata, "version", without_numba)
+    [warning] = of("fast", findings(capsys))
+    assert warning["text"].startswith("numba is not installed: prioritized replay is slower")
+    assert warning["advice"] == 'pip install "framework-rl[fast]"'
 
 
 def test_a_torch_that_does_not_import_is_a_finding(capsys, monkeypatch):
