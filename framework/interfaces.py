@@ -38,6 +38,8 @@ class Context:
     make_encoder: Callable[..., Encoder] | None = None
     #: Builds the encoder that an option made with ``option(part="encoder")`` names, for the context given.
     make_part: Callable[[str | Mapping[str, Any], Context], Encoder] | None = None
+    #: The function that an option made with ``option(function=True)`` names.
+    find_function: Callable[[str], Callable[..., Any]] | None = None
     bonuses: tuple[str, ...] = ()  #: a name for each reward stream that a bonus adds, such as ``("rnd", "icm")``
     make_streams: Callable[[], list[Stream]] | None = None  #: builds the bonuses, one stream each; for learners only
     make_replay: Callable[[], Replay] | None = None  #: builds the replay buffer; None where the pipeline has none
@@ -113,17 +115,6 @@ class Encoder(Protocol):
         """
 
 
-@runtime_checkable
-class ExplicitEncoder(Protocol):
-    """An encoder without memory that can also give its gradient itself, where that is faster than autograd."""
-
-    def vjp(self, observation: Tensors) -> tuple[torch.Tensor, Callable[[torch.Tensor], None]]:
-        """``{name: [1, B, ...]}`` -> features [B, F], and what turns their gradient [B, F] into the parameters'.
-
-        The second overwrites the ``grad`` of each parameter that has one. Both run without gradient recording.
-        """
-
-
 class Policy(Protocol):
     """What samplers act with: an ``nn.Module`` whose ``state_dict`` is all that travels to them."""
 
@@ -157,10 +148,18 @@ class Policy(Protocol):
 
 
 class Algorithm(Protocol):
-    """Learns from batches. Built as ``Algorithm(config, context)``."""
+    """Learns from batches. Built as ``Algorithm(config, context)``, in the learner only."""
 
     supports: frozenset[str]  #: of ``{"memory", "action_mask", "stale", "streams"}``
     policy: Policy
+
+    @staticmethod
+    def make_policy(config: Any, context: Context) -> Policy:
+        """The policy alone, with the first weights of ``Algorithm(config, context).policy``.
+
+        Samplers, evaluations and `framework.load_agent` act with it: it needs no optimizer, replay buffer, bonus or
+        target, and ``context`` makes none for it.
+        """
 
     def update(self, batch: Batch) -> dict[str, float]:
         """Learn from one batch (which stays as it is); returns metrics. A metric that is NaN stops the run."""

@@ -63,17 +63,20 @@ def option(
     choices: Iterable[Any] | None = None,
     pattern: str | None = None,
     part: str | None = None,
+    function: bool = False,
 ) -> Any:
     """One option of a config class, given by keyword; without ``default`` or ``factory`` it is required.
 
     Bounds (of numbers), choices, and ``pattern`` (of whole strings) hold for each element of an array. ``part`` is the
     kind of component that the option names, by a string or a table with ``use`` (type ``str | dict[str, Any]``), or a
-    table of such (``dict[str, str | dict[str, Any]]``); see `framework.interfaces.Context.make_part`. Building the
+    table of such (``dict[str, str | dict[str, Any]]``); see `framework.interfaces.Context.make_part`. ``function`` says
+    that the option names one, ``"module:function"``; see `framework.interfaces.Context.find_function`. Building the
     class with a value of another type, or with one that breaks them, raises `OptionError`; integers become floats
     and lists tuples where the type says so.
     """
     bounds = {name: bound for name, bound in (("ge", ge), ("gt", gt), ("le", le), ("lt", lt)) if bound is not None}
-    metadata = {"help": help, "bounds": bounds, "choices": tuple(choices or ()), "pattern": pattern, "part": part}
+    metadata: dict[str, Any] = {"help": help, "bounds": bounds, "choices": tuple(choices or ()), "pattern": pattern}
+    metadata |= {"part": part, "function": function}
     if factory is not None:
         default = attrs.Factory(factory)
     converter = attrs.Converter(_convert, takes_self=True, takes_field=True)

@@ -237,3 +237,14 @@ def test_every_event_is_documented():
     assert {"sampler_lost", "resumed", "finished"} < events
     page = text("docs/how-to/read-a-run-directory.md")
     assert [event for event in sorted(events) if f"`{event}`" not in page] == []
+
+
+def test_every_detail_of_ppo_is_where_the_page_says():
+    """Each of the 13, once, as the line that is quoted."""
+    rows = re.findall(
+        r"^\| (\d+) \| .* \| `(.*?)` \| `(.*)` \|$", (ROOT / "docs/explanation/ppo.md").read_text(), re.MULTILINE
+    )
+    assert [int(number) for number, _, _ in rows] == list(range(1, 14))
+    for number, file, line in rows:
+        lines = [text.strip() for text in (ROOT / file).read_text().splitlines()]
+        assert lines.count(line) == 1, f"detail {number} is not once in {file}"

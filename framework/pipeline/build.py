@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
-from framework.catalog import default_catalog
+from framework.catalog import default_catalog, find_function
 from framework.errors import FrameworkError, PipelineError, PluginError, Problem
 from framework.foreign import foreign
 from framework.interfaces import (
@@ -18,6 +19,7 @@ from framework.interfaces import (
     Encoder,
     Environment,
     EnvironmentContext,
+    Policy,
     Replay,
     Stream,
 )
@@ -37,10 +39,13 @@ def build(chosen: Chosen, context: Any) -> Any:
     Raises `PipelineError` where it refuses what the pipeline puts it together with (any `FrameworkError` of its
     own), and `PluginError` with the traceback where its code fails.
     """
-    cls = chosen.component.load()
+    return _call(chosen, chosen.component.load(), context)
+
+
+def _call(chosen: Chosen, function: Callable[[Any, Any], Any], context: Any) -> Any:
     try:
         with foreign():
-            return cls(chosen.config, context)
+            return function(chosen.config, context)
     except (PipelineError, PluginError):
         raise
     except FrameworkError as error:
@@ -75,6 +80,33 @@ def build_algorithm(
     context = make_context(pipeline, observation_space, action_space, device, precision, tell)
     algorithm: Algorithm = build(pipeline.algorithm, context)
     return algorithm
+
+
+def build_policy(
+    pipeline: Pipeline,
+    observation_space: Mapping[str, gymnasium.Space[Any]],
+    action_space: gymnasium.Space[Any],
+    *,
+    precision: str | None = None,
+) -> Policy:
+    """What the pipeline's algorithm acts with, on a CPU, ready to act; nothing else of the algorithm is made.
+
+    ``precision`` is the pipeline's unless it is given.
+    """
+    return make_policy(pipeline.algorithm, make_context(pipeline, observation_space, action_space, "cpu", precision))
+
+
+def make_policy(algorithm: Chosen, context: Context) -> Policy:
+    """See `framework.interfaces.Algorithm.make_policy`; in evaluation mode. Raises as `build` does."""
+    door = getattr(algorithm.component.load(), "make_policy", None)
+    if door is None:
+        raise PluginError(
+            f"algorithm {algorithm.use!r} ({algorithm.component.origin}) has no static method"
+            " make_policy(config, context), which gives what samplers act with: see framework.interfaces.Algorithm"
+        )
+    policy: Any = _call(algorithm, door, evolve(context, make_streams=None, make_replay=None))
+    ready: Policy = policy.eval()
+    return ready
 
 
 def build_curriculum(
@@ -147,6 +179,7 @@ def make_context(
         context,
         make_encoder=make_encoder,
         make_part=make_part,
+        find_function=partial(find_function, directory=pipeline.directory),
         make_streams=make_streams,
         make_replay=None if pipeline.replay is None else make_replay,
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import frozen
 
-from framework.catalog import Catalog, Component, UnknownComponent
+from framework.catalog import Catalog, Component, UnknownComponent, find_function
 from framework.errors import EXIT_PLUGIN, PluginError, Problem
 from framework.plugins import describe, traceback_of
 from framework.schema import join, kind_of, option, options, plain, structure, unknown_keys
@@ -80,6 +80,11 @@ def choose(
         problems += wrong
     for where, part_kind, part in parts(config):
         problems += choose(part_kind, as_table(part), f"{path}.{where}", directory=directory, catalog=catalog)[1]
+    for where, target in functions(config):
+        try:
+            find_function(target, directory)
+        except UnknownComponent as error:
+            problems.append(Problem(str(error), join(path, where), exit_code=error.exit_code))
     if problems:
         return None, problems
     return Chosen(kind, component.name, config, component, kernel), []
@@ -98,6 +103,13 @@ def parts(config: Any) -> Iterator[tuple[str, str, Any]]:
             yield from ((join(key, name), kind, part) for name, part in value.items())
         else:
             yield key, kind, value
+
+
+def functions(config: Any) -> Iterator[tuple[str, str]]:
+    """The functions that a component's options name, by key: those made with ``option(function=True)``."""
+    for key, (field, _) in options(type(config)).items() if config is not None else ():
+        if field.metadata.get("function") and (target := getattr(config, field.name)) is not None:
+            yield key, target
 
 
 def as_table(part: Any) -> Any:

@@ -24,9 +24,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import framework
-from framework.catalog import provenance
+from framework.catalog import function_provenance, provenance
 from framework.errors import RunError
 from framework.pipeline import to_toml
+from framework.pipeline.components import functions
 from framework.pipeline.document import differences
 from framework.runtime.trust import authenticate
 
@@ -42,7 +43,11 @@ def components(pipeline: Pipeline) -> dict[str, dict[str, Any]]:
     """Where each component of a pipeline comes from: distribution, version, and the hash of its source file."""
     chosen = [pipeline.environment, pipeline.encoder, pipeline.algorithm, *pipeline.bonuses]
     chosen += [one for one in (pipeline.curriculum, pipeline.replay) if one is not None]
-    return {f"{one.kind}/{one.use}": provenance(one.component) for one in chosen}
+    rows = {f"{one.kind}/{one.use}": provenance(one.component) for one in chosen}
+    for one in chosen:
+        for key, target in functions(one.config):
+            rows[f"{one.kind}/{one.use}.{key}"] = function_provenance(target, pipeline.directory)
+    return rows
 
 
 def components_fingerprint(pipeline: Pipeline) -> str:

@@ -225,13 +225,15 @@ def check_starts_from_initial_memory(subject: Subject, name: str) -> None:
 
 
 @over(_observations)
-def check_explicit_gradient(subject: Subject, name: str) -> None:
-    """`vjp` gives the features of a plain call, and the gradient of autograd."""
+def check_closed_form(subject: Subject, name: str) -> None:
+    """Its rule of `framework.toolkit.vjp` gives the features of a plain call, and the gradient of autograd."""
     import torch
 
+    from framework.toolkit.vjp import covers, vjp
+
     module = encoder(subject, name).train()
-    if not hasattr(module, "vjp"):
-        raise Skip("it leaves its gradient to autograd")
+    if not covers(module):
+        raise Skip("it has no rule: its gradient is left to autograd")
     x = observation(subject.context(name), 0, steps=1)
     encoding, _ = module(x, {}, starts(1))
     weights = torch.randn(encoding.features.shape[1:], generator=torch.Generator().manual_seed(0))
@@ -240,9 +242,9 @@ def check_explicit_gradient(subject: Subject, name: str) -> None:
     for parameter in module.parameters():
         parameter.grad.fill_(7.0)  # what is to be overwritten
     with torch.no_grad():
-        found, pullback = module.vjp(x)
+        result, pullback = vjp(module, x)
         pullback(weights)
-    _assert_close(found, encoding.features[0], "the features of vjp differ")
+    _assert_close(result, encoding.features[0], "the features of its rule differ")
     for key, parameter in module.named_parameters():
         _assert_close(parameter.grad, expected[key], f"the gradient of {key} differs")
 
@@ -319,5 +321,5 @@ CHECKS = (
     check_acting_equals_learning,
     check_first_resets_memory,
     check_starts_from_initial_memory,
-    check_explicit_gradient,
+    check_closed_form,
 )

@@ -13,6 +13,12 @@ SCHEDULES = ("linear", "constant")
 class DQNConfig:
     """Options of `dqn`; how many steps a transition has, and which are sampled, is the replay buffer's to say."""
 
+    objective: str | None = option(
+        None,
+        function=True,
+        help='What is minimised, "module:function", of the arguments of framework_dqn.objective:dqn_loss; by default'
+        " that.",
+    )
     learning_rate: float = option(5e-4, help="Step size of AdamW.", gt=0)
     learning_rate_schedule: str = option(
         "constant", help='"linear": falls to 0 at the end of the run; "constant".', choices=SCHEDULES

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from functools import cached_property
 from typing import Any
 
 import attrs
@@ -12,13 +11,17 @@ import torch
 from torch import Tensor
 
 from framework.errors import FrameworkError
-from framework.interfaces import Batch, Context, Replay, Stream, Transitions
+from framework.interfaces import Batch, Context, Stream, Transitions
 from framework.toolkit.distributions import mask_logits
 from framework.toolkit.optimizer import FlatAdamW, LossScale
+from framework.toolkit.state import copied, seeded
+from framework_dqn import closed_form
+from framework_dqn.autograd import Autograd
+from framework_dqn.closed_form import ClosedForm
 from framework_dqn.config import DQNConfig
-from framework_dqn.loss import huber, huber_gradient, td_targets
-from framework_dqn.network import QNetwork
+from framework_dqn.objective import Objective, Predictions, Targets, dqn_loss
 from framework_dqn.policy import EpsilonGreedy
+from framework_dqn.targets import td_targets
 
 
 class DQN:
@@ -33,29 +36,37 @@ class DQN:
 
     supports = frozenset({"action_mask", "stale", "replay", "streams"})
 
+    @staticmethod
+    def make_policy(config: DQNConfig, context: Context) -> EpsilonGreedy:
+        """See `framework.interfaces.Algorithm.make_policy`."""
+        with seeded(context.seed):
+            return EpsilonGreedy(config, context).to(context.device)
+
     def __init__(self, config: DQNConfig, context: Context):
         if context.make_replay is None:
             raise FrameworkError('dqn learns from a replay buffer: add [replay] with use = "uniform" to the pipeline')
         self._config, self._context = config, context
-        # Networks are initialised from torch's global generator, which is left as it was.
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(context.seed)
-            self.policy = EpsilonGreedy(config, context).to(context.device)
-        self._rng = np.random.default_rng(context.seed)
+        self.policy = self.make_policy(config, context)
+        self._target = copy.deepcopy(self.policy.network).requires_grad_(False).eval()
+        self._optimizer = FlatAdamW(
+            self.policy,
+            epsilon=config.adam_epsilon,
+            weight_decay=config.weight_decay,
+            max_norm=config.max_gradient_norm or None,
+        )
         self._loss_scale = LossScale(context.device) if context.precision == "float16" else None
+        self._objective: Objective = dqn_loss if config.objective is None else context.find_function(config.objective)
+        backward = ClosedForm if closed_form.covers(self._objective) else Autograd
+        network = torch.compile(self.policy.network) if context.compile else self.policy.network
+        self._backward = backward(network, self._optimizer, self._loss_scale)
+        self._replay = context.make_replay()
+        self._streams = self._make_streams()
+        self._rng = np.random.default_rng(context.seed)
         self._steps = 0  # of the environments, so far
         self._gradient_steps = 0
         self._owed = 0.0  # gradient steps that the collected steps are worth and that were not taken yet
 
-    # What only learners need is made when it is first needed: samplers want the policy alone.
-
-    @cached_property
-    def _replay(self) -> Replay:
-        assert self._context.make_replay is not None
-        return self._context.make_replay()
-
-    @cached_property
-    def _streams(self) -> list[Stream]:
+    def _make_streams(self) -> list[Stream]:
         streams = self._context.make_streams() if self._context.make_streams is not None else []
         for stream in streams:
             if stream.discount != self._config.gamma:
@@ -64,20 +75,6 @@ class DQN:
                     f"must be gamma, {self._config.gamma}; set discount in its [[bonus]]"
                 )
         return streams
-
-    @cached_property
-    def _target(self) -> QNetwork:
-        return copy.deepcopy(self.policy.network).requires_grad_(False).eval()
-
-    @cached_property
-    def _optimizer(self) -> FlatAdamW:
-        config = self._config
-        return FlatAdamW(
-            self.policy,
-            epsilon=config.adam_epsilon,
-            weight_decay=config.weight_decay,
-            max_norm=config.max_gradient_norm or None,
-        )
 
     @torch.no_grad()
     def update(self, batch: Batch) -> dict[str, float]:
@@ -118,8 +115,8 @@ class DQN:
     def state_dict(self) -> dict[str, Any]:
         """Weights, target, optimizer, random numbers, replay buffer and bonuses."""
         state = {
-            "policy": _copy(self.policy.state_dict()),
-            "target": _copy(self._target.state_dict()),
+            "policy": copied(self.policy.state_dict()),
+            "target": copied(self._target.state_dict()),
             "optimizer": self._optimizer.state_dict(),
             "rng": self._rng.bit_generator.state,
             "replay": self._replay.state_dict(),
@@ -156,39 +153,19 @@ class DQN:
             metrics[f"bonus/{stream.name}/reward"] = (bonus * batch.valid).sum().item() / max(int(batch.valid.sum()), 1)
         return rewards, metrics
 
-    def _learn(self, learning_rate: float) -> tuple[Tensor, ...]:
-        """One step of the optimizer; returns errors, weights and values of its transitions, and the gradient's norm."""
-        config, network, optimizer = self._config, self.policy.network, self._optimizer
-        transitions, ids, sampled = self._replay.sample(config.minibatch_size, self._rng)
-        weights = torch.from_numpy(sampled).to(transitions.rewards.device)
-        targets = self.targets(transitions)
-        index = self.policy.from_environment(transitions.actions).unsqueeze(-1)
-        if network.explicit:
-            values, pullback = network.vjp(transitions.observations)
-            chosen, gradient, errors = self._objective(values, index, targets, weights)
-            pullback(torch.zeros_like(values).scatter_(-1, index, gradient.unsqueeze(-1)))
-        else:
-            with torch.enable_grad():
-                values, losses = self._forward(transitions.observations)
-                chosen, gradient, errors = self._objective(values, index, targets, weights)
-                # Its gradient by the values is the one given.
-                loss = torch.dot(chosen, gradient) + sum(losses.values())
-                optimizer.zero_grad()
-                (loss if self._loss_scale is None else loss * self._loss_scale.value).backward()
-        norm = optimizer.step(learning_rate, self._loss_scale)
-        self._replay.update_priorities(ids, errors.abs().cpu().numpy())
+    def _learn(self, learning_rate: float) -> tuple[Predictions, Targets, Tensor]:
+        """One step of the optimizer; returns what it was made with, and the gradient's norm [] before clipping."""
+        config = self._config
+        transitions, ids, weights = self._replay.sample(config.minibatch_size, self._rng)
+        old = Targets(self.targets(transitions), torch.from_numpy(weights).to(transitions.rewards.device))
+        actions = self.policy.from_environment(transitions.actions)
+        new = self._backward(self._objective, transitions.observations, actions, old, config)
+        norm = self._optimizer.step(learning_rate, self._loss_scale)
+        self._replay.update_priorities(ids, (new.values - old.values).abs().cpu().numpy())
         self._gradient_steps += 1
         if self._gradient_steps % config.target_interval == 0:
             self._move_target()
-        return errors, weights, chosen.detach(), norm
-
-    def _objective(
-        self, values: Tensor, index: Tensor, targets: Tensor, weights: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Values of the actions taken [B], the gradient of the loss by them, and their errors."""
-        chosen = values.gather(-1, index).squeeze(-1)
-        errors = chosen.detach() - targets
-        return chosen, huber_gradient(errors, weights, self._config.huber_threshold), errors
+        return new, old, norm
 
     def targets(self, transitions: Transitions) -> Tensor:
         """What the values of the actions taken should become, [B]."""
@@ -201,11 +178,6 @@ class DQN:
         return td_targets(
             transitions.rewards, transitions.steps, transitions.terminated, next_values, self._config.gamma
         )
-
-    @cached_property
-    def _forward(self) -> Any:
-        network = self.policy.network
-        return torch.compile(network) if self._context.compile else network
 
     def _move_target(self) -> None:
         new: list[Tensor] = [*self.policy.network.parameters()]
@@ -221,18 +193,14 @@ class DQN:
         start, end, fraction = self._config.epsilon_start, self._config.epsilon_end, self._config.epsilon_fraction
         return end + (start - end) * max(1.0 - progress / fraction, 0.0) if fraction else end
 
-    def _summary(self, seen: list[tuple[Tensor, ...]]) -> dict[str, float]:
-        errors, weights, chosen, norms = (torch.stack(column) for column in zip(*seen, strict=True))
+    def _summary(self, learned: list[tuple[Predictions, Targets, Tensor]]) -> dict[str, float]:
+        """Means of the objective's terms over all minibatches, and of the gradient's norms."""
+        predictions, targets, norms = zip(*learned, strict=True)
+        new = Predictions(*map(torch.cat, zip(*predictions, strict=True)))
+        old = Targets(*map(torch.cat, zip(*targets, strict=True)))
+        means = {name: term.mean() for name, term in self._objective(new, old, self._config).terms.items()}
+        taken = torch.stack(norms)
         if self._loss_scale is not None:  # steps that overflowed were not taken
-            norms = norms[norms.isfinite()]
-        means = {
-            "loss": (weights * huber(errors, self._config.huber_threshold)).mean(),
-            "q_mean": chosen.mean(),
-            "td_error": errors.abs().mean(),
-            "gradient_norm": norms.sum() / max(len(norms), 1),
-        }
+            taken = taken[taken.isfinite()]
+        means["gradient_norm"] = taken.sum() / max(len(taken), 1)
         return dict(zip(means, torch.stack(list(means.values())).tolist(), strict=True))
-
-
-def _copy(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.clone() for name, tensor in tensors.items()}

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from gymnasium import spaces
 from torch import Tensor, nn
 
 from framework.errors import FrameworkError
-from framework.interfaces import Context, ExplicitEncoder
+from framework.interfaces import Context
 from framework.toolkit.networks import MLP, initialization
 from framework.toolkit.processor import autocast
+from framework.toolkit.vjp import Pullback, covers, rule, vjp
 from framework_dqn.config import DQNConfig
 
 Tensors = dict[str, Tensor]
@@ -36,14 +37,12 @@ class QNetwork(nn.Module):
         if self.encoder.initial_memory(1):
             raise FrameworkError("dqn works with encoders without memory only, as it learns from single transitions")
         self._autocast = autocast(context)
-        #: Whether `vjp` works; else `forward` and autograd do.
-        self.explicit = (
-            context.precision == "float32" and not context.compile and isinstance(self.encoder, ExplicitEncoder)
-        )
+        #: Whether every part has a rule of `framework.toolkit.vjp`, by which it is then evaluated without gradient.
+        self.closed_form = context.precision == "float32" and not context.compile and covers(self.encoder)
 
     def forward(self, observations: Tensors) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Values, and the encoder's own losses, with gradient."""
-        rows = _rows(observations)
+        rows = _as_steps(observations)
         some = next(iter(rows.values()))
         with self._autocast:
             first = torch.ones(some.shape[:2], dtype=torch.bool, device=some.device)
@@ -51,15 +50,9 @@ class QNetwork(nn.Module):
             values = self.head(encoding.features[0])
         return values.to(torch.float32), encoding.losses
 
-    def vjp(self, observations: Tensors) -> tuple[Tensor, Callable[[Tensor], None]]:
-        """Values without autograd, and what turns their gradient [B, A] into the parameters' ``grad``."""
-        features, encoder_pullback = self.encoder.vjp(_rows(observations))
-        values, head_pullback = self.head.vjp(features)
-        return values, lambda gradient: encoder_pullback(head_pullback(gradient))
-
     def values(self, observations: Tensors) -> Tensor:
         """Values without gradient; call without gradient recording."""
-        return self.vjp(observations)[0] if self.explicit else self(observations)[0]
+        return vjp(self, observations)[0] if self.closed_form else self(observations)[0]
 
 
 class Head(nn.Module):
@@ -73,12 +66,6 @@ class Head(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Apply all layers."""
         return self.output.forward(self.hidden.forward(features))
-
-    def vjp(self, features: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-        """`forward` and its gradient, see `framework.toolkit.networks.MLP.vjp`."""
-        hidden, hidden_pullback = self.hidden.vjp(features, input_gradient=True)
-        values, output_pullback = self.output.vjp(hidden, input_gradient=True)
-        return values, lambda gradient: hidden_pullback(output_pullback(gradient))
 
 
 class DuelingHead(nn.Module):
@@ -96,21 +83,38 @@ class DuelingHead(nn.Module):
         """[B, F] -> [B, A]."""
         return _joined(self.value(features), self.advantage(features))
 
-    def vjp(self, features: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-        """`forward` and its gradient, as `Head` has them."""
-        value, value_pullback = self.value.vjp(features)
-        advantage, advantage_pullback = self.advantage.vjp(features)
-
-        def pullback(gradient: Tensor) -> Tensor:
-            d_advantage = gradient - gradient.mean(-1, keepdim=True)
-            return value_pullback(gradient.sum(-1, keepdim=True)) + advantage_pullback(d_advantage)
-
-        return _joined(value, advantage), pullback
-
 
 def _joined(value: Tensor, advantage: Tensor) -> Tensor:
+    """V [B, 1] and A [B, A] -> the values of the actions [B, A], see `DuelingHead`."""
     return value + advantage - advantage.mean(-1, keepdim=True)
 
 
-def _rows(observations: Tensors) -> Tensors:
+def _as_steps(observations: Tensors) -> Tensors:
+    """``{name: [B, ...]}`` -> ``{name: [1, B, ...]}``, as encoders take them."""
     return {name: x.unsqueeze(0) for name, x in observations.items()}
+
+
+@rule(QNetwork)
+def _(network: QNetwork, observations: dict[str, Tensor]) -> tuple[Tensor, Pullback]:
+    features, encoder_pullback = vjp(network.encoder, _as_steps(observations))
+    values, head_pullback = vjp(network.head, features)
+    return values, lambda gradient: encoder_pullback(head_pullback(gradient))
+
+
+@rule(Head)
+def _(head: Head, features: Tensor) -> tuple[Tensor, Pullback]:
+    hidden, hidden_pullback = vjp(head.hidden, features, input_gradient=True)
+    values, output_pullback = vjp(head.output, hidden, input_gradient=True)
+    return values, lambda gradient: hidden_pullback(output_pullback(gradient))
+
+
+@rule(DuelingHead)
+def _(head: DuelingHead, features: Tensor) -> tuple[Tensor, Pullback]:
+    value, value_pullback = vjp(head.value, features)
+    advantage, advantage_pullback = vjp(head.advantage, features)
+
+    def pullback(gradient: Tensor) -> Tensor:
+        d_advantage = gradient - gradient.mean(-1, keepdim=True)
+        return value_pullback(gradient.sum(-1, keepdim=True)) + advantage_pullback(d_advantage)
+
+    return _joined(value, advantage), pullback

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from framework.errors import FrameworkError
-from framework.toolkit.networks import MLP, Pullback, orthogonal
+from framework.toolkit.networks import MLP, orthogonal
+from framework.toolkit.vjp import Pullback, rule, vjp
 from framework_encoders.config import CNNConfig
 from framework_encoders.images import ImageEncoder, ImageLayout, Tensors
 
@@ -32,20 +32,6 @@ class CNN(ImageEncoder):
             )
         return Convolutions(layout, config)
 
-    def vjp(self, observation: Tensors) -> tuple[Tensor, Callable[[Tensor], None]]:
-        """See `framework.interfaces.ExplicitEncoder`."""
-        found = [tower.vjp(image) for tower, image in zip(self.towers, self.images(observation), strict=True)]
-        if self.layers is not None and self.vectors is not None:
-            found.append(self.layers.vjp(self.vectors(observation).flatten(0, 1)))
-        features, pullbacks = zip(*found, strict=True)
-
-        def set_gradients(gradient: Tensor) -> None:
-            parts = gradient.split([part.shape[1] for part in features], -1)
-            for pullback, part in zip(pullbacks, parts, strict=True):
-                pullback(part)
-
-        return features[0] if len(features) == 1 else torch.cat(features, -1), set_gradients
-
 
 class Convolutions(nn.Module):
     """[B, C, H, W] -> [B, features]."""
@@ -60,48 +46,62 @@ class Convolutions(nn.Module):
         self.convolutions = nn.ModuleList(layers)
         self.head = MLP(math.prod((channels, height, width)), (config.features,), "relu")
         self.features = config.features
-        self._factor = layout.factor(config.scale)
+        self.factor = layout.factor(config.scale)
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply all layers."""
-        for layer, weight in zip(self.convolutions, self._weights(), strict=True):
+        for layer, weight in zip(self.convolutions, self.weights(), strict=True):
             x = torch.relu_(torch.conv2d(x, weight, layer.bias, layer.stride))
         return self.head.forward(_flat(x))
 
-    def vjp(self, x: Tensor) -> tuple[Tensor, Pullback]:
-        """`forward` and its gradient in closed form; see `framework.toolkit.networks.MLP.vjp`.
-
-        Autograd would write the gradient of each ReLU to new memory, which is most of what is not arithmetic here.
-        """
-        weights = self._weights()
-        values = [x]
-        for layer, weight in zip(self.convolutions, weights, strict=True):
-            values.append(torch.relu_(torch.conv2d(values[-1], weight, layer.bias, layer.stride)))
-        features, head_pullback = self.head.vjp(_flat(values[-1]), input_gradient=True)
-
-        def pullback(gradient: Tensor) -> None:
-            top = values[-1]
-            gradient = head_pullback(gradient).view(*top.shape[:1], *top.shape[2:], top.shape[1]).permute(0, 3, 1, 2)
-            for index in range(len(weights) - 1, -1, -1):
-                layer = self.convolutions[index]
-                _aten.threshold_backward.grad_input(gradient, values[index + 1], 0, grad_input=gradient)
-                gradient, d_weight, d_bias = _aten.convolution_backward(
-                    gradient, values[index], weights[index], layer.bias.shape, layer.stride, layer.padding,
-                    layer.dilation, False, (0, 0), 1, (index > 0, True, True),
-                )  # fmt: skip
-                if layer.weight.grad is not None:
-                    layer.weight.grad.copy_(d_weight if index else d_weight.mul_(self._factor))
-                if layer.bias.grad is not None:
-                    layer.bias.grad.copy_(d_bias)
-
-        return features, pullback
-
-    def _weights(self) -> list[Tensor]:
+    def weights(self) -> list[Tensor]:
         """Of the convolutions. The first does the scaling of pixels: there are fewer weights than pixels."""
         first, *others = (layer.weight for layer in self.convolutions)
-        return [first if self._factor == 1.0 else first * self._factor, *others]
+        return [first if self.factor == 1.0 else first * self.factor, *others]
 
 
 def _flat(x: Tensor) -> Tensor:
     """[B, C, H, W] -> [B, H * W * C], as it lies in memory."""
     return x.permute(0, 2, 3, 1).flatten(1)
+
+
+@rule(CNN)
+def _(encoder: CNN, observation: Tensors) -> tuple[Tensor, Pullback]:
+    results = [vjp(tower, image) for tower, image in zip(encoder.towers, encoder.images(observation), strict=True)]
+    if encoder.layers is not None and encoder.vectors is not None:
+        results.append(vjp(encoder.layers, encoder.vectors(observation).flatten(0, 1)))
+    features, pullbacks = zip(*results, strict=True)
+
+    def pullback(gradient: Tensor) -> None:
+        parts = gradient.split([part.shape[1] for part in features], -1)
+        for pull, part in zip(pullbacks, parts, strict=True):
+            pull(part)
+
+    return features[0] if len(features) == 1 else torch.cat(features, -1), pullback
+
+
+@rule(Convolutions)
+def _(tower: Convolutions, x: Tensor) -> tuple[Tensor, Pullback]:
+    """Autograd would write the gradient of each ReLU to new memory, which is most of what is not arithmetic here."""
+    weights = tower.weights()
+    values = [x]
+    for layer, weight in zip(tower.convolutions, weights, strict=True):
+        values.append(torch.relu_(torch.conv2d(values[-1], weight, layer.bias, layer.stride)))
+    features, head_pullback = vjp(tower.head, _flat(values[-1]), input_gradient=True)
+
+    def pullback(gradient: Tensor) -> None:
+        top = values[-1]
+        gradient = head_pullback(gradient).view(*top.shape[:1], *top.shape[2:], top.shape[1]).permute(0, 3, 1, 2)
+        for index in range(len(weights) - 1, -1, -1):
+            layer = tower.convolutions[index]
+            _aten.threshold_backward.grad_input(gradient, values[index + 1], 0, grad_input=gradient)
+            gradient, d_weight, d_bias = _aten.convolution_backward(
+                gradient, values[index], weights[index], layer.bias.shape, layer.stride, layer.padding,
+                layer.dilation, False, (0, 0), 1, (index > 0, True, True),
+            )  # fmt: skip
+            if layer.weight.grad is not None:
+                layer.weight.grad.copy_(d_weight if index else d_weight.mul_(tower.factor))
+            if layer.bias.grad is not None:
+                layer.bias.grad.copy_(d_bias)
+
+    return features, pullback

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from torch import Tensor, nn
 
 from framework.interfaces import Context, Encoding
 from framework.toolkit import networks
+from framework.toolkit.vjp import Pullback, rule, vjp
 from framework_encoders.config import MLPConfig
 from framework_encoders.vectors import Vectors
 
@@ -34,11 +33,8 @@ class MLP(nn.Module):
         """``{name: [T, N, ...]}`` -> features [T, N, F]."""
         return Encoding(self.layers.forward(self.vectors(observation))), memory
 
-    def vjp(self, observation: Tensors) -> tuple[Tensor, Callable[[Tensor], None]]:
-        """See `framework.interfaces.ExplicitEncoder`."""
-        features, pullback = self.layers.vjp(self.vectors(observation).flatten(0, 1))
 
-        def set_gradients(gradient: Tensor) -> None:
-            pullback(gradient)
-
-        return features, set_gradients
+@rule(MLP)
+def _(encoder: MLP, observation: Tensors) -> tuple[Tensor, Pullback]:
+    features, pullback = vjp(encoder.layers, encoder.vectors(observation).flatten(0, 1))
+    return features, pullback

@@ -13,6 +13,12 @@ SCHEDULES = ("linear", "constant")
 class PPOConfig:
     """Options of `ppo`; the defaults are those of Schulman et al. (2017) for Atari, as far as they say."""
 
+    objective: str | None = option(
+        None,
+        function=True,
+        help='What is minimised, "module:function", of the arguments of framework_ppo.objective:ppo_loss; by default'
+        " that.",
+    )
     learning_rate: float = option(2.5e-4, help="Step size of AdamW.", gt=0)
     learning_rate_schedule: str = option(
         "linear", help='"linear": falls to 0 at the end of the run; "constant".', choices=SCHEDULES

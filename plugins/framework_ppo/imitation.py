@@ -1,14 +1,9 @@
-"""Self-imitation learning (Oh et al., 2018, arXiv:1806.05635): good things of the past are done again.
-
-Past steps whose return R exceeded what their value V says are imitated, the more so the larger the difference:
-``L = mean(w * (-log pi(a|s) * (R - V)+ + beta * ((R - V)+)^2 / 2))`` (equations 1 to 3), with (R - V)+ as priority and
-w the importance weights of the replay buffer.
-"""
+"""Self-imitation learning (Oh et al., 2018, arXiv:1806.05635): good things of the past are done again."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,21 +14,32 @@ from framework.interfaces import Batch, Replay
 from framework.toolkit.returns import discounted_returns
 from framework_ppo.config import PPOConfig
 from framework_ppo.minibatches import Rows
-from framework_ppo.policy import ActorCritic, Evaluation
-
-#: Evaluates rows; gives also what sends gradients by parameters and values back.
-Forward = Callable[[Rows], tuple[Evaluation, Callable[[Tensor, Tensor], None]]]
+from framework_ppo.objective import Loss, Predictions
+from framework_ppo.policy import ActorCritic
 
 
-def imitation_gradient(
-    log_prob: Tensor, gaps: Tensor, weights: Tensor, coefficient: float, value_coefficient: float
-) -> tuple[Tensor, Tensor]:
-    """Gradients of ``coefficient * L`` by ``log_prob`` [B] and by the values [B]; ``gaps`` [B] is (R - V)+.
+class Imitated(NamedTuple):
+    """What B past steps are imitated by."""
 
-    The policy's part of the loss has no gradient by the values.
+    returns: Tensor  #: [B] R, that followed them
+    weights: Tensor  #: [B] w, importance weights of the replay buffer
+
+
+def imitation_loss(new: Predictions, past: Imitated, options: PPOConfig) -> Loss:
+    """Past steps whose return exceeded their value are imitated, the more so the larger the gap (equations 1 to 3).
+
+    ``mean(w * (-log pi(a|s) * (R - V)+ + beta * ((R - V)+)^2 / 2))``, where the first gap is constant.
     """
-    d_log_prob = gaps * weights * (-coefficient / len(log_prob))
-    return d_log_prob, value_coefficient * d_log_prob
+    gaps = value_gaps(new, past)
+    policy_loss = -new.log_prob * gaps.detach()
+    value_loss = 0.5 * gaps.square()
+    total = (past.weights * (policy_loss + options.sil_value_coefficient * value_loss)).mean()
+    return Loss(options.sil_coefficient * total, {"gap": gaps})
+
+
+def value_gaps(new: Predictions, past: Imitated) -> Tensor:
+    """(R - V)+ [B], of the environment's stream, which is the first."""
+    return (past.returns - new.values.view(len(past.returns), -1)[:, 0]).clamp(min=0.0)
 
 
 class SelfImitation:
@@ -43,7 +49,7 @@ class SelfImitation:
         self._config, self._replay = config, replay
 
     def add(self, batch: Batch, rewards: Tensor, values: Tensor, final_values: Tensor) -> None:
-        """Store the batch with the discounted return of each step.
+        """Store the batch with the discounted return of each step; gaps are the priorities.
 
         Where an episode goes on after the batch, or was cut short, ``values`` [T + 1, N] and ``final_values`` [K] stand
         for the rest.
@@ -55,34 +61,25 @@ class SelfImitation:
         self._replay.update_priorities(ids[batch.valid.cpu().numpy()], gaps.cpu().numpy())
 
     def learn(
-        self, policy: ActorCritic, forward: Forward, step: Callable[[], Tensor], rng: np.random.Generator
+        self, policy: ActorCritic, backward: Callable[..., Any], step: Callable[[], Tensor], rng: np.random.Generator
     ) -> dict[str, float]:
         """Some steps of the optimizer, which ``step`` takes; returns metrics named ``imitation/...``."""
         seen = []
         for _ in range(self._config.sil_updates):
             transitions, ids, weights = self._replay.sample(self._config.sil_batch_size, rng)
-            evaluation, pullback = forward(Rows(transitions.observations, transitions.action_mask))
+            returns = transitions.extras["return"]
+            past = Imitated(returns, torch.from_numpy(weights).to(returns.device))
+            inputs = Rows(transitions.observations, transitions.action_mask)
             actions = policy.from_environment(transitions.actions)
-            log_prob, _, distribution_pullback = policy.distribution.vjp(evaluation.parameters, actions)
-            own = evaluation.values.view(len(ids), -1)
-            gaps = (transitions.extras["return"] - own[:, 0]).clamp_(min=0.0)
-            d_log_prob, d_own = imitation_gradient(
-                log_prob,
-                gaps,
-                torch.from_numpy(weights).to(gaps.device),
-                self._config.sil_coefficient,
-                self._config.sil_value_coefficient,
-            )
-            d_values = torch.zeros_like(own)  # bonuses' values are no part of it
-            d_values[:, 0] = d_own
-            pullback(distribution_pullback(d_log_prob, 0.0), d_values.view_as(evaluation.values))
+            new, _ = backward(imitation_loss, inputs, actions, past, self._config)
             step()
+            gaps = value_gaps(new, past)
             self._replay.update_priorities(ids, gaps.cpu().numpy())
             seen.append(gaps)
-        everything = torch.cat(seen)
+        gaps = torch.cat(seen)
         return {
-            "imitation/gap": everything.mean().item(),
-            "imitation/share": (everything > 0).to(torch.float32).mean().item(),
+            "imitation/gap": gaps.mean().item(),
+            "imitation/share": (gaps > 0).to(torch.float32).mean().item(),
             "imitation/stored": float(len(self._replay)),
         }
 

@@ -9,24 +9,14 @@ import torch
 from torch import Tensor
 
 from framework.interfaces import Batch
-from framework_ppo.loss import standardized
+from framework_ppo.objective import Targets
 from framework_ppo.policy import ActorCritic, Evaluation
 
 Tensors = dict[str, Tensor]
 
 
-class Targets(NamedTuple):
-    """What the steps of a batch [T, N], or B of them, are learned from, beside what was seen."""
-
-    actions: Tensor  #: [B, ...] as the distribution knows them
-    log_prob: Tensor  #: [B] of the actions, when they were taken
-    advantages: Tensor  #: [B]
-    values: Tensor  #: [B] or [B, S] before the update
-    returns: Tensor  #: [B] or [B, S] what the values should become
-
-
 class Rows(NamedTuple):
-    """What was seen in B steps that have nothing to do with one another."""
+    """The observations of B independent steps."""
 
     observations: Tensors  #: {name: [B, ...]}
     action_mask: Tensor | None  #: [B, actions]
@@ -106,3 +96,18 @@ def valid_rows(batch: Batch, x: Tensor) -> Tensor:
     """``x`` [T, N, ...] -> its steps in which an action was taken, one after the other."""
     flat = x.flatten(0, 1)
     return flat if batch.valid.all() else flat.index_select(0, batch.valid.flatten().nonzero().squeeze(1))
+
+
+def standardized(advantages: Tensor, size: int) -> Tensor:
+    """Each minibatch of ``size`` rows (the last may have fewer) with mean 0 and standard deviation 1."""
+    whole = len(advantages) - len(advantages) % size
+    groups = advantages[:whole].view(-1, size), advantages[whole:].view(1, -1)
+    return torch.cat([_standardized(group).view(-1) for group in groups if group.numel()])
+
+
+def _standardized(groups: Tensor) -> Tensor:
+    variance, mean = torch.var_mean(groups, 1, correction=0, keepdim=True)
+    deviation = variance.sqrt_()
+    # A minibatch of equal advantages, but for rounding, has nothing to tell its actions apart: it must stay at zero.
+    deviation.masked_fill_(deviation <= 1e-6 * mean.abs(), torch.inf)
+    return (groups - mean).div_(deviation.add_(1e-8))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -12,11 +12,12 @@ from gymnasium import spaces
 from torch import Tensor, nn
 
 from framework.errors import FrameworkError
-from framework.interfaces import Batch, Context, Encoding, ExplicitEncoder
+from framework.interfaces import Batch, Context, Encoding
 from framework.toolkit.distributions import DiagonalGaussian, distribution_for, mask_logits
 from framework.toolkit.networks import MLP
 from framework.toolkit.normalize import Standardize
 from framework.toolkit.processor import autocast
+from framework.toolkit.vjp import covers, vjp
 from framework_ppo.config import PPOConfig
 from framework_ppo.heads import TokenHead, flat_head
 from framework_ppo.sequences import column_parts, interleave
@@ -75,13 +76,11 @@ class ActorCritic(nn.Module):
             Standardize(space.shape or (), config.observation_clip) for space in normalized.values()
         )
         self._autocast = autocast(context)
-        #: Whether `vjp` works; else `evaluate` and autograd do.
-        self.explicit = (
+        #: Whether every network has a rule of `framework.toolkit.vjp`, by which it is then evaluated without gradient.
+        self.closed_form = (
             context.precision == "float32"
             and not context.compile
-            and not self.remembers
-            and not by_token
-            and all(isinstance(encoder, ExplicitEncoder) for encoder in self.encoders.values())
+            and covers(*self.encoders.values(), self.action_head, self.value_head)
         )
 
     @property
@@ -112,11 +111,11 @@ class ActorCritic(nn.Module):
         The value's own encoder takes part only where it has a memory to keep.
         """
         encoder, read, head = self._acting
-        rows, starts = self._normalize_step(observation), first.unsqueeze(0)
+        rows, starts = self.normalized_rows(observation), first.unsqueeze(0)
         with self._autocast:
             encoding, after = encoder(rows, _part(memory, "policy"), starts)
             outputs = head(read(encoding).squeeze(0))
-        parameters = self._distribution_parameters(outputs, action_mask)
+        parameters = self.distribution_parameters(outputs, action_mask)
         extras = {"parameters": parameters}
         if self.remembers:
             memory = self._remember(rows, memory, starts, after)
@@ -173,7 +172,7 @@ class ActorCritic(nn.Module):
         encoder = self.encoder if self.value_encoder is None else self.value_encoder
         parts = in_parts(observations)
         return torch.cat(
-            [self._values(self._encode(encoder, self._normalize_step(part)).features[0]) for part in parts]
+            [self._values(self._encode_constant(encoder, self.normalized_rows(part)).features[0]) for part in parts]
         )
 
     def batch_parameters(self, batch: Batch) -> Tensor:
@@ -185,9 +184,9 @@ class ActorCritic(nn.Module):
             outputs = torch.cat([self._action_outputs(encoding) for encoding in parts], 1)
         else:
             rows = in_parts({name: x.flatten(0, 1) for name, x in seen.items()})
-            encoded = (self._encode(self.encoder, self._normalize_step(part)) for part in rows)
+            encoded = (self._encode_constant(self.encoder, self.normalized_rows(part)) for part in rows)
             outputs = torch.cat([self._action_outputs(encoding)[0] for encoding in encoded]).unflatten(0, shape)
-        return self._distribution_parameters(outputs, None if batch.action_mask is None else batch.action_mask[:-1])
+        return self.distribution_parameters(outputs, None if batch.action_mask is None else batch.action_mask[:-1])
 
     def _encoded_sequences(self, use: str, observations: Tensors, memory: Tensors, first: Tensor) -> Iterator[Encoding]:
         """``{name: [L, N, ...]}`` -> encodings [L, n, ...] of some environments at a time."""
@@ -199,8 +198,8 @@ class ActorCritic(nn.Module):
     # What the learner calls.
 
     def evaluate(self, observations: Tensors, action_mask: Tensor | None) -> Evaluation:
-        """``{name: [B, ...]}`` -> evaluation of B rows that have nothing to do with one another, with gradient."""
-        rows = self._normalize_step(observations)
+        """``{name: [B, ...]}`` -> evaluation of B independent rows, differentiable."""
+        rows = self.normalized_rows(observations)
         return self._evaluate([self._encode(encoder, rows) for encoder in self.encoders.values()], action_mask)
 
     def evaluate_sequences(
@@ -216,39 +215,12 @@ class ActorCritic(nn.Module):
     def _evaluate(self, encodings: Sequence[Encoding], action_mask: Tensor | None) -> Evaluation:
         """Of what the policy's encoder made, and the value's where that has its own."""
         outputs = self._action_outputs(encodings[0]).flatten(0, 1)
-        parameters = self._distribution_parameters(outputs, action_mask)
+        parameters = self.distribution_parameters(outputs, action_mask)
         losses: Tensors = {}
         for encoding in encodings:
             for name, loss in encoding.losses.items():
                 losses[name] = losses.get(name, 0.0) + loss.to(torch.float32)
         return Evaluation(parameters, self._values(encodings[-1].features.flatten(0, 1)), losses)
-
-    def vjp(
-        self, observations: Tensors, action_mask: Tensor | None
-    ) -> tuple[Tensor, Tensor, Callable[[Tensor, Tensor], None]]:
-        """`evaluate` without autograd, and what turns the gradients of both results into the parameters' ``grad``."""
-        rows = self._normalize_step(observations)
-        features, encoder_pullback = self.encoder.vjp(rows)
-        outputs, action_pullback = self.action_head.vjp(features, input_gradient=True)
-        other, value_encoder_pullback = (features, None) if self.value_encoder is None else self.value_encoder.vjp(rows)
-        values, value_pullback = self.value_head.vjp(other, input_gradient=True)
-
-        def pullback(d_parameters: Tensor, d_values: Tensor) -> None:
-            if self.log_std is not None:
-                d_parameters, d_log_std = d_parameters.chunk(2, -1)
-                if self.log_std.grad is not None:
-                    torch.sum(d_log_std, 0, out=self.log_std.grad)
-            elif action_mask is not None:
-                d_parameters = d_parameters.masked_fill(~action_mask, 0.0)
-            d_features = action_pullback(d_parameters)
-            d_other = value_pullback(d_values.view(len(d_values), -1))
-            if value_encoder_pullback is None:
-                encoder_pullback(d_features.add_(d_other))
-            else:
-                encoder_pullback(d_features)
-                value_encoder_pullback(d_other)
-
-        return self._distribution_parameters(outputs, action_mask), values.squeeze(-1), pullback
 
     def from_environment(self, actions: Tensor) -> Tensor:
         """Actions as the environment takes them [..., *shape] -> as the distribution knows them [..., k] or [...]."""
@@ -261,7 +233,7 @@ class ActorCritic(nn.Module):
             actions = actions + torch.as_tensor(self._start, device=actions.device)
         return actions.view(-1, *self._action_shape) if len(self._action_shape) > 1 else actions
 
-    def _normalize_step(self, observations: Tensors) -> Tensors:
+    def normalized_rows(self, observations: Tensors) -> Tensors:
         """``{name: [B, ...]}`` -> what encoders see, ``{name: [1, B, ...]}``."""
         return self._normalize({name: x.unsqueeze(0) for name, x in observations.items()})
 
@@ -273,12 +245,15 @@ class ActorCritic(nn.Module):
         return observations | {name: normalizer(observations[name]) for name, normalizer in normalizers}
 
     def _encode(self, encoder: nn.Module, rows: Tensors) -> Encoding:
-        """Of rows ``{name: [1, B, ...]}`` that have nothing to do with one another."""
-        if self.explicit and not torch.is_grad_enabled():
-            return Encoding(encoder.vjp(rows)[0].unsqueeze(0))
+        """Of independent rows ``{name: [1, B, ...]}``, differentiable."""
         some = next(iter(rows.values()))
         starts = torch.ones(some.shape[:2], dtype=torch.bool, device=some.device)
         return self._encode_sequences(encoder, rows, encoder.initial_memory(some.shape[1]), starts)
+
+    @torch.no_grad()
+    def _encode_constant(self, encoder: nn.Module, rows: Tensors) -> Encoding:
+        """As `_encode`, without gradient."""
+        return Encoding(vjp(encoder, rows)[0].unsqueeze(0)) if self.closed_form else self._encode(encoder, rows)
 
     def _encode_sequences(self, encoder: nn.Module, steps: Tensors, memory: Tensors, first: Tensor) -> Encoding:
         with self._autocast:
@@ -289,7 +264,8 @@ class ActorCritic(nn.Module):
         with self._autocast:
             return self.action_head(self._read(encoding))
 
-    def _distribution_parameters(self, outputs: Tensor, action_mask: Tensor | None) -> Tensor:
+    def distribution_parameters(self, outputs: Tensor, action_mask: Tensor | None) -> Tensor:
+        """Of the action distribution, [..., P] float32, from what the action head gave."""
         if outputs.dtype is not torch.float32:
             outputs = outputs.to(torch.float32)
         if self.log_std is not None:

@@ -9,15 +9,20 @@ import numpy as np
 import torch
 from gymnasium.spaces import Box, Discrete, Space
 
+from framework.catalog import find_function
 from framework.interfaces import Batch, Context
+from framework.toolkit.optimizer import LossScale
 from framework_encoders.config import MLPConfig
 from framework_encoders.mlp import MLP
+from framework_ppo.autograd import Autograd
 from framework_ppo.config import PPOConfig
 from framework_ppo.ppo import PPO
 
 # Threads that wait for one another make tests slow where others run beside them.
 torch.set_num_threads(1)
 
+#: Ways to the gradient, see `use`.
+BACKWARD = ["closed form", "networks by autograd", "autograd"]
 VECTOR = Box(-1, 1, (3,), np.float32)
 
 
@@ -40,9 +45,24 @@ def context(
         rollout_length=steps,
         total_steps=1000,
         make_encoder=lambda own=None: (encoder or _small_mlp)(own or made),
+        find_function=find_function,
         **fields,
     )
     return made
+
+
+def use(backward: str, algorithm: PPO) -> None:
+    """Have the gradient of the objective, or that of the networks alone, computed by autograd."""
+    if backward != "closed form":
+        algorithm.policy.closed_form = False
+    if backward == "autograd":
+        algorithm._backward = Autograd(algorithm.policy, algorithm._optimizer, algorithm._loss_scale)
+
+
+def scale_loss(algorithm: PPO, initial: float) -> None:
+    """Have the loss scaled, as float16 needs it."""
+    algorithm._loss_scale = LossScale("cpu", initial=initial)
+    algorithm._backward = type(algorithm._backward)(algorithm.policy, algorithm._optimizer, algorithm._loss_scale)
 
 
 def _small_mlp(own: Context) -> MLP:

@@ -18,6 +18,7 @@ from framework.toolkit.distributions import (
     distribution_for,
     mask_logits,
 )
+from framework.toolkit.vjp import vjp
 
 ALL = {
     "categorical": Categorical(5),
@@ -57,7 +58,7 @@ def test_vjp_gives_the_same_values_and_gradient_as_autograd(distribution):
     log_prob, entropy = distribution.log_prob(leaf, actions), distribution.entropy(leaf)
     ((weights * log_prob).sum() + 0.3 * entropy.sum()).backward()
     with torch.no_grad():
-        found_log_prob, found_entropy, pullback = distribution.vjp(parameters, actions)
+        found_log_prob, found_entropy, pullback = vjp(distribution, parameters, actions)
         gradient = pullback(weights, 0.3)
     for found, expected in ((found_log_prob, log_prob), (found_entropy, entropy), (gradient, leaf.grad)):
         torch.testing.assert_close(found, expected.detach(), rtol=1e-12, atol=1e-12)
@@ -69,7 +70,7 @@ def test_vjp_leaves_its_arguments_alone(distribution):
     parameters, actions = drawn(distribution, 6)
     gradient = torch.randn(6, dtype=torch.float64, generator=generator())
     before = [x.clone() for x in (parameters, actions, gradient)]
-    _, _, pullback = distribution.vjp(parameters, actions)
+    _, _, pullback = vjp(distribution, parameters, actions)
     pullback(gradient, 0.5)
     assert all(torch.equal(x, y) for x, y in zip((parameters, actions, gradient), before, strict=True))
 
@@ -143,7 +144,7 @@ def test_illegal_actions_have_no_probability():
     assert probs[3] == 0
     alone = Categorical(2).entropy(logits[legal])
     torch.testing.assert_close(distribution.entropy(masked[0]), alone)
-    log_prob, entropy, pullback = distribution.vjp(masked, samples)
+    log_prob, entropy, pullback = vjp(distribution, masked, samples)
     gradient = pullback(torch.ones(5000), 0.1)
     assert log_prob.isfinite().all()
     torch.testing.assert_close(entropy, alone.expand(5000))
@@ -155,7 +156,7 @@ def test_one_legal_action_is_certain():
     """With a single legal action the entropy and the gradient are 0, whatever the logits."""
     distribution, legal = Categorical(3), torch.tensor([[False, True, False]])
     masked = mask_logits(torch.tensor([[1e4, -1e4, 0.0]]), legal)
-    log_prob, entropy, pullback = distribution.vjp(masked, torch.tensor([1]))
+    log_prob, entropy, pullback = vjp(distribution, masked, torch.tensor([1]))
     assert log_prob.item() == 0
     assert entropy.item() == 0
     assert torch.equal(pullback(torch.ones(1), 1.0), torch.zeros(1, 3))

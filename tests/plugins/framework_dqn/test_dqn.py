@@ -16,6 +16,9 @@ from torch.nn import functional
 
 from framework.errors import FrameworkError
 from framework.interfaces import Encoding, Stream
+from framework_dqn.autograd import Autograd
+from framework_dqn.config import DQNConfig
+from framework_dqn.dqn import DQN
 
 EVERYWHERE = torch.ones(16, 4, dtype=torch.bool)
 
@@ -95,8 +98,8 @@ def slow_update(algorithm, batch, options):
 @pytest.mark.parametrize("double", [False, True], ids=["single", "double"])
 @pytest.mark.parametrize("n_step", [1, 3])
 @pytest.mark.parametrize("masked", [False, True], ids=["all", "masked"])
-@pytest.mark.parametrize("explicit", [True, False], ids=["closed_form", "autograd"])
-def test_an_update_is_what_the_definition_says(double, n_step, masked, explicit):
+@pytest.mark.parametrize("backward", ["closed form", "networks by autograd", "autograd"])
+def test_an_update_is_what_the_definition_says(double, n_step, masked, backward):
     """Six prioritized gradient steps end at the weights of a plain implementation; targets change in between."""
     made = dqn_context(action=Discrete(4, start=2), replay=lambda: ListReplay(n_step, prioritized=True))
     algorithm = dqn(
@@ -110,7 +113,10 @@ def test_an_update_is_what_the_definition_says(double, n_step, masked, explicit)
         double=double,
         dueling=double,
     )
-    algorithm.policy.network.explicit = explicit
+    if backward != "closed form":
+        algorithm.policy.network.closed_form = False
+    if backward == "autograd":
+        algorithm._backward = Autograd(algorithm.policy.network, algorithm._optimizer, None)
     mask = torch.rand(17, 4, 4, generator=torch.Generator().manual_seed(0)) < 0.6
     mask[..., 2] = True
     batch = collect(algorithm, made, action_mask=mask if masked else None)
@@ -303,9 +309,8 @@ def test_a_bonus_is_added_to_the_reward():
 def test_a_bonus_of_another_discount_is_refused():
     """There is one value for all rewards, so there is one discount."""
     made = with_streams(dqn_context(), Stream("new", Familiarity(), 0.5, 0.9))
-    algorithm = dqn(made)
     with pytest.raises(FrameworkError, match=r"bonus new, 0\.9, must be gamma, 0\.99"):
-        algorithm.update(collect(algorithm, made))
+        dqn(made)
 
 
 def test_the_encoders_own_losses_are_added():
@@ -360,10 +365,9 @@ def test_compiled_networks_learn_through_the_compiler(monkeypatch):
 
 
 def test_samplers_build_the_policy_alone():
-    """Neither a replay buffer nor a bonus is built before the first update."""
+    """Neither a replay buffer nor a bonus."""
 
     def fail():
         raise AssertionError("built")
 
-    made = attrs.evolve(dqn_context(), make_replay=fail, make_streams=fail, bonuses=("new",))
-    collect(dqn(made), made)
+    DQN.make_policy(DQNConfig(), attrs.evolve(dqn_context(), make_replay=fail, make_streams=fail, bonuses=("new",)))

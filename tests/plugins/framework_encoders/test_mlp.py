@@ -8,8 +8,8 @@ import torch
 from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete
 from small_ppo import context, observations
 
-from framework.interfaces import ExplicitEncoder
 from framework.schema import OptionError
+from framework.toolkit.vjp import covers, vjp
 from framework_encoders.config import MLPConfig
 from framework_encoders.mlp import MLP
 from framework_encoders.vectors import Vectors
@@ -57,14 +57,14 @@ def test_closed_form_gradient_is_autograds():
     """`vjp` gives the features of `forward` and the gradients that autograd finds."""
     made = context({name: LEAVES[name] for name in "bad"})
     encoder = MLP(MLPConfig(hidden=(8, 5)), made)
-    assert isinstance(encoder, ExplicitEncoder)
+    assert covers(encoder)
     seen = observations(made.observation_space, 1, 20)
     features = encoder(seen, {}, torch.zeros(1, 20, dtype=torch.bool))[0].features[0]
     weights = torch.randn(20, 5)
     (features * weights).sum().backward()
     expected = [parameter.grad.clone() for parameter in encoder.parameters()]
     with torch.no_grad():
-        found, pullback = encoder.vjp(seen)
+        found, pullback = vjp(encoder, seen)
         pullback(weights)
     torch.testing.assert_close(found, features.detach(), rtol=1e-5, atol=1e-6)
     for parameter, gradient in zip(encoder.parameters(), expected, strict=True):

@@ -10,10 +10,12 @@ import pytest
 import torch
 from gymnasium.spaces import Box
 from remembering import Remembering
-from small_ppo import collect, context, ppo
+from small_ppo import collect, context, ppo, use
 
 from framework_encoders.cnn import CNN
 from framework_encoders.config import CNNConfig
+from framework_ppo.config import PPOConfig
+from framework_ppo.ppo import PPO
 
 IMAGE = Box(0, 255, (1, 12, 12), np.uint8)
 SMALL = CNNConfig(features=16, channels=(4,), kernels=(4,), strides=(2,))
@@ -28,7 +30,7 @@ def learned(compile: bool, **fields: Any) -> dict[str, torch.Tensor]:
     """The weights after two updates whose minibatches are of two sizes."""
     made = context(compile=compile, **fields)
     algorithm = ppo(made, minibatch_size=36, epochs=2, learning_rate=3e-3)
-    algorithm.policy.explicit = False
+    use("networks by autograd", algorithm)
     for seed in range(2):
         algorithm.update(collect(algorithm, made, seed=seed))
     return algorithm.policy.state_dict()
@@ -64,7 +66,7 @@ def test_compiled_encoders_learn_the_same(name, monkeypatch, counters):
 
 
 def test_only_the_learner_compiles(monkeypatch):
-    """Acting and completing take the encoder as it is; the closed form gives way to what is compiled."""
+    """What samplers act with is as it is; the closed form gives way to what is compiled."""
     compiled = []
 
     def note(module: torch.nn.Module) -> None:
@@ -72,14 +74,11 @@ def test_only_the_learner_compiles(monkeypatch):
 
     monkeypatch.setattr(torch.nn.Module, "compile", note)
     made = context(compile=True)
-    algorithm = ppo(made)
-    assert not algorithm.policy.explicit
-    batch = collect(algorithm, made)
+    PPO.make_policy(PPOConfig(), made)
     assert compiled == []
-    algorithm.update(batch)
+    algorithm = ppo(made)
+    assert not algorithm.policy.closed_form
     assert compiled == list(algorithm.policy.encoders.values())
-    algorithm.update(batch)
-    assert len(compiled) == 2
 
 
 @pytest.mark.slow

@@ -10,11 +10,13 @@ import pytest
 import torch
 from gymnasium.spaces import Box, Discrete
 from remembering import Remembering
-from small_ppo import collect, context, ppo, same
+from small_ppo import BACKWARD, collect, context, ppo, same, use
 
 from framework.errors import FrameworkError
 from framework.interfaces import Stream
-from framework_ppo.imitation import imitation_gradient
+from framework_ppo.config import PPOConfig
+from framework_ppo.imitation import Imitated, imitation_loss
+from framework_ppo.objective import Predictions
 from framework_replay.config import PrioritizedConfig, UniformConfig
 from framework_replay.prioritized import Prioritized
 from framework_replay.uniform import Uniform
@@ -47,20 +49,22 @@ def replaying(kind: Any = Watched, **fields: Any) -> Any:
     return made
 
 
-def test_the_gradient_is_autograds():
-    """``-log pi * (R - V)+ + beta / 2 * ((R - V)+)^2``, weighted; the first part moves no value."""
+def test_the_loss_is_that_of_the_equations():
+    """``-log pi * (R - V)+ + beta / 2 * ((R - V)+)^2``, weighted, row by row; the first part moves no value."""
     draw = torch.Generator().manual_seed(0)
     log_prob, values, returns = (torch.randn(20, generator=draw) for _ in range(3))
     weights = torch.rand(20, generator=draw)
-    log_prob.requires_grad_()
     values.requires_grad_()
-    gaps = (returns - values).clamp(min=0)
-    loss = 0.3 * (weights * (-log_prob * gaps.detach() + 0.5 * 0.7 * gaps.square())).mean()
-    expected = torch.autograd.grad(loss, [log_prob, values])
-    found = imitation_gradient(log_prob.detach(), gaps.detach(), weights, 0.3, 0.7)
-    for one, other in zip(found, expected, strict=True):
-        torch.testing.assert_close(one, other)
-        assert (one == 0).sum() == (returns <= values).sum()
+    options = PPOConfig(sil_coefficient=0.3, sil_value_coefficient=0.7)
+    loss = imitation_loss(Predictions(log_prob, log_prob, values), Imitated(returns, weights), options)
+    total, slopes = 0.0, []
+    for p, v, r, w in zip(log_prob.tolist(), values.tolist(), returns.tolist(), weights.tolist(), strict=True):
+        gap = max(r - v, 0.0)
+        total += 0.3 * w * (-p * gap + 0.7 * gap**2 / 2) / 20
+        slopes.append(-0.3 * w * 0.7 * gap / 20)
+    assert loss.total.item() == pytest.approx(total, rel=1e-5)
+    loss.total.backward()
+    assert values.grad.tolist() == pytest.approx(slopes, rel=1e-5)
 
 
 def test_discounted_returns_are_stored():
@@ -91,8 +95,8 @@ def test_discounted_returns_are_stored():
 
 @pytest.mark.parametrize("space", [Discrete(3, start=2), Box(-1, 1, (2,), np.float32)], ids=["discrete", "box"])
 @pytest.mark.parametrize("share_encoder", [False, True], ids=["apart", "shared"])
-@pytest.mark.parametrize("explicit", [True, False], ids=["closed_form", "autograd"])
-def test_imitation_is_what_the_definition_says(space, share_encoder, explicit):
+@pytest.mark.parametrize("backward", BACKWARD)
+def test_imitation_is_what_the_definition_says(space, share_encoder, backward):
     """Steps of a plain implementation on the same samples end at the same weights; priorities are (R - V)+."""
     made = replaying(action=space)
     algorithm = ppo(
@@ -105,12 +109,12 @@ def test_imitation_is_what_the_definition_says(space, share_encoder, explicit):
         sil_value_coefficient=0.8,
         max_gradient_norm=0.0,
     )
-    algorithm.policy.explicit = explicit
+    use(backward, algorithm)
     algorithm.update(collect(algorithm, made))
     policy = copy.deepcopy(algorithm.policy)
     optimizer = torch.optim.AdamW(policy.parameters(), 3e-3, eps=1e-5, weight_decay=0.0)
-    del algorithm._optimizer  # Adam starts anew, as the plain one does
-    algorithm._optimizer.check()
+    for numbers in (*algorithm._optimizer._moments, algorithm._optimizer._steps):
+        numbers.zero_()  # Adam starts anew, as the plain one does
     replay = algorithm._imitation._replay
     replay.samples.clear(), replay.priorities.clear()
     with torch.no_grad():

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import pytest
 import torch
 from attrs import evolve
 from remembering import Remembering
-from small_ppo import collect, context, ppo, same
+from small_ppo import collect, context, ppo, same, scale_loss, use
 from torch import nn
 
 from framework.interfaces import Encoding
-from framework.toolkit.optimizer import LossScale
 from framework_ppo.minibatches import row_minibatches
 
 WHOLE: dict[str, Any] = {"minibatch_size": 10_000, "learning_rate_schedule": "constant"}
@@ -45,8 +43,9 @@ def sparse(weight: float, **fields: Any) -> Any:
 def test_they_are_part_of_the_loss(share_encoder):
     """The gradient of an update is that of the loss without them plus theirs; the metric is their mean."""
     made = sparse(0.7)
-    algorithm = ppo(made, share_encoder=share_encoder, epochs=1, max_gradient_norm=0.0, **WHOLE)
-    without = copy.deepcopy(algorithm)
+    algorithm, without = (
+        ppo(made, share_encoder=share_encoder, epochs=1, max_gradient_norm=0.0, **WHOLE) for _ in range(2)
+    )
     for encoder in without.policy.encoders.values():
         encoder.weight = 0.0
     batch = collect(algorithm, made)
@@ -77,10 +76,11 @@ def test_they_are_learned_from():
 def test_a_scaled_loss_teaches_the_same():
     """The scale that float16 needs is theirs too."""
     policies = []
-    for scale in (None, LossScale("cpu", initial=1024.0)):
+    for scaled in (False, True):
         made = sparse(1.0, precision="bfloat16")
         algorithm = ppo(made)
-        algorithm._loss_scale = scale
+        if scaled:
+            scale_loss(algorithm, 1024.0)
         algorithm.update(collect(algorithm, made))
         policies.append(algorithm.policy.state_dict())
     for name, value in policies[0].items():
@@ -112,7 +112,7 @@ def test_nothing_but_learning_computes_them():
     with torch.no_grad():
         assert inputs.evaluate(algorithm.policy).losses == {}
     other = ppo(context())
-    other.policy.explicit = False
+    use("networks by autograd", other)
     metrics = other.update(collect(other, context()))
     assert not [name for name in metrics if name.startswith("loss/")]
     assert same({}, inputs.evaluate(other.policy).losses)

@@ -75,7 +75,7 @@ def test_values_and_probabilities_are_those_of_each_step_alone(share_encoder):
     made = remembering(steps=12)
     policy = ppo(made, share_encoder=share_encoder).policy
     assert policy.remembers
-    assert not policy.explicit
+    assert not policy.closed_form
     batch = collect(ppo(made, share_encoder=share_encoder), made, ends=0.4, memory=some_memory(policy, 4))
     assert len(batch.final_index) > 5
     with torch.no_grad():

@@ -6,7 +6,7 @@ import pytest
 import torch
 from small_ppo import collect, context, ppo
 
-from framework_ppo.ppo import _explained_variance
+from framework_ppo.metrics import explained_variance
 
 
 def paid(algorithm, made, amount, *, episodes=True):
@@ -41,8 +41,8 @@ def test_a_rare_reward_is_bounded(options, bound, zeros):
 def test_equal_returns_explain_nothing(value):
     """The explained variance is 0 where all returns are equal but for rounding."""
     returns = torch.full((1000,), value)
-    assert _explained_variance(torch.randn(1000), returns) == 0
+    assert explained_variance(torch.randn(1000), returns) == 0
     returns[::7] = torch.nextafter(returns[::7], torch.tensor(torch.inf))
-    assert _explained_variance(torch.randn(1000), returns) == 0
+    assert explained_variance(torch.randn(1000), returns) == 0
     returns[0] += 1.0
-    assert _explained_variance(returns.clone(), returns) == 1
+    assert explained_variance(returns.clone(), returns) == 1

@@ -11,6 +11,7 @@ from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete
 from small_ppo import VECTOR, collect, context, observations, ppo
 
 from framework.errors import FrameworkError
+from framework.toolkit.vjp import vjp
 from framework_ppo import policy as module
 
 ACTIONS = {
@@ -85,7 +86,7 @@ def test_closed_form_gradient_is_autograds(space, share_encoder, masked):
     """`vjp` gives what `evaluate` gives, and the gradient that autograd finds for every parameter."""
     made = context(action=space)
     policy = ppo(made, share_encoder=share_encoder).policy
-    assert policy.explicit
+    assert policy.closed_form
     rows = observations(made.observation_space, 30)
     mask = legal_actions(1, 30, policy.distribution.size)[0] if masked else None
     if masked:
@@ -95,7 +96,7 @@ def test_closed_form_gradient_is_autograds(space, share_encoder, masked):
     torch.autograd.backward([parameters, values], [d_parameters, d_values])
     expected = {name: p.grad.clone() for name, p in policy.named_parameters()}
     with torch.no_grad():
-        found_parameters, found_values, pullback = policy.vjp(rows, mask)
+        found_parameters, found_values, pullback = vjp(policy, rows, mask)
         pullback(d_parameters, d_values)
     tight = {"rtol": 1e-4, "atol": 1e-5}
     torch.testing.assert_close(found_parameters, parameters.detach(), **tight)
@@ -216,7 +217,7 @@ def test_bfloat16_is_close_and_kept_inside(options):
     """In bfloat16 the same weights give nearly the same results, and everything recorded is float32."""
     full, half = context(), context(precision="bfloat16")
     one, other = ppo(full, **options), ppo(half, **options)
-    assert not other.policy.explicit
+    assert not other.policy.closed_form
     rows = observations(full.observation_space, 50)
     for found, expected in zip(other.policy.evaluate(rows, None)[:2], one.policy.evaluate(rows, None)[:2], strict=True):
         assert found.dtype == torch.float32
@@ -251,7 +252,7 @@ def test_normalization_travels_with_the_weights():
     receiver = ppo(context(spaces, seed=9), normalize_observations=True).policy
     receiver.load_state_dict(algorithm.policy.state_dict())
     rows = {name: x[0] for name, x in batch.observations.items()}
-    seen = receiver._normalize_step(rows)
+    seen = receiver.normalized_rows(rows)
     for name in ("far", "bytes"):
         everything = batch.observations[name][:-1].double().flatten(0, 1)
         expected = (rows[name] - everything.mean(0)) / everything.std(0, correction=0)

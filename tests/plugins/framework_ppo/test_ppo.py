@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 import torch
 from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete
-from small_ppo import collect, context, ppo, same, tensors
+from small_ppo import BACKWARD, collect, context, ppo, same, scale_loss, tensors, use
 
-from framework.toolkit.optimizer import LossScale
 from framework.toolkit.returns import gae
 
 #: One minibatch holds everything, so that the order of the rows does not matter.
@@ -61,8 +60,8 @@ def assert_weights_close(one, other, **tolerance):
     ids=["discrete", "multi_discrete", "multi_binary", "box"],
 )
 @pytest.mark.parametrize("share_encoder", [False, True], ids=["apart", "shared"])
-@pytest.mark.parametrize("explicit", [True, False], ids=["closed_form", "autograd"])
-def test_an_update_is_what_the_definition_says(space, share_encoder, explicit):
+@pytest.mark.parametrize("backward", BACKWARD)
+def test_an_update_is_what_the_definition_says(space, share_encoder, backward):
     """Three epochs end at the weights of a plain implementation, for every action space, by closed form or autograd."""
     options = {
         "epochs": 3,
@@ -74,7 +73,7 @@ def test_an_update_is_what_the_definition_says(space, share_encoder, explicit):
     }
     made = context(action=space)
     algorithm = ppo(made, share_encoder=share_encoder, **options, **WHOLE)
-    algorithm.policy.explicit = explicit
+    use(backward, algorithm)
     batch = collect(algorithm, made)
     expected = slow_update(algorithm, batch, options)
     metrics = algorithm.update(batch)
@@ -353,9 +352,10 @@ def test_a_scaled_loss_teaches_the_same():
     """The scale that float16 needs, a power of two, changes nothing."""
     made = context(precision="bfloat16")
     policies = []
-    for scale in (None, LossScale("cpu", initial=1024.0)):
+    for scaled in (False, True):
         algorithm = ppo(made)
-        algorithm._loss_scale = scale
+        if scaled:
+            scale_loss(algorithm, 1024.0)
         algorithm.update(collect(algorithm, made))
         policies.append(algorithm.policy)
     assert_weights_close(*policies, rtol=1e-5, atol=1e-6)
@@ -366,7 +366,7 @@ def test_overflow_is_no_failure():
     """Minibatches whose scaled gradients overflow are skipped, halve the scale, and leave all metrics finite."""
     made = context(precision="bfloat16")
     algorithm = ppo(made, minibatch_size=16, epochs=1)
-    algorithm._loss_scale = LossScale("cpu", initial=2.0**127)
+    scale_loss(algorithm, 2.0**127)
     before = algorithm.policy.state_dict()["value_head.layers.0.weight"].clone()
     metrics = algorithm.update(collect(algorithm, made))
     assert metrics["minibatches"] == 0

@@ -9,11 +9,13 @@ import pytest
 import torch
 from attrs import evolve
 from remembering import Remembering
-from small_ppo import collect, context, ppo, same
+from small_ppo import BACKWARD, collect, context, ppo, same, use
 
 from framework.errors import FrameworkError
 from framework.interfaces import Stream
 from framework.toolkit.returns import gae
+from framework_ppo.config import PPOConfig
+from framework_ppo.ppo import PPO
 from framework_ppo.streams import estimate
 
 WHOLE: dict[str, Any] = {"minibatch_size": 10_000, "learning_rate_schedule": "constant"}
@@ -122,12 +124,12 @@ def test_a_reset_step_is_a_step_that_pays_nothing(old):
 
 
 @pytest.mark.parametrize("share_encoder", [False, True], ids=["apart", "shared"])
-@pytest.mark.parametrize("explicit", [True, False], ids=["closed_form", "autograd"])
-def test_an_update_is_what_the_definition_says(share_encoder, explicit):
+@pytest.mark.parametrize("backward", BACKWARD)
+def test_an_update_is_what_the_definition_says(share_encoder, backward):
     """Advantages are added with their weights, and the squared errors of all streams' values are."""
     made = two()
     algorithm = ppo(made, share_encoder=share_encoder, epochs=3, learning_rate=3e-3, clip_range=0.01, **WHOLE)
-    algorithm.policy.explicit = explicit
+    use(backward, algorithm)
     batch = collect(algorithm, made)
     value, final = batch.extras["value"], batch.extras["final_value"]
     assert value.shape == (17, 4, 3)
@@ -193,15 +195,15 @@ def test_a_bonus_pays_before_it_learns():
 
 
 def test_samplers_make_no_bonus():
-    """The policy acts and completes without the bonuses having been made; torch's own generator stays as it is."""
+    """Their policy needs none; a learner makes them once, and torch's own generator stays as it is."""
     made = two()
     calls = []
     counted = evolve(made, make_streams=lambda: calls.append(torch.rand(1)) or made.make_streams())
-    algorithm = ppo(counted)
-    batch = collect(algorithm, counted)
-    assert calls == []
     before = torch.get_rng_state()
-    algorithm.update(batch)
+    PPO.make_policy(PPOConfig(), counted)
+    assert calls == []
+    algorithm = ppo(counted)
+    algorithm.update(collect(algorithm, counted))
     assert len(calls) == 1
     assert torch.equal(torch.get_rng_state(), before)
 

@@ -1,4 +1,4 @@
-"""What the values of DQN should become, and the gradient of its loss in closed form."""
+"""What the values of DQN should become."""
 
 from __future__ import annotations
 
@@ -14,14 +14,3 @@ def td_targets(rewards: Tensor, steps: Tensor, terminated: Tensor, next_values: 
     discounts = gamma ** torch.arange(rewards.shape[1] + 1, dtype=torch.float32, device=rewards.device)
     bootstrap = discounts[steps].masked_fill_(terminated, 0.0)
     return torch.addcmul(rewards @ discounts[:-1], bootstrap, next_values)
-
-
-def huber(errors: Tensor, threshold: float) -> Tensor:
-    """``e^2 / 2`` where ``|e| <= threshold``, else ``threshold * (|e| - threshold / 2)`` (Huber, 1964); [B]."""
-    within = errors.abs().clamp_(max=threshold)
-    return within * (errors.abs() - 0.5 * within)
-
-
-def huber_gradient(errors: Tensor, weights: Tensor, threshold: float) -> Tensor:
-    """Gradient of ``mean(weights * huber(errors))`` by ``errors`` [B]."""
-    return errors.clamp(-threshold, threshold).mul_(weights).mul_(1.0 / len(errors))

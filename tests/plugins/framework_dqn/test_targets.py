@@ -1,15 +1,13 @@
-"""The targets and the loss of DQN, against plain sums and autograd."""
+"""The targets of DQN, against plain sums."""
 
 from __future__ import annotations
 
 import numpy as np
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.nn import functional
 
-from framework_dqn.loss import huber, huber_gradient, td_targets
+from framework_dqn.targets import td_targets
 
 
 @settings(derandomize=True, deadline=None, max_examples=50)
@@ -39,19 +37,6 @@ def test_targets_are_discounted_sums(rows, gamma):
         gamma,
     )
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-4, atol=1e-4)
-
-
-@pytest.mark.parametrize("threshold", [0.3, 1.0, 1e9])
-def test_the_gradient_is_autograds(threshold):
-    """Huber's loss is torch's (half the square with a large threshold), and its gradient what autograd finds."""
-    errors = torch.linspace(-3, 3, 25, requires_grad=True)
-    weights = torch.rand(25, generator=torch.Generator().manual_seed(0))
-    loss = functional.huber_loss(errors, torch.zeros(25), reduction="none", delta=threshold)
-    torch.testing.assert_close(huber(errors, threshold), loss)
-    (weights * loss).mean().backward()
-    torch.testing.assert_close(huber_gradient(errors.detach(), weights, threshold), errors.grad)
-    if threshold == 1e9:
-        torch.testing.assert_close(loss, 0.5 * errors.square())
 
 
 def test_values_after_a_terminated_step_do_not_matter():

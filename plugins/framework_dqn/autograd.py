@@ -1,0 +1,38 @@
+"""The gradient of any objective, by autograd."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from framework.toolkit.optimizer import FlatAdamW, LossScale
+from framework_dqn.objective import Loss, Predictions
+
+
+class Autograd:
+    """Sets the parameters' ``grad`` to the gradient of an objective."""
+
+    def __init__(self, network: Callable[..., Any], optimizer: FlatAdamW, loss_scale: LossScale | None):
+        self._network, self._optimizer, self._loss_scale = network, optimizer, loss_scale
+
+    def __call__(
+        self, objective: Callable[..., Loss], observations: dict[str, Tensor], actions: Tensor, *arguments: Any
+    ) -> Predictions:
+        """Of ``objective(predictions, *arguments)`` and the encoder's auxiliary losses; returns the predictions.
+
+        ``actions`` [B] that were taken are numbered from zero.
+        """
+        with torch.enable_grad():
+            values, losses = self._network(observations)
+            new = Predictions(values.gather(-1, actions.unsqueeze(-1)).squeeze(-1))
+            total = self._differentiable(objective, new, *arguments) + sum(losses.values())
+            self._optimizer.zero_grad()
+            (total if self._loss_scale is None else total * self._loss_scale.value).backward()
+        return Predictions(new.values.detach())
+
+    def _differentiable(self, objective: Callable[..., Loss], new: Predictions, *arguments: Any) -> Tensor:
+        """A number [] whose gradient is the objective's."""
+        return objective(new, *arguments).total
