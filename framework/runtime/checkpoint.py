@@ -46,7 +46,7 @@ def save(folder: Path, name: str, state: dict[str, Any]) -> Path:
             "tensors.safetensors": safetensors.torch.save(tensors),
             "state.json": json.dumps(described).encode(),
         }
-        checksums = {file: _checksum(data) for file, data in contents.items()}
+        checksums = {file: _hash(data).hexdigest() for file, data in contents.items()}
         contents["manifest.json"] = json.dumps({"format": FORMAT, "checksums": checksums}).encode()
         for file, data in contents.items():
             _write(temporary / file, data)
@@ -61,21 +61,27 @@ def save(folder: Path, name: str, state: dict[str, Any]) -> Path:
     return final
 
 
-def load(checkpoint: Path) -> dict[str, Any]:
-    """The state saved in a checkpoint; `CheckpointError` where it is not whole."""
+def load(checkpoint: Path, *keys: str) -> Any:
+    """The state saved in a checkpoint, or the part of it that ``keys`` lead to, whose tensors alone are loaded.
+
+    Raises `CheckpointError` where the checkpoint is not whole.
+    """
     try:
         manifest = json.loads((checkpoint / "manifest.json").read_bytes())
         if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
             raise CheckpointError(f"{checkpoint}: not a checkpoint of format {FORMAT}")
-        contents = {file: (checkpoint / file).read_bytes() for file in _FILES}
-        for file, data in contents.items():
-            if _checksum(data) != manifest["checksums"][file]:
-                raise CheckpointError(f"{checkpoint}: {file} is damaged (its checksum differs)")
-        tensors = safetensors.torch.load(contents["tensors.safetensors"])
-        state = _restore(json.loads(contents["state.json"]), tensors)
+        for file in _FILES:
+            with (checkpoint / file).open("rb") as opened:
+                if hashlib.file_digest(opened, _hash).hexdigest() != manifest["checksums"][file]:
+                    raise CheckpointError(f"{checkpoint}: {file} is damaged (its checksum differs)")
+        described = json.loads((checkpoint / "state.json").read_bytes())
+        for key in keys:
+            described = dict(described["$dict"])[key]
+        with safetensors.safe_open(checkpoint / "tensors.safetensors", "pt") as tensors:
+            state = _restore(described, tensors.get_tensor)
     except (OSError, ValueError, KeyError, TypeError, RecursionError, safetensors.SafetensorError) as error:
         raise CheckpointError(f"{checkpoint}: cannot be read: {type(error).__name__}: {error}") from error
-    if not isinstance(state, dict):
+    if not keys and not isinstance(state, dict):
         raise CheckpointError(f"{checkpoint}: does not hold a state")
     return state
 
@@ -155,26 +161,26 @@ def _describe(value: Any, path: str, tensors: dict[str, torch.Tensor]) -> Any:
     )
 
 
-def _restore(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
+def _restore(value: Any, tensor: Callable[[str], torch.Tensor]) -> Any:
     if isinstance(value, list):
-        return [_restore(item, tensors) for item in value]
+        return [_restore(item, tensor) for item in value]
     if not isinstance(value, dict):
         return value
     ((tag, content),) = value.items()
     match tag:
         case "$tensor":
-            return tensors[content]
+            return tensor(content)
         case "$array":
-            return tensors[content].numpy()
+            return tensor(content).numpy()
         case "$tuple":
-            return tuple(_restore(item, tensors) for item in content)
+            return tuple(_restore(item, tensor) for item in content)
         case "$dict":
-            return {key: _restore(item, tensors) for key, item in content}
+            return {key: _restore(item, tensor) for key, item in content}
     raise ValueError(f"unknown tag {tag!r}")
 
 
-def _checksum(data: bytes) -> str:
-    return hashlib.blake2b(data, digest_size=32).hexdigest()
+def _hash(data: bytes = b"") -> Any:
+    return hashlib.blake2b(data, digest_size=32)
 
 
 def _write(path: Path, data: bytes) -> None:

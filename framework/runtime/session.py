@@ -158,21 +158,22 @@ def load_agent(run: str | Path, checkpoint: str = "best", *, trust: bool = False
         checkpoint: ``"best"`` by evaluation (the last where there was none), ``"last"``, or a checkpoint's name.
         trust: import the Python files that the run names, as for `load_run`.
     """
-    from framework.pipeline.build import build_algorithm, build_environment
+    from framework.pipeline.build import build_environment, build_policy
     from framework.runtime.agent import Agent, resolve_checkpoint
     from framework.runtime.checkpoint import load, restoring
     from framework.runtime.environments import close_environment, make_environment
+    from framework.runtime.weights import unpack
     from framework.toolkit.spaces import flat_space
 
     run = Path(run)
     loaded = load_run(run, trust=trust)
     path = resolve_checkpoint(run, checkpoint)
-    state = load(path)
+    update = load(path, "update")
+    weights = load(path, "versions", str(update), "weights")
     environment = make_environment(build_environment(loaded))
     observation_space, action_space = environment.observation_space, environment.action_space
     close_environment(environment, "environment")
-    algorithm = build_algorithm(loaded, flat_space(observation_space), action_space, device="cpu")
+    policy = build_policy(loaded, flat_space(observation_space), action_space)
     with restoring(path):
-        algorithm.load_state_dict(state["algorithm"])
-    policy: Any = algorithm.policy
-    return Agent(policy.eval(), observation_space, action_space)
+        unpack(policy, weights)
+    return Agent(policy, observation_space, action_space)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from framework.errors import PluginError
-from framework.pipeline.build import build_algorithm, build_curriculum, build_environment
+from framework.pipeline.build import build_curriculum, build_environment, build_policy
 from framework.runtime.collect import Collector
 from framework.runtime.shard import ShardState, shard_environments
 from framework.runtime.tasks import Tasks, decode_tasks
@@ -48,11 +48,7 @@ class Worker:
         precision = pipeline.runtime.precision
         if precision == "float16" or (precision == "bfloat16" and emulates_bfloat16("cpu")):
             precision = "float32"
-        algorithm = build_algorithm(
-            pipeline, vector.observation_space, vector.action_space, device="cpu", precision=precision
-        )
-        self._policy: Policy = algorithm.policy
-        self._policy.eval()  # type: ignore[attr-defined]
+        self._policy = build_policy(pipeline, vector.observation_space, vector.action_space, precision=precision)
         example = Collector(self._seed, 0, self._shards[0], vector, 1)
         example.restore(None, self._policy)
         curriculum = build_curriculum(pipeline, vector.observation_space, vector.action_space)

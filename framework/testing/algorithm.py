@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from attrs import evolve
 
+from framework.pipeline.build import make_policy
 from framework.testing.bonus import Alternating, Flat, with_stream
 from framework.testing.common import Trial
 from framework.testing.compare import assert_finite, difference
@@ -106,6 +107,16 @@ def check_results_stay(subject: Subject, action: str) -> None:
         kept.append(({"actions": actions, **extras}, {"actions": actions.clone(), **deepcopy(extras)}))
     for given, copied in kept:
         assert not (found := difference(given, copied)), f"a later step changed what act() had given: {found}"
+
+
+@over(_actions)
+def check_policy_alone(subject: Subject, action: str) -> None:
+    """`make_policy` gives a policy with the algorithm's first weights, without what only learning needs."""
+    made = context(subject, action)
+    algorithm = make(subject, action)
+    policy: Any = make_policy(subject.chosen, made)
+    differing = difference(dict(policy.state_dict()), dict(algorithm.policy.state_dict()))
+    assert not differing, f"make_policy gives other weights than the algorithm starts with: {differing}"
 
 
 @over(_observations)
@@ -356,6 +367,7 @@ CHECKS = (
     check_takes_some_action_space,
     check_acts,
     check_results_stay,
+    check_policy_alone,
     check_takes_observations,
     check_update,
     check_all_terminated,

@@ -11,7 +11,7 @@ import numpy as np
 from attrs import evolve
 
 from framework.interfaces import Stream
-from framework.pipeline.build import build
+from framework.pipeline.build import build, make_policy
 from framework.testing.common import Trial
 from framework.testing.compare import assert_finite, difference
 from framework.testing.experience import Experience, Ring, contents, with_reset_step
@@ -119,15 +119,14 @@ def check_no_gradient(subject: Subject) -> None:
 def check_policy_is_left_alone(subject: Subject) -> None:
     """Neither rewarding nor learning changes the policy, or leaves a gradient in it."""
     made = subject.context()
-    algorithm = build(installed("algorithm", "streams"), made)
-    parameters = dict(algorithm.policy.named_parameters())
-    before = deepcopy(algorithm.policy.state_dict())
+    policy: Any = make_policy(installed("algorithm", "streams"), made)
+    before = deepcopy(policy.state_dict())
     bonus = subject.build(made)
-    batch = next(Experience(made, algorithm.policy))
+    batch = next(Experience(made, policy))
     bonus.reward(batch)
     bonus.update(batch)
-    assert not (found := difference(before, algorithm.policy.state_dict())), f"it changed the policy: {found}"
-    touched = [name for name, p in parameters.items() if p.grad is not None]
+    assert not (found := difference(before, policy.state_dict())), f"it changed the policy: {found}"
+    touched = [name for name, p in policy.named_parameters() if p.grad is not None]
     assert not touched, f"it left a gradient in the policy: {', '.join(touched)}"
 
 

@@ -65,7 +65,8 @@ def through_checkpoint(state: dict[str, Any]) -> dict[str, Any]:
 
     with TemporaryDirectory() as folder:
         try:
-            return checkpoint.load(checkpoint.save(Path(folder), "state", state))
+            restored: dict[str, Any] = checkpoint.load(checkpoint.save(Path(folder), "state", state))
+            return restored
         except checkpoint.CheckpointError as error:
             raise AssertionError(f"the state cannot be saved: {error}") from error
 
