@@ -168,12 +168,11 @@ def load_agent(run: str | Path, checkpoint: str = "best", *, trust: bool = False
     run = Path(run)
     loaded = load_run(run, trust=trust)
     path = resolve_checkpoint(run, checkpoint)
-    update = load(path, "update")
-    weights = load(path, "versions", str(update), "weights")
+    versions = load(path, "versions")
     environment = make_environment(build_environment(loaded))
     observation_space, action_space = environment.observation_space, environment.action_space
     close_environment(environment, "environment")
     policy = build_policy(loaded, flat_space(observation_space), action_space)
     with restoring(path):
-        unpack(policy, weights)
+        unpack(policy, versions[max(versions, key=int)]["weights"])
     return Agent(policy, observation_space, action_space)

@@ -7,13 +7,12 @@ of what making a `torch.optim` optimizer pulls in: the compiler, a second and 70
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-#: Who takes Adam's step: torch's kernel, which is private, or where torch has it no longer the plain formula.
-KERNEL = "fused" if hasattr(torch, "_fused_adamw_") else "plain"
 _ALIGNMENT = 16  # elements: each parameter starts on a cache line of its own
 _UNDECAYED = (nn.Embedding, nn.EmbeddingBag, nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, nn.modules.batchnorm._NormBase)
 
@@ -63,7 +62,7 @@ class FlatAdamW:
         # What Adam's step takes: parameters, gradients and moments of each part with a weight decay of its own.
         whole = (self.parameters, self.gradients, *self._moments)
         self._segments = [
-            ([tensor[begin:end] for tensor in whole], decay)
+            ([[tensor[begin:end]] for tensor in whole], decay)
             for begin, end, decay in ((0, edge, weight_decay), (edge, start, 0.0))
             if end > begin
         ]
@@ -96,9 +95,23 @@ class FlatAdamW:
             divisor = scale.value.clone() if divisor is None else divisor * scale.value
         self._steps += 1
         for (parameters, gradients, first_moment, second_moment), decay in self._segments:
-            step = _fused_step if KERNEL == "fused" else _plain_step
-            tensors = (parameters, gradients, first_moment, second_moment, self._steps)
-            step(*tensors, learning_rate, self.betas, self.epsilon, decay, divisor, overflow)
+            adamw(
+                parameters,
+                gradients,
+                first_moment,
+                second_moment,
+                [],
+                [self._steps],
+                lr=learning_rate,
+                beta1=self.betas[0],
+                beta2=self.betas[1],
+                weight_decay=decay,
+                eps=self.epsilon,
+                amsgrad=False,
+                maximize=False,
+                grad_scale=divisor,
+                found_inf=overflow,
+            )
         if scale is not None and overflow is not None:
             self._steps -= overflow
             scale.update(overflow)
@@ -123,62 +136,42 @@ class FlatAdamW:
         return [flat.as_strided(p.shape, p.stride(), p.storage_offset()) for p in self._owned]
 
 
-def _fused_step(
-    parameters: Tensor,
-    gradients: Tensor,
-    first_moment: Tensor,
-    second_moment: Tensor,
-    steps: Tensor,
-    learning_rate: float,
-    betas: tuple[float, float],
-    epsilon: float,
-    decay: float,
-    divisor: Tensor | None,
-    overflow: Tensor | None,
+def plain_adamw(
+    parameters: list[Tensor],
+    gradients: list[Tensor],
+    first_moments: list[Tensor],
+    second_moments: list[Tensor],
+    _maxima: list[Tensor],
+    steps: list[Tensor],
+    *,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    weight_decay: float,
+    eps: float,
+    grad_scale: Tensor | None,
+    found_inf: Tensor | None,
+    **_: bool,
 ) -> None:
-    torch._fused_adamw_(
-        [parameters],
-        [gradients],
-        [first_moment],
-        [second_moment],
-        [],
-        [steps],
-        lr=learning_rate,
-        beta1=betas[0],
-        beta2=betas[1],
-        weight_decay=decay,
-        eps=epsilon,
-        amsgrad=False,
-        maximize=False,
-        grad_scale=divisor,
-        found_inf=overflow,
-    )
+    """Algorithm 2 of Loshchilov and Hutter (2019), with the arguments of torch's private kernel.
 
-
-def _plain_step(
-    parameters: Tensor,
-    gradients: Tensor,
-    first_moment: Tensor,
-    second_moment: Tensor,
-    steps: Tensor,
-    learning_rate: float,
-    betas: tuple[float, float],
-    epsilon: float,
-    decay: float,
-    divisor: Tensor | None,
-    overflow: Tensor | None,
-) -> None:
-    """Algorithm 2 of Loshchilov and Hutter (2019), of gradients divided by ``divisor``; nothing where ``overflow``."""
-    if overflow is not None and overflow:
+    Gradients are divided by ``grad_scale``; where ``found_inf`` is 1, nothing changes.
+    """
+    if found_inf is not None and found_inf:
         return
-    if divisor is not None:
-        gradients = gradients / divisor
-    parameters.mul_(1.0 - learning_rate * decay)
-    first_moment.lerp_(gradients, 1.0 - betas[0])
-    second_moment.mul_(betas[1]).addcmul_(gradients, gradients, value=1.0 - betas[1])
-    first_bias, second_bias = 1.0 - betas[0] ** steps, 1.0 - betas[1] ** steps
-    denominator = (second_moment / second_bias).sqrt_().add_(epsilon)
-    parameters.sub_(learning_rate * (first_moment / first_bias).div_(denominator))
+    for x, gradient, first, second, step in zip(
+        parameters, gradients, first_moments, second_moments, steps, strict=True
+    ):
+        g = gradient if grad_scale is None else gradient / grad_scale
+        x.mul_(1.0 - lr * weight_decay)
+        first.lerp_(g, 1.0 - beta1)
+        second.mul_(beta2).addcmul_(g, g, value=1.0 - beta2)
+        denominator = (second / (1.0 - beta2**step)).sqrt_().add_(eps)
+        x.sub_(lr * (first / (1.0 - beta1**step)).div_(denominator))
+
+
+#: Takes Adam's step: torch's kernel, which is private, or where torch has it no longer the plain formula.
+adamw: Callable[..., None] = getattr(torch, "_fused_adamw_", plain_adamw)
 
 
 class LossScale:
