@@ -56,10 +56,12 @@ EXPLORING = 0.15
 #: Each probe, each kind of observation and each kind of action at least once.
 FEW = [
     *((number, "vector", "discrete", "mlp") for number in range(1, 7)),
+    (2, "image", "discrete", "impala_cnn"),
     (4, "vector", "box", "mlp"),
     (5, "image", "discrete_start", "cnn"),
     (5, "dict", "multi_binary", "mlp"),
     (5, "nested", "masked", "mlp"),
+    (5, "vector", "multi_discrete", "mlp"),
     (5, "vector", "masked_multi_discrete", "mlp"),
 ]
 WITHOUT_MEMORY = [number for number in PROBES if number != 7]
@@ -91,7 +93,10 @@ def solve(folder: Path, number: int, observation: str, action: str, encoder: str
     )
 
 
-@pytest.mark.parametrize(("number", "observation", "action", "encoder"), FEW)
+@pytest.mark.parametrize(
+    ("number", "observation", "action", "encoder"),
+    [pytest.param(*case, marks=pytest.mark.slow if "impala_cnn" in case else ()) for case in FEW],  # CI runs that, too
+)
 def test_probe_is_solved(tmp_path: Path, number: int, observation: str, action: str, encoder: str) -> None:
     """Values are right within 5 % (15 % where they depend on a policy that still explores), and so is the policy."""
     solve(tmp_path, number, observation, action, encoder)
