@@ -124,30 +124,24 @@ def test_whoever_ends_the_process_is_named_where_interrupts_are_ignored(check: A
     assert "the process is ended with 7 by encoder 'acme:Encoder'" in done.stderr
 
 
-def test_an_error_in_a_file_of_a_pipeline_is_its_own(check: Any) -> None:
-    """Whenever it is raised: the last line names file and line, and not the framework."""
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ("raise ZeroDivisionError('mine')", r"/.*/acme\.py:7, or in what it calls\."),
+        ("return None", r"what /.*/acme\.py returned, or in the framework; framework check --component tells which\."),
+    ],
+    ids=["raises", "returns"],
+)
+def test_an_error_of_a_file_of_a_pipeline_is_its_own(check: Any, body: str, told: str) -> None:
+    """Whether it raises, or our own code stumbles over what it returned: the last line names it."""
     text = (
         "from framework.toolkit.networks import MLP\nclass Late(MLP):\n    features = 8\n"
         "    def initial_memory(self, count):\n        return {}\n"
-        "    def forward(self, *given, **more):\n        raise ZeroDivisionError('mine')\n"
+        f"    def forward(self, *given, **more):\n        {body}\n"
     )
     done = check(text, "super().__init__(4, (8,))", command="run", base="Late")
     assert done.returncode == 4
-    assert re.search(r"\nThis is an error in /.*/acme\.py:7, or in what it calls\.\n$", done.stderr)
-    assert "error in the framework" not in done.stderr
-
-
-def test_what_a_file_of_a_pipeline_returned_may_be_the_cause(check: Any) -> None:
-    """Where our own code stumbles over it, the last line does not call the framework guilty."""
-    text = (
-        "from framework.toolkit.networks import MLP\nclass Late(MLP):\n    features = 8\n"
-        "    def initial_memory(self, count):\n        return {}\n"
-        "    def forward(self, *given, **more):\n        return None\n"
-    )
-    done = check(text, "super().__init__(4, (8,))", command="run", base="Late")
-    assert done.returncode == 4
-    last = done.stderr.splitlines()[-1]
-    assert re.match(r"This is an error in what /.*/acme\.py returned, or in the framework; framework check", last)
+    assert re.search(rf"\nThis is an error in {told}\n$", done.stderr)
 
 
 def test_an_error_in_a_plugin_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:

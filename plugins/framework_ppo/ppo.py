@@ -47,7 +47,7 @@ class PPO:
     def __init__(self, config: PPOConfig, context: Context):
         self._config = config
         self._continued = context.policy_lag != "free"
-        with seeded(context.seed):
+        with seeded(context.seed):  # as `make_policy`; what comes next is drawn for the generator
             self.policy = ActorCritic(config, context).to(context.device)
             self._generator = torch.Generator().manual_seed(int(torch.randint(2**62, ()).item()))
         if self.policy.remembers and context.make_replay is not None:

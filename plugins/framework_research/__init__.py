@@ -11,6 +11,6 @@ def register_environments(register: Register) -> None:
         "research",
         "framework_research.environment:ResearchEnvironment",
         config="framework_research.config:ResearchConfig",
-        summary="Questions answered by searching, reading, looking at figures and taking notes.",
+        summary="Questions answered by searching, reading, looking at figures and taking notes (extra: fast).",
         supports=("tasks",),
     )

@@ -1,5 +1,6 @@
 import json
 import sys
+from importlib import metadata
 from importlib.metadata import PackageNotFoundError
 from types import SimpleNamespace
 
@@ -77,18 +78,21 @@ def test_a_slow_plugin_is_named(capsys, monkeypatch, tmp_path):
     assert (warning["status"], loaded["text"]) == ("warning", "loaded: slow")
 
 
-def test_a_missing_package_is_named(capsys, monkeypatch):
-    """A requirement that is not installed is an error, and the other versions are shown all the same."""
-    from importlib import metadata
-
+def pretend_missing(monkeypatch, package):
+    """Have a package not be installed, as far as versions tell."""
     version = metadata.version
 
-    def without_zmq(name):
-        if name == "pyzmq":
+    def without(name):
+        if name == package:
             raise PackageNotFoundError(name)
         return version(name)
 
-    monkeypatch.setattr(metadata, "version", without_zmq)
+    monkeypatch.setattr(metadata, "version", without)
+
+
+def test_a_missing_package_is_named(capsys, monkeypatch):
+    """A requirement that is not installed is an error, and the other versions are shown all the same."""
+    pretend_missing(monkeypatch, "pyzmq")
     missing, others = of("packages", findings(capsys, code=1))
     assert (missing["text"], missing["advice"]) == ("pyzmq is not installed", "pip install pyzmq")
     assert "numpy" in others["text"]
@@ -97,17 +101,8 @@ def test_a_missing_package_is_named(capsys, monkeypatch):
 
 def test_what_is_slower_without_numba_is_told(capsys, monkeypatch):
     """It is an extra, so its absence is a warning, with what to install."""
-    from importlib import metadata
-
-    version = metadata.version
-
-    def without_numba(name):
-        if name == "numba":
-            raise PackageNotFoundError(name)
-        return version(name)
-
     assert of("fast", findings(capsys))[0]["status"] == "ok"
-    monkeypatch.setattr(metadata, "version", without_numba)
+    pretend_missing(monkeypatch, "numba")
     [warning] = of("fast", findings(capsys))
     assert warning["text"].startswith("numba is not installed: prioritized replay is slower")
     assert warning["advice"] == 'pip install "framework-rl[fast]"'

@@ -38,9 +38,9 @@ def test_closed_form_gradient_is_autograds(dueling, hidden, image):
     expected = optimizer.gradients.clone()
     optimizer.gradients.fill_(7.0)
     with torch.no_grad():
-        found, pullback = vjp(network, rows)
+        values_by_rule, pullback = vjp(network, rows)
         pullback(weights)
-    torch.testing.assert_close(found, values)
+    torch.testing.assert_close(values_by_rule, values)
     places = torch.cat([parameter.grad.flatten() for parameter in network.parameters()])
     optimizer.gradients.copy_(expected)
     torch.testing.assert_close(places, torch.cat([p.grad.flatten() for p in network.parameters()]))

@@ -111,9 +111,9 @@ def test_closed_form_gradient_is_autograds(frozen):
     expected = [None if p.grad is None else p.grad.clone() for p in encoder.parameters()]
     assert (expected[0] is None) == frozen
     with torch.no_grad():
-        found, pullback = vjp(encoder, seen)
+        features_by_rule, pullback = vjp(encoder, seen)
         pullback(weights.clone())
-    torch.testing.assert_close(found, features.detach(), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(features_by_rule, features.detach(), rtol=1e-5, atol=1e-5)
     for parameter, gradient in zip(encoder.parameters(), expected, strict=True):
         if gradient is None:
             assert parameter.grad is None

@@ -64,9 +64,9 @@ def test_closed_form_gradient_is_autograds():
     (features * weights).sum().backward()
     expected = [parameter.grad.clone() for parameter in encoder.parameters()]
     with torch.no_grad():
-        found, pullback = vjp(encoder, seen)
+        features_by_rule, pullback = vjp(encoder, seen)
         pullback(weights)
-    torch.testing.assert_close(found, features.detach(), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(features_by_rule, features.detach(), rtol=1e-5, atol=1e-6)
     for parameter, gradient in zip(encoder.parameters(), expected, strict=True):
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-5)
 

@@ -12,13 +12,13 @@ from framework_ppo.minibatches import standardized
 def test_each_minibatch_is_standardized(rows, size):
     """Every minibatch has mean 0 and deviation 1, the short last one too; one of a single row is 0."""
     advantages = torch.randn(rows, generator=torch.Generator().manual_seed(rows), dtype=torch.float64) * 5 + 3
-    found = standardized(advantages, size)
-    assert len(found) == rows
-    for before, after in zip(advantages.split(size), found.split(size), strict=True):
+    results = standardized(advantages, size)
+    assert len(results) == rows
+    for before, after in zip(advantages.split(size), results.split(size), strict=True):
         expected = (before - before.mean()) / (before.std(correction=0) + 1e-8)
         torch.testing.assert_close(after, expected, rtol=1e-9, atol=1e-9)
     if rows % size == 1:
-        assert found[-1] == 0
+        assert results[-1] == 0
 
 
 def test_equal_advantages_are_zero():

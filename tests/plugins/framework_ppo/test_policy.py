@@ -252,13 +252,13 @@ def test_normalization_travels_with_the_weights():
     receiver = ppo(context(spaces, seed=9), normalize_observations=True).policy
     receiver.load_state_dict(algorithm.policy.state_dict())
     rows = {name: x[0] for name, x in batch.observations.items()}
-    seen = receiver.normalized_rows(rows)
+    normalized = receiver.normalized_rows(rows)
     for name in ("far", "bytes"):
         everything = batch.observations[name][:-1].double().flatten(0, 1)
         expected = (rows[name] - everything.mean(0)) / everything.std(0, correction=0)
-        torch.testing.assert_close(seen[name][0], expected.float(), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(normalized[name][0], expected.float(), rtol=1e-4, atol=1e-4)
     for name in ("eye", "gear"):
-        assert torch.equal(seen[name][0], rows[name])
+        assert torch.equal(normalized[name][0], rows[name])
 
 
 def test_what_is_no_observation_is_not_invented():
