@@ -20,7 +20,7 @@ import numpy as np
 import framework
 from framework.errors import FrameworkError
 from framework.pipeline.build import build_environment
-from framework.runtime.seeds import evaluation_seed
+from framework.runtime.data.seeds import evaluation_seed
 from measure import research_scores as found
 from measure.kept_runs import Trainer, add_training_arguments, series
 from measure.pages import fill

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from framework.runtime.agent import resolve_checkpoint
+from framework.runtime.disk.checkpoint import resolve_checkpoint
 from framework.toolkit.transfer import read_tensors
 from measure.kept_runs import Trainer, add_training_arguments, series
 from measure.pages import fill

@@ -6,7 +6,7 @@ import itertools
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -15,9 +15,12 @@ import numpy as np
 import zmq
 
 from framework.errors import RunError
-from framework.runtime.launch import Exit
-from framework.runtime.leases import Leases
-from framework.runtime.link import Accepted, Admission, Link
+from framework.runtime.launch.base import Exit
+from framework.runtime.launch.supervisor import Supervisor
+from framework.runtime.link.dispatcher import Admission
+from framework.runtime.link.leases import Leases
+from framework.runtime.link.server import Server
+from framework.runtime.link.source import Accepted
 from measure import trajectories
 from measure.processes import environment, module
 from measure.results import Measurement, interleaved, machine, middle, parser, publish, ratio, table
@@ -27,23 +30,21 @@ LINK, BARE, MEMCPY = "link", "bare pyzmq", "memcpy"
 
 
 class Sender:
-    """Stands where a `framework.runtime.launch.Launcher` does; its only sampler sends trajectories made beforehand."""
+    """A `framework.runtime.launch.base.Launcher` whose only sampler sends trajectories made beforehand."""
 
     def __init__(self, size: str):
         self._size = size
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, sampler: str, incarnation: int, run: str, endpoint: str) -> None:
+    def start(self, endpoint: str, run: str, sampler: str, incarnation: int) -> None:
         """Start the sending process."""
         self._process = _start("link", endpoint, self._size)
 
-    def fileno(self) -> int:
-        """Readable when the process has ended."""
-        return self._process.stdout.fileno()
-
-    def exits(self) -> list[Exit]:
-        """Raises `ChildProcessError`: it must not end before it is told to."""
-        raise ChildProcessError(f"the sender has ended with {self._process.wait()}")
+    def exits(self, timeout: float) -> list[Exit]:
+        """Nothing; raises `ChildProcessError` where it has ended before it was told to."""
+        with suppress(subprocess.TimeoutExpired):
+            raise ChildProcessError(f"the sender has ended with {self._process.wait(timeout)}")
+        return []
 
     def close(self) -> None:
         """End the process."""
@@ -62,7 +63,8 @@ def through_link(size: str, seconds: float) -> Measurement:
         )
         # As in a run with policy_lag 1: two trajectories of each shard on their way, new weights after each round.
         shards = AHEAD // 2
-        link = Link(f"ipc://{folder}/link", Leases(shards, 1), admission, Sender(size), samplers=1, keep_versions=1)
+        link = Server(f"ipc://{folder}/link", Leases(shards, 1), admission, kept_versions=1)
+        supervisor = Supervisor(Sender(size), 1, trajectories.RUN, link)
         weights = np.zeros(40_000, np.uint8)
         link.publish(0, {"weights": weights})
         taken = itertools.count(1)
@@ -76,7 +78,7 @@ def through_link(size: str, seconds: float) -> Measurement:
                     rounds, rest = divmod(next(taken), shards)
                     if not rest:
                         link.publish(rounds, {"weights": weights})
-                        link.trained(shards)
+                        link.release(shards)
                     return news.trajectory.arrays
                 if news.name == "sampler_refused":
                     raise RunError(news.fields["reason"])
@@ -84,6 +86,7 @@ def through_link(size: str, seconds: float) -> Measurement:
         try:
             return consume(receive, size, seconds)
         finally:
+            supervisor.close()
             link.close()
 
 

@@ -6,7 +6,9 @@ import pluggy
 
 if TYPE_CHECKING:
     from framework.pipeline import load
-    from framework.runtime.session import load_agent, load_run, train
+    from framework.runtime.disk.load_run import load_run
+    from framework.runtime.evaluate.agent import load_agent
+    from framework.runtime.session import train
 
 __version__ = "0.1.0"
 
@@ -16,8 +18,8 @@ hookimpl = pluggy.HookimplMarker("framework")
 
 _LAZY = {
     "load": "framework.pipeline",
-    "load_agent": "framework.runtime.session",
-    "load_run": "framework.runtime.session",
+    "load_agent": "framework.runtime.evaluate.agent",
+    "load_run": "framework.runtime.disk.load_run",
     "train": "framework.runtime.session",
 }
 

@@ -232,7 +232,7 @@ def test_commands_exist(page):
 
 def test_every_event_is_documented():
     """Each event that the runtime records stands in the page about run directories."""
-    source = "".join(path.read_text() for path in (ROOT / "framework/runtime").glob("*.py"))
+    source = "".join(path.read_text() for path in (ROOT / "framework/runtime").rglob("*.py"))
     events = set(re.findall(r"(?:Event|\.event)\(\s*\"(\w+)\"", source))
     assert {"sampler_lost", "resumed", "finished"} < events
     page = text("docs/how-to/read-a-run-directory.md")

@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from framework.runtime.assess import assess
+from framework.runtime.evaluate.evaluate_run import evaluate_run
 from measure.processes import say
 
 
@@ -21,7 +21,9 @@ def main() -> None:
     options = arguments.parse_args()
     scores = {}
     for name, overrides in options.cells.items():
-        result = assess(options.target, overrides, policy=options.policy, episodes=options.episodes, seed=options.seed)
+        result = evaluate_run(
+            options.target, overrides, policy=options.policy, episodes=options.episodes, seed=options.seed
+        )
         scores[name] = {score: [round(value, 6) for value in values] for score, values in result.scores().items()}
     say(scores=scores)
 

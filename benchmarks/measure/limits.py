@@ -13,10 +13,11 @@ import torch
 import framework
 from framework.pipeline import Pipeline
 from framework.pipeline.build import build_algorithm, build_environment
-from framework.runtime.collect import Collector
-from framework.runtime.learner import SMALL_POLICY
-from framework.runtime.trajectory import collate
-from framework.runtime.vector import Vector, make_vector
+from framework.runtime.data.trajectory import collate
+from framework.runtime.learn.device import SMALL_POLICY
+from framework.runtime.rollout.collector import Collector
+from framework.runtime.rollout.make_vector import make_vector
+from framework.runtime.rollout.vector import Vector
 from measure.processes import say
 
 

@@ -11,11 +11,12 @@ import torch
 import framework
 from framework.pipeline import Pipeline
 from framework.pipeline.build import build_algorithm
-from framework.runtime import wire
-from framework.runtime.shard import first_state, shard_environments
-from framework.runtime.trajectory import Trajectory, bad_value, collate
-from framework.runtime.weights import pack, unpack
-from framework.runtime.worker import Worker
+from framework.runtime.data.policy_snapshot import pack, unpack
+from framework.runtime.data.shard import first_state, shard_environments
+from framework.runtime.data.trajectory import Trajectory, collate
+from framework.runtime.learn.checks import bad_value
+from framework.runtime.link import wire
+from framework.runtime.rollout.worker import Worker
 from measure.limits import repeated
 from measure.processes import say
 

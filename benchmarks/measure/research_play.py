@@ -10,7 +10,7 @@ import attrs
 import numpy as np
 
 import framework
-from framework.runtime.agent import Acting
+from framework.runtime.evaluate.agent import Acting
 from framework_research.vector import ResearchVectorEnv
 
 #: Episodes of training and of evaluations have other seeds.

@@ -12,8 +12,9 @@ import numpy as np
 import zmq
 
 import framework
-from framework.runtime import wire
-from framework.runtime.trajectory import EPISODE_COLUMNS, Specification, Trajectory
+from framework.runtime.data.specification import Specification
+from framework.runtime.data.trajectory import EPISODE_COLUMNS, Trajectory
+from framework.runtime.link import wire
 
 STEPS, ENVIRONMENTS = 128, 8
 RUN, SAMPLER, COMPONENTS = "benchmark", "sampler-0", "none"

@@ -98,7 +98,7 @@ def _build(pipeline: Pipeline) -> Iterator[Problem]:
     import numpy as np
 
     from framework.pipeline.build import build, build_environment, make_context
-    from framework.runtime.vector import make_vector
+    from framework.runtime.rollout.make_vector import make_vector
 
     try:
         vector = make_vector(build_environment(pipeline), 1)

@@ -34,12 +34,12 @@ def command(arguments: tuple[str, ...], task: str | None, as_json: bool, **optio
     if len(runs) > 1 and options["policy"]:
         raise click.UsageError("--policy is for one run or pipeline file: a function has no seeds")
     from framework.report.evaluation import describe, summarize
-    from framework.runtime.assess import assess, check_seeds_of_one_pipeline
+    from framework.runtime.evaluate.evaluate_run import check_seeds_of_one_pipeline, evaluate_run
 
     if len(runs) > 1:
         check_seeds_of_one_pipeline(runs, trust=options["trust"])
     tasks = None if task is None else (_value(task),)
-    summary = summarize([assess(run, overrides, tasks=tasks, **options) for run in runs])
+    summary = summarize([evaluate_run(run, overrides, tasks=tasks, **options) for run in runs])
     print(json.dumps(summary) if as_json else describe(summary))
 
 

@@ -16,7 +16,7 @@ import click
 from framework.errors import EXIT_DONE, EXIT_INTERRUPTED
 
 if TYPE_CHECKING:
-    from framework.runtime.interrupt import Interrupt
+    from framework.runtime.learn.interrupt import Interrupt
 
 
 @click.command()
@@ -44,7 +44,8 @@ def command(pipeline: Path | None, overrides: tuple[str, ...], resume: Path | No
     """
     from framework.pipeline import load
     from framework.report.live import Output, watch
-    from framework.runtime.session import Session, load_run
+    from framework.runtime.disk.load_run import load_run
+    from framework.runtime.session import Session
 
     if resume is not None:
         # With --resume the first argument is an override too.
@@ -98,7 +99,7 @@ def _tell(event: str, fields: Mapping[str, Any]) -> None:
 
 
 def _interrupt_on_signals() -> Interrupt:
-    from framework.runtime.interrupt import Interrupt
+    from framework.runtime.learn.interrupt import Interrupt
 
     interrupt = Interrupt()
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from framework.runtime.evaluate import Evaluation
+from framework.runtime.evaluate.evaluate import Evaluation
 from framework.toolkit.statistics import interquartile_mean, mean, two_level_interval
 
 IQM = "return_iqm"

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from framework.catalog import default_catalog
 from framework.plugins import HookFailure, Lifecycle, describe
-from framework.runtime.interrupt import Interrupt
-from framework.runtime.launch import Launcher
+from framework.runtime.launch.local import LocalLauncher
+from framework.runtime.learn.interrupt import Interrupt
+from framework.runtime.link.endpoint import SocketFolder
 
 if TYPE_CHECKING:
     from framework.pipeline.sections import Pipeline
-    from framework.runtime.agent import Agent
-    from framework.runtime.learner import Update
-    from framework.runtime.record import Listener, Record
+    from framework.runtime.disk.run_directory import Listener, Record
+    from framework.runtime.learn.learner import Update
 
 
 class Session:
@@ -46,13 +46,15 @@ class Session:
         self._resumed = resume is not None
         # Idle threads of the learner would otherwise spin on the cores that samplers need. Read when torch is imported.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-        # The helper that samplers come from imports torch at the same time as we do.
-        self._launcher = Launcher() if pipeline.runtime.samplers else None
-        try:
+        with ExitStack() as opened:
+            self._endpoint, self._launcher = "", None
+            if pipeline.runtime.samplers:
+                folder = opened.enter_context(closing(SocketFolder()))
+                # The helper that samplers come from imports torch at the same time as we do.
+                self._launcher = opened.enter_context(closing(LocalLauncher(folder)))
+                self._endpoint = folder.endpoint
             self._record = self._open_record(root, resume, listener)
-        except BaseException:
-            self._close_launcher()
-            raise
+            self._open = opened.pop_all()
 
     @property
     def directory(self) -> Path:
@@ -65,13 +67,14 @@ class Session:
         lifecycle = Lifecycle(default_catalog().plugins.manager, self._report)
         try:
             with _no_garbage():
-                from framework.runtime.learner import Learner
+                from framework.runtime.learn.learner import Learner
             lifecycle.call("run_started", directory=self.directory, pipeline=self.pipeline.to_plain())
             learner = Learner(
                 self.pipeline,
                 self._record,
                 lifecycle,
                 self._launcher,
+                self._endpoint,
                 resume=self._resumed,
                 interrupt=self._interrupt,
             )
@@ -86,22 +89,18 @@ class Session:
             self._record.event("failed", reason=describe(error))
             raise
         finally:
-            self._close_launcher()
+            self._open.close()
             lifecycle.call("run_finished", directory=self.directory, status=status)
             self._record.event("finished", status=status)
             self._record.close()
 
     def _open_record(self, root: Path, resume: Path | None, listener: Listener | None) -> Record:
-        from framework.runtime.record import Record
+        from framework.runtime.disk.run_directory import Record
 
         return Record.create(self.pipeline, root, listener) if resume is None else Record(resume, listener)
 
     def _report(self, failure: HookFailure) -> None:
         self._record.event("plugin_dropped", plugin=failure.plugin, hook=failure.hook, reason=failure.traceback)
-
-    def _close_launcher(self) -> None:
-        if self._launcher is not None:
-            self._launcher.close()
 
 
 @contextmanager
@@ -126,53 +125,3 @@ def train(pipeline: Pipeline, *, root: str | Path = "runs", resume: str | Path |
     """
     session = Session(pipeline, root=Path(root), resume=None if resume is None else Path(resume))
     return session.updates()
-
-
-def load_run(run: str | Path, overrides: Sequence[str] | Mapping[str, Any] = (), *, trust: bool = False) -> Pipeline:
-    """The pipeline of a run directory.
-
-    Args:
-        run: a run directory.
-        overrides: as in `framework.load`.
-        trust: import the Python files that it names, even if the run was not made by this account on this machine.
-
-    Raises `RunError` where such files are named and not trusted, or the directory is not one of a run.
-    """
-    from framework import pipeline
-    from framework.runtime.record import read_manifest
-    from framework.runtime.trust import check, texts
-
-    run = Path(run)
-    manifest = read_manifest(run)
-    file = run / "pipeline.toml"
-    if not trust:
-        check(run, manifest, texts(pipeline.read(file, overrides).values))
-    return pipeline.load(file, overrides, directory=Path(manifest["base_directory"]))
-
-
-def load_agent(run: str | Path, checkpoint: str = "best", *, trust: bool = False) -> Agent:
-    """The trained policy of a run: ``load_agent(run).act(observation)``.
-
-    Args:
-        run: a run directory.
-        checkpoint: ``"best"`` by evaluation (the last where there was none), ``"last"``, or a checkpoint's name.
-        trust: import the Python files that the run names, as for `load_run`.
-    """
-    from framework.pipeline.build import build_environment, build_policy
-    from framework.runtime.agent import Agent, resolve_checkpoint
-    from framework.runtime.checkpoint import load, restoring
-    from framework.runtime.environments import close_environment, make_environment
-    from framework.runtime.weights import unpack
-    from framework.toolkit.spaces import flat_space
-
-    run = Path(run)
-    loaded = load_run(run, trust=trust)
-    path = resolve_checkpoint(run, checkpoint)
-    versions = load(path, "versions")
-    environment = make_environment(build_environment(loaded))
-    observation_space, action_space = environment.observation_space, environment.action_space
-    close_environment(environment, "environment")
-    policy = build_policy(loaded, flat_space(observation_space), action_space)
-    with restoring(path):
-        unpack(policy, versions[max(versions, key=int)]["weights"])
-    return Agent(policy, observation_space, action_space)

@@ -330,7 +330,7 @@ def _solve(subject: Subject, number: int, action: str, encoder: str = "") -> Non
 def _greedy_return(policy: Any, number: int, action: str) -> float:
     import torch
 
-    from framework.runtime.evaluate import evaluate
+    from framework.runtime.evaluate.evaluate import evaluate
 
     memory, first = policy.initial_memory(16), torch.ones(16, dtype=torch.bool)
 

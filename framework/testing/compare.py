@@ -61,7 +61,7 @@ def assert_finite(value: Any, what: str) -> None:
 
 def through_checkpoint(state: dict[str, Any]) -> dict[str, Any]:
     """The state as it comes back from a checkpoint on disk."""
-    from framework.runtime import checkpoint
+    from framework.runtime.disk import checkpoint
 
     with TemporaryDirectory() as folder:
         try:

@@ -37,7 +37,7 @@ def trial(subject: Subject) -> Trial:
 
 def check_tasks(subject: Subject) -> None:
     """As many tasks come as were asked for, as plain values: numbers, texts, lists, tables."""
-    from framework.runtime.tasks import decode_tasks, encode_tasks
+    from framework.runtime.data.tasks import decode_tasks, encode_tasks
 
     curriculum = subject.build(subject.context())
     for number, size in enumerate((0, 1, 7, 64)):

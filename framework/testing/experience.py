@@ -163,8 +163,8 @@ class Experience(Iterator["Batch"]):
         lag: int = 0,
         **chances: Any,
     ):
-        from framework.runtime.collect import Collector
-        from framework.runtime.vector import SteppedVector
+        from framework.runtime.rollout.collector import Collector
+        from framework.runtime.rollout.stepped_vector import SteppedVector
 
         self._space = nested(context)
         made = make or (lambda n: Chance(self._space, context.action_space, **chances))
@@ -175,7 +175,7 @@ class Experience(Iterator["Batch"]):
         self._lag, self._total, self._steps = lag, context.total_steps, 0
 
     def __next__(self) -> Batch:
-        from framework.runtime.trajectory import collate
+        from framework.runtime.data.trajectory import collate
 
         trajectory = self._collector.collect(self._policy, 0)
         batch = collate([trajectory], progress=min(1.0, self._steps / self._total), lag=self._lag)

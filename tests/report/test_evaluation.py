@@ -1,7 +1,7 @@
 import numpy as np
 
 from framework.report.evaluation import describe, summarize
-from framework.runtime.evaluate import Evaluation
+from framework.runtime.evaluate.evaluate import Evaluation
 
 
 def evaluation(returns: list[float], successes: list[int], **metrics: list[float]) -> Evaluation:

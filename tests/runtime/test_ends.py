@@ -23,8 +23,9 @@ import framework
 from framework import catalog
 from framework.__main__ import main
 from framework.plugins import Plugins
-from framework.runtime import checkpoint, record
-from framework.runtime.learner import Learner
+from framework.runtime.disk import checkpoint
+from framework.runtime.disk import run_directory as record
+from framework.runtime.learn.learner import Learner
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "read-a-run-directory.md"
 WAYS: dict[str, Callable[..., int]] = {}

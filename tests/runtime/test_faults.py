@@ -14,7 +14,7 @@ from misbehaving import made
 
 import framework
 from framework.errors import RunError
-from framework.runtime.checkpoint import checkpoints, load
+from framework.runtime.disk.checkpoint import checkpoints, load
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from functools import cache
 
 import trajectories
 
-from framework.runtime.leases import Grant
-from framework.runtime.shard import ShardState, first_state
-from framework.runtime.trajectory import Trajectory
+from framework.runtime.data.shard import ShardState, first_state
+from framework.runtime.data.trajectory import Trajectory
+from framework.runtime.link.leases import Grant
 
 
 def collected(grant: Grant) -> Trajectory:

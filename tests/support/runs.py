@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import framework
-from framework.runtime.checkpoint import checkpoints, load
-from framework.runtime.learner import Update
-from framework.runtime.record import is_time
+from framework.runtime.disk.checkpoint import checkpoints, load
+from framework.runtime.disk.run_directory import is_time
+from framework.runtime.learn.learner import Update
 from framework.runtime.session import Session
 
 #: The command line, as a process of its own.

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from framework.runtime.trajectory import Trajectory
+from framework.runtime.data.trajectory import Trajectory
 
 Arrays = dict[str, np.ndarray]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from gymnasium.spaces import Discrete
 
-from framework.runtime.vector import SteppedVector
+from framework.runtime.rollout.stepped_vector import SteppedVector
 from framework.testing.probes import ACTIONS, OBSERVATIONS, PROBES, Probe, expected
 from framework.toolkit.spaces import flatten
 

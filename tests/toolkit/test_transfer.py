@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from framework.errors import FrameworkError
-from framework.runtime import checkpoint
+from framework.runtime.disk import checkpoint
 from framework.toolkit.optimizer import FlatAdamW
 from framework.toolkit.transfer import find_part, freeze, load_matching, read_tensors, under
 

@@ -7,7 +7,8 @@ from environments import all_of
 
 from framework.errors import PipelineError, PluginError
 from framework.interfaces import EnvironmentContext
-from framework.runtime.vector import Vector, make_vector
+from framework.runtime.rollout.make_vector import make_vector
+from framework.runtime.rollout.vector import Vector
 from framework_gymnasium.atari import AtariEnvironment
 from framework_gymnasium.config import AtariConfig
 

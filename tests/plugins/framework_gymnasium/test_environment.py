@@ -8,7 +8,8 @@ from environments import all_of
 
 from framework.errors import PipelineError, PluginError
 from framework.interfaces import EnvironmentContext
-from framework.runtime.vector import SteppedVector, make_vector
+from framework.runtime.rollout.make_vector import make_vector
+from framework.runtime.rollout.stepped_vector import SteppedVector
 from framework.schema import OptionError, structure
 from framework_gymnasium.config import GymnasiumConfig
 from framework_gymnasium.environment import GymnasiumEnvironment

@@ -7,7 +7,7 @@ from gymnasium.spaces import Discrete
 
 from framework.errors import PluginError
 from framework.interfaces import EnvironmentContext
-from framework.runtime.vector import make_vector
+from framework.runtime.rollout.make_vector import make_vector
 from framework.toolkit.spaces import flat_space
 from framework_gymnasium.config import MiniGridConfig
 from framework_gymnasium.minigrid import MiniGridEnvironment

@@ -6,7 +6,7 @@ from environments import all_of, steps
 
 from framework.errors import PipelineError
 from framework.interfaces import EnvironmentContext
-from framework.runtime.vector import make_vector
+from framework.runtime.rollout.make_vector import make_vector
 from framework_gymnasium.config import EnvPoolConfig
 from framework_gymnasium.pool import EnvPoolEnvironment
 

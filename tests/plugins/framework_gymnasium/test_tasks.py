@@ -8,7 +8,7 @@ from gymnasium.spaces import Box
 
 from framework.errors import PipelineError, RunError
 from framework.interfaces import EnvironmentContext
-from framework.runtime.vector import make_vector
+from framework.runtime.rollout.make_vector import make_vector
 from framework.schema import OptionError
 from framework_gymnasium.config import GymnasiumConfig, MiniGridConfig
 from framework_gymnasium.environment import GymnasiumEnvironment

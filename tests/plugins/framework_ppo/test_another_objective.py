@@ -10,7 +10,7 @@ import pytest
 import framework
 from framework.errors import PipelineError
 from framework.pipeline.components import functions
-from framework.runtime.record import components
+from framework.runtime.data.fingerprint import components
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "how-to" / "try-another-objective.md"

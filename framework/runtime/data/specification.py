@@ -1,0 +1,88 @@
+"""The specification of a run's trajectories: dtype and shape of every array that a sampler may send."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+import numpy as np
+
+from framework.errors import FrameworkError
+from framework.runtime.data.tasks import LIMIT, decode_tasks
+from framework.runtime.data.trajectory import PER_EPISODE, Trajectory
+
+
+class SpecificationError(FrameworkError):
+    """Arrays that are not those of the run's trajectories."""
+
+
+class Specification:
+    """Dtype and shape of every array of a trajectory: what a sampler may send, and nothing else.
+
+    Made from an ``example`` of a single step, whose time dimensions are then stretched to ``length`` steps.
+    """
+
+    def __init__(self, example: Trajectory, length: int):
+        self.arrays: dict[str, tuple[str, tuple[int, ...]]] = {}
+        self.environments = example.arrays["rewards"].shape[1]
+        for name, array in example.arrays.items():
+            if name == "tasks":
+                self.arrays[name] = ("uint8", (LIMIT,))
+                continue
+            shape = array.shape
+            if name.startswith(PER_EPISODE):
+                shape = shape[1:]
+            elif name != "episode" and not name.startswith(("memory/", "memory_after/")):
+                shape = (shape[0] - 1 + length, *shape[1:])
+            self.arrays[name] = (array.dtype.name, shape)
+        self.steps = example.steps * length
+        text = repr((self.steps, sorted(self.arrays.items())))
+        self.fingerprint = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+        #: Bytes of each array where it is largest: when an episode ends at every step.
+        self.bytes = {
+            name: int(np.prod(shape, dtype=np.int64))
+            * np.dtype(dtype).itemsize
+            * (self.steps if name.startswith(PER_EPISODE) else 1)
+            for name, (dtype, shape) in self.arrays.items()
+        }
+
+    def check(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Raise `SpecificationError` unless these are the arrays of such a trajectory, with indices in range."""
+        if arrays.keys() != self.arrays.keys():
+            raise SpecificationError(
+                f"a trajectory with other arrays: {sorted(arrays.keys() ^ self.arrays.keys())[:5]}"
+            )
+        counts = set()
+        for name, (dtype, shape) in self.arrays.items():
+            array = arrays[name]
+            if name == "tasks":
+                continue
+            per_episode = name.startswith(PER_EPISODE)
+            if (
+                array.dtype.name != dtype
+                or array.shape[per_episode:] != shape
+                or array.ndim != len(shape) + per_episode
+            ):
+                raise SpecificationError(f"array {name} is {array.dtype.name}{array.shape}, agreed was {dtype}{shape}")
+            if per_episode:
+                counts.add(len(array))
+        if len(counts) != 1 or max(counts) > self.steps:
+            raise SpecificationError("arrays of finished episodes differ in length")
+        index = arrays["final_index"]
+        if index.size and not (index.min() >= 0 and index.max() < self.steps):
+            raise SpecificationError("final_index out of range")
+        if arrays["episode"].min() < 0:
+            raise SpecificationError("episode numbers are counted from 0")
+        if "tasks" in self.arrays:
+            self._check_tasks(arrays["tasks"], index.size + self.environments)
+
+    @staticmethod
+    def _check_tasks(array: np.ndarray, count: int) -> None:
+        if array.dtype != np.uint8 or array.ndim != 1:
+            raise SpecificationError(f"tasks are {array.dtype.name}{array.shape}, agreed was uint8[bytes]")
+        try:
+            tasks = len(decode_tasks(array))
+        except ValueError as error:
+            raise SpecificationError(f"tasks that cannot be read: {str(error)[:100]}") from None
+        if tasks != count:
+            raise SpecificationError(f"{tasks} tasks for {count} episodes")

@@ -1,0 +1,1 @@
+"""Sampler processes: started, watched and ended."""

@@ -1,0 +1,63 @@
+"""The process of one sampler.
+
+Started as ``python -P -m framework.runtime.launch.sampler_process ENDPOINT RUN SAMPLER INCARNATION``.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from types import FrameType
+
+import torch
+
+from framework.plugins import describe, traceback_of
+from framework.runtime.launch.base import DONE, ENVIRONMENT_FAILED, NOT_LET_IN, TRY_AGAIN
+from framework.runtime.link.client import SILENCE, Client, End, LearnerSilent, Rejected
+from framework.runtime.link.sampler import Sampler
+
+
+class _Terminated(End):
+    """SIGTERM has come."""
+
+
+def run_sampler(endpoint: str, run: str, name: str, incarnation: int = 0) -> int:
+    """Work for the learner at ``endpoint`` until it says stop; returns the process's exit code."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        return _run(endpoint, run, name, incarnation)
+    except Rejected as rejected:
+        print(f"the learner does not let this sampler in: {rejected}", file=sys.stderr)
+        return NOT_LET_IN
+    except LearnerSilent:
+        print(f"nothing heard from the learner for {SILENCE:.0f} s", file=sys.stderr)
+        return TRY_AGAIN
+    except End:  # also one that came while another was dealt with
+        return DONE
+
+
+def _run(endpoint: str, run: str, name: str, incarnation: int) -> int:
+    torch.set_num_threads(1)
+    client = Client(endpoint)
+    sampler = Sampler(client)
+    try:
+        sampler.join(run, name, incarnation)
+        sampler.serve()
+    except Exception as error:
+        client.send("failed", message=describe(error)[:5_000], traceback=traceback_of(error)[-10_000:])
+        client.close(linger=2.0)
+        return ENVIRONMENT_FAILED
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # we are ending already
+        sampler.close()
+        client.close()
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise _Terminated
+
+
+if __name__ == "__main__":
+    endpoint, run, name, incarnation = sys.argv[1:]
+    sys.exit(run_sampler(endpoint, run, name, int(incarnation)))

@@ -1,0 +1,1 @@
+"""The learner: updates, evaluations and saved state of a run."""

@@ -1,0 +1,33 @@
+"""Where the learner computes, and with how many threads."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from framework.errors import RunError
+
+#: Policies below so many parameters are updated faster by one thread than by several.
+SMALL_POLICY = 1_000_000
+
+
+def usable_device(name: str) -> str:
+    """The device that ``runtime.device`` names; RunError where it cannot be used."""
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise RunError(f"runtime.device = {name!r} cannot be used here: {error}") from None
+    return name
+
+
+def learner_threads(setting: int | str, parameters: int) -> int:
+    """The learner's threads, for a policy of so many parameters.
+
+    They depend on nothing that may change between equal runs on one machine.
+    """
+    if isinstance(setting, int):
+        return setting
+    return 1 if parameters < SMALL_POLICY else len(os.sched_getaffinity(0))

@@ -1,0 +1,150 @@
+"""The state of a run: all that a checkpoint holds, saved and restored."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from attrs import define, field
+
+from framework.interfaces import Algorithm
+from framework.pipeline.build import build_algorithm, build_curriculum
+from framework.pipeline.pretrained import Tell
+from framework.pipeline.sections import Checkpoint, Pipeline
+from framework.plugins import Lifecycle
+from framework.runtime.data.policy_snapshot import PolicySnapshot, kept_versions, pack
+from framework.runtime.data.shard import ShardState
+from framework.runtime.disk import checkpoint
+from framework.runtime.disk.run_directory import Record
+from framework.runtime.learn.curriculum import TaskSource
+from framework.runtime.learn.episodes import Episodes
+
+if TYPE_CHECKING:
+    import gymnasium
+
+
+@define
+class RunState:
+    """A run between two updates."""
+
+    algorithm: Algorithm
+    tasks: TaskSource
+    kept_versions: int  #: how many versions back a sampler may still collect with
+    update: int = 0  #: how many updates there have been
+    episodes: Episodes = field(factory=Episodes)
+    best: float = -math.inf  #: the highest mean return of an evaluation
+    snapshots: dict[int, PolicySnapshot] = field(factory=dict)  #: by version
+    shards: dict[int, ShardState] = field(factory=dict)  #: after the last trajectory learned from
+    started: float = field(factory=monotonic)  #: as if the run had never been interrupted
+
+    @property
+    def parameters(self) -> int:
+        """How many the policy has."""
+        policy: Any = self.algorithm.policy
+        return sum(parameter.numel() for parameter in policy.parameters())
+
+    def take_snapshot(self) -> PolicySnapshot:
+        """Draw the tasks of the current version, and keep it; versions that nobody may collect with are let go."""
+        snapshot = {"weights": pack(self.algorithm.policy), **self.tasks.draw(self.update)}
+        self.snapshots[self.update] = snapshot
+        for old in [version for version in self.snapshots if version < self.update - self.kept_versions]:
+            del self.snapshots[old]
+        return snapshot
+
+    def state_dict(self) -> dict[str, Any]:
+        """All of it, as `framework.runtime.disk.checkpoint.save` takes it."""
+        return {
+            "update": self.update,
+            "elapsed": monotonic() - self.started,
+            "episodes": self.episodes.state_dict(),
+            "best": self.best,
+            "algorithm": self.algorithm.state_dict(),
+            "curriculum": self.tasks.state_dict(),
+            "versions": {str(version): snapshot for version, snapshot in self.snapshots.items()},
+            "shards": {str(shard): state.to_arrays() for shard, state in self.shards.items()},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` gave."""
+        self.update = state["update"]
+        self.started = monotonic() - state["elapsed"]
+        self.episodes.load_state_dict(state["episodes"])
+        self.best = state["best"]
+        self.algorithm.load_state_dict(state["algorithm"])
+        self.tasks.load_state_dict(state["curriculum"])
+        self.snapshots = {int(version): snapshot for version, snapshot in state["versions"].items()}
+        self.shards = {int(shard): ShardState.from_arrays(arrays) for shard, arrays in state["shards"].items()}
+
+
+def initial_state(
+    pipeline: Pipeline,
+    observation_space: Mapping[str, gymnasium.Space[Any]],
+    action_space: gymnasium.Space[Any],
+    device: str,
+    *,
+    tell: Tell | None,
+) -> RunState:
+    """A run before its first update; ``tell`` hears which weights of another run were loaded, without it none are."""
+    algorithm = build_algorithm(pipeline, observation_space, action_space, device=device, tell=tell)
+    curriculum = build_curriculum(pipeline, observation_space, action_space)
+    sampling = pipeline.sampling
+    # One for every eighth step: where episodes are shorter, tasks are played more than once.
+    count = sampling.environments * math.ceil(sampling.rollout_length / 8)
+    state = RunState(algorithm, TaskSource(curriculum, pipeline.run.seed, count), kept_versions(pipeline.sampling))
+    state.take_snapshot()
+    return state
+
+
+class Checkpoints:
+    """The checkpoints of a run that is going on."""
+
+    def __init__(self, record: Record, lifecycle: Lifecycle, settings: Checkpoint, state: RunState):
+        self._record = record
+        self._lifecycle = lifecycle
+        self._settings = settings
+        self._state = state
+        self._saved_at = monotonic()
+
+    @property
+    def due(self) -> bool:
+        """Whether the last one is old enough for another."""
+        return monotonic() - self._saved_at >= self._settings.every_seconds
+
+    def save(self) -> bool:
+        """Save a checkpoint of this update, where there is none yet; whether there is one now."""
+        name = f"update-{self._state.update:08d}"
+        if (self._record.checkpoints / name).is_dir():
+            return True
+        try:
+            return self._save(name, "update-", self._settings.keep)
+        finally:
+            self._saved_at = monotonic()
+
+    def save_best(self) -> bool:
+        """Save the only checkpoint that counts as the best."""
+        return self._save(f"best-{self._state.update:08d}", "best-", 1)
+
+    def resume(self) -> None:
+        """Go to the newest whole checkpoint, and have the record end there; to the very beginning without any."""
+        if not checkpoint.checkpoints(self._record.checkpoints):  # ended before the first: all of it happens again
+            self._record.rewind(0)
+            self._record.event("resumed", checkpoint=None, update=0)
+            return
+        path, problems = checkpoint.load_newest(self._record.checkpoints, self._state.load_state_dict)
+        for problem in problems:
+            self._record.event("checkpoint_skipped", reason=problem)
+        self._record.rewind(self._state.update)
+        self._record.event("resumed", checkpoint=path.name, update=self._state.update)
+
+    def _save(self, name: str, prefix: str, keep: int) -> bool:
+        folder = self._record.checkpoints
+        try:
+            path = checkpoint.save(folder, name, self._state.state_dict())
+        except OSError as error:  # a full disk must not end the run: the checkpoint before this one is still whole
+            self._record.event("checkpoint_failed", checkpoint=name, reason=str(error))
+            return False
+        checkpoint.prune(folder, keep, prefix)
+        self._lifecycle.call("checkpoint_saved", directory=self._record.directory, checkpoint=path)
+        return True

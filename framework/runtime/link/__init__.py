@@ -1,0 +1,1 @@
+"""Who collects what, and the sockets between learner and samplers."""

@@ -1,0 +1,119 @@
+"""A sampler: joins a run, and collects what it is granted until it is told to stop."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import deque
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+import framework
+from framework.pipeline.sections import Pipeline
+from framework.runtime.data.fingerprint import components_fingerprint
+from framework.runtime.data.shard import ShardState
+from framework.runtime.link import wire
+from framework.runtime.link.client import IDLE, Client
+from framework.runtime.rollout.worker import Worker
+
+
+class Sampler:
+    """The work of one sampler, over a connection that it does not own.
+
+    `join` comes first. Both end with whatever the client raises at the learner's last word.
+    """
+
+    def __init__(self, client: Client):
+        self._client = client
+        self._worker: Worker | None = None
+        self._directives: deque[wire.Message] = deque()
+        self._unacknowledged: dict[tuple[int, int], list[Any]] = {}
+
+    def join(self, run: str, name: str, incarnation: int) -> None:
+        """Introduce ourselves, build what the pipeline says, and report that we are ready."""
+        self._client.send(
+            "hello",
+            protocol=wire.PROTOCOL,
+            framework=framework.__version__,
+            run=run,
+            sampler=name,
+            incarnation=incarnation,
+            process=os.getpid(),
+        )
+        welcome = self._client.wait()
+        if welcome.type != "welcome":
+            raise wire.ProtocolError(f"the learner answered hello with {welcome.type}")
+        values = json.loads(welcome.arrays["pipeline"].tobytes())
+        pipeline = Pipeline.from_plain(values, Path(welcome["directory"]))
+        self._worker = Worker(pipeline)
+        fingerprint = self._worker.specification.fingerprint
+        self._client.send("ready", specification=fingerprint, components=components_fingerprint(pipeline))
+        self._client.was_busy()
+
+    def serve(self) -> NoReturn:
+        """Collect what is granted."""
+        while True:
+            message = self._client.receive(0 if self._directives else IDLE)
+            while message is not None:
+                self._receive(message)
+                message = self._client.receive(0)
+            if self._directives:
+                self._collect(self._directives[0])
+            elif self._client.idle:
+                self._client.check_silence()
+                self._client.send("alive")
+                for frames in self._unacknowledged.values():
+                    self._client.send_again(frames)
+
+    def close(self) -> None:
+        """Close the environments."""
+        if self._worker is not None:
+            self._worker.close()
+
+    def _receive(self, message: wire.Message) -> None:
+        assert self._worker is not None
+        if message.type == "weights":
+            self._worker.keep(message["version"], dict(message.arrays))
+        elif message.type == "acknowledge":
+            self._unacknowledged.pop((message["shard"], message["number"]), None)
+        elif message.type == "directive":
+            waiting = {(directive["shard"], directive["number"]) for directive in self._directives}
+            shard, number = message["shard"], message["number"]
+            if (shard, number) not in waiting and not self._worker.done(shard, number):
+                self._directives.append(message)
+        elif message.type == "withdraw":
+            shard, number = message["shard"], message["number"]
+            self._directives = deque(
+                directive
+                for directive in self._directives
+                if directive["shard"] != shard or directive["number"] < number
+            )
+        elif message.type not in ("alive", "welcome"):
+            raise wire.ProtocolError(f"a learner does not send {message.type} messages")
+
+    def _collect(self, directive: wire.Message) -> None:
+        assert self._worker is not None
+        shard, number, version = directive["shard"], directive["number"], directive["version"]
+        while not self._worker.has(version):
+            self._client.send("pull", version=version)
+            self._receive(self._client.wait())
+            if not any(waiting is directive for waiting in self._directives):
+                return  # it was withdrawn: its version is gone
+        self._directives.popleft()
+        if directive["restore"]:
+            state = ShardState.from_arrays(directive.arrays) if directive.arrays else None
+            lost = self._worker.restore(shard, state)
+            if lost:
+                self._client.send("not_replayable", {"environments": np.array(lost, np.int64)}, shard=shard)
+        trajectory = self._worker.collect(shard, number, version)
+        timing = trajectory.timing
+        self._unacknowledged[shard, number] = self._client.send(
+            "trajectory",
+            trajectory.arrays,
+            shard=shard,
+            number=number,
+            version=version,
+            timing=[timing.acting, timing.stepping, timing.total],
+        )

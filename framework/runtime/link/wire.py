@@ -1,0 +1,175 @@
+"""Messages as frames: a msgpack header with a closed schema, then one raw frame for each array.
+
+Nothing that arrives is evaluated, unpickled or trusted: a header has at most `HEADER_LIMIT` bytes and exactly the
+fields of its type; an array has a dtype from `DTYPES` and exactly the bytes that its shape needs, and at most the
+bytes that the receiver is ready to take. Whatever breaks a rule raises `ProtocolError` and nothing else.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgpack
+import numpy as np
+from attrs import frozen
+
+from framework.errors import FrameworkError
+
+PROTOCOL = 3
+HEADER_LIMIT = 64 * 1024
+ARRAY_LIMIT = 256  #: arrays in one message
+ITEM_LIMIT = 4096  #: entries of one list or map of a header: bounds what nested claims of large ones can allocate
+DIMENSION_LIMIT = 8
+DTYPES = {"bool", "float16", "float32", "float64"} | {f"{kind}{2**n}" for kind in ("int", "uint") for n in range(3, 7)}
+
+#: Fields of each message and their types; every message has ``type``, and ``arrays`` where frames follow.
+SCHEMAS: dict[str, dict[str, type | tuple[type, ...]]] = {
+    # sampler -> learner
+    "hello": {"protocol": int, "framework": str, "run": str, "sampler": str, "incarnation": int, "process": int},
+    "ready": {"specification": str, "components": str},
+    "trajectory": {"shard": int, "number": int, "version": int, "timing": list},
+    "pull": {"version": int},
+    "alive": {},
+    "not_replayable": {"shard": int},
+    "failed": {"message": str, "traceback": str},
+    # learner -> sampler
+    "welcome": {"directory": str},
+    "reject": {"reason": str},
+    "weights": {"version": int},
+    "directive": {"shard": int, "number": int, "version": int, "restore": bool},
+    "withdraw": {"shard": int, "number": int},
+    "acknowledge": {"shard": int, "number": int},
+    "stop": {},
+}
+#: What the lists among the fields hold.
+_ITEMS: dict[str, type[float] | type[int]] = {"timing": float}
+
+
+class ProtocolError(FrameworkError):
+    """A message that breaks the protocol; the peer that sent it is not to be trusted any further."""
+
+
+@frozen
+class Message:
+    """One decoded message. Arrays are read-only views of the frames they came in."""
+
+    type: str
+    fields: Mapping[str, Any]
+    arrays: Mapping[str, np.ndarray]
+
+    def __getitem__(self, name: str) -> Any:
+        return self.fields[name]
+
+
+# Surrogates stand for bytes that are not UTF-8, in names of files and in what quotes them.
+_packer = msgpack.Packer(autoreset=True, unicode_errors="surrogatepass")
+
+
+def encode(type: str, arrays: Mapping[str, np.ndarray] | None = None, **fields: Any) -> list[Any]:
+    """The frames of one message. Arrays must stay unchanged until they have been sent.
+
+    Raises `ProtocolError` where no receiver would take the message.
+    """
+    header: dict[str, Any] = {"type": type, **fields}
+    frames: list[Any] = [b""]
+    if arrays:
+        for name, array in arrays.items():
+            if array.dtype.name not in DTYPES or not array.dtype.isnative:
+                raise ProtocolError(f"array {name!r} has dtype {array.dtype.str}, which cannot be sent")
+        header["arrays"] = [[name, array.dtype.name, list(array.shape)] for name, array in arrays.items()]
+        frames += [np.ascontiguousarray(array) if array.size else b"" for array in arrays.values()]
+    packed = _packer.pack(header)
+    if len(packed) > HEADER_LIMIT:
+        raise ProtocolError(
+            f"the header of a {type} message has {len(packed)} bytes; at most {HEADER_LIMIT} are allowed"
+        )
+    frames[0] = packed
+    return frames
+
+
+def decode(frames: Sequence[Any], *, limit: int) -> Message:
+    """Frames (bytes or buffers) to a message whose arrays have at most ``limit`` bytes altogether."""
+    if not frames:
+        raise ProtocolError("a message without frames")
+    header = _unpack(frames[0])
+    kind = header.pop("type", None)
+    schema = SCHEMAS.get(kind) if isinstance(kind, str) else None
+    if schema is None:
+        raise ProtocolError(
+            f"unknown message type {kind[:40]!r}" if isinstance(kind, str) else "a message without a type"
+        )
+    described = header.pop("arrays", [])
+    if header.keys() != schema.keys():
+        raise ProtocolError(f"a {kind} message must have the fields {sorted(schema)}")
+    for name, expected in schema.items():
+        value = header[name]
+        if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
+            raise ProtocolError(f"field {name!r} of a {kind} message has the wrong type")
+        if isinstance(value, list) and not all(
+            isinstance(item, _ITEMS[name]) and not isinstance(item, bool) and math.isfinite(item) for item in value
+        ):
+            raise ProtocolError(f"field {name!r} of a {kind} message holds something else than finite numbers")
+    return Message(kind, header, _arrays(described, frames[1:], limit))
+
+
+def _unpack(frame: Any) -> dict[str, Any]:
+    size = memoryview(frame).nbytes
+    if size > HEADER_LIMIT:
+        raise ProtocolError(f"a header of {size} bytes; at most {HEADER_LIMIT} are allowed")
+    try:
+        header = msgpack.unpackb(
+            frame,
+            max_ext_len=0,
+            max_array_len=ITEM_LIMIT,
+            max_map_len=ITEM_LIMIT,
+            strict_map_key=True,
+            raw=False,
+            unicode_errors="surrogatepass",
+            object_pairs_hook=_unique,
+        )
+    except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
+        raise ProtocolError(f"a header that is not msgpack: {str(error)[:100]}") from None
+    if not isinstance(header, dict):
+        raise ProtocolError("a header that is not a map")
+    return header
+
+
+def _unique(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("duplicate keys")
+    return result
+
+
+def _arrays(described: Any, frames: Sequence[Any], limit: int) -> dict[str, np.ndarray]:
+    if not isinstance(described, list) or len(described) != len(frames) or len(described) > ARRAY_LIMIT:
+        raise ProtocolError(f"{len(frames)} frames do not fit the header")
+    arrays: dict[str, np.ndarray] = {}
+    for entry, frame in zip(described, frames, strict=True):
+        if not (isinstance(entry, list) and len(entry) == 3 and isinstance(entry[0], str)):
+            raise ProtocolError("an array must be described by name, dtype and shape")
+        name, dtype, shape = entry
+        if name in arrays:
+            raise ProtocolError(f"array {name[:40]!r} comes twice")
+        if not isinstance(dtype, str) or dtype not in DTYPES:
+            raise ProtocolError(f"array {name[:40]!r} has an unknown dtype")
+        if (
+            not isinstance(shape, list)
+            or len(shape) > DIMENSION_LIMIT
+            or not all(type(size) is int and size >= 0 for size in shape)
+            or math.prod(size or 1 for size in shape) >= 2**48  # numpy's own limit, which counts so too
+        ):
+            raise ProtocolError(f"array {name[:40]!r} has an impossible shape")
+        expected = math.prod(shape) * np.dtype(dtype).itemsize
+        limit -= expected
+        if limit < 0:
+            raise ProtocolError(f"array {name[:40]!r} is larger than what was agreed")
+        size = memoryview(frame).nbytes
+        if size != expected:
+            raise ProtocolError(f"array {name[:40]!r} needs {expected} bytes and has {size}")
+        if dtype == "bool" and expected and np.frombuffer(frame, np.uint8).max() > 1:
+            raise ProtocolError(f"array {name[:40]!r} has truth values that are neither 0 nor 1")
+        arrays[name] = np.frombuffer(frame, dtype).reshape(shape) if expected else np.empty(shape, dtype)
+    return arrays

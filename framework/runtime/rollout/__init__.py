@@ -1,0 +1,1 @@
+"""Environments stepped side by side by a policy."""

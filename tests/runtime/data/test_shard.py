@@ -1,0 +1,135 @@
+import numpy as np
+import trajectories
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from framework.runtime.data.shard import ShardState, digests, first_state, shard_environments
+from framework.runtime.data.trajectory import Trajectory
+from framework.runtime.link.wire import decode, encode
+
+
+def whole_actions(state: ShardState) -> list[list[int]]:
+    """The actions of each environment's episode in progress, as lists."""
+    return [np.concatenate(pieces).tolist() for pieces in state.actions]
+
+
+def assert_equal_states(one: ShardState, other: ShardState) -> None:
+    """Both states are the same, bit for bit."""
+    mine, theirs = one.to_arrays(), other.to_arrays()
+    assert mine.keys() == theirs.keys()
+    for name, array in mine.items():
+        assert (array.dtype, array.shape, array.tobytes()) == (
+            theirs[name].dtype,
+            theirs[name].shape,
+            theirs[name].tobytes(),
+        )
+
+
+def sequence(seed: int, patterns: list[np.ndarray]) -> list[Trajectory]:
+    """Trajectories that follow one another: row T of ``first`` is row 0 of the next one."""
+    made, before = [], np.ones(patterns[0].shape[1], bool)
+    for number, pattern in enumerate(patterns):
+        first = pattern.copy()
+        first[0] = before
+        before = first[-1]
+        made.append(trajectories.make(seed + number, number=number, first=first))
+    return made
+
+
+@settings(derandomize=True, deadline=None, max_examples=150, database=None)
+@given(
+    seed=st.integers(0, 1000),
+    shape=st.tuples(st.integers(1, 5), st.integers(1, 3)),
+    count=st.integers(1, 5),
+    chance=st.sampled_from([0.0, 0.1, 0.4, 1.0]),
+    saved=st.lists(st.booleans(), min_size=5, max_size=5),
+)
+def test_advance_keeps_the_actions_of_the_episodes_in_progress(
+    seed: int, shape: tuple[int, int], count: int, chance: float, saved: list[bool]
+) -> None:
+    """Against a step-by-step reference, whether or not the state was saved and loaded in between."""
+    rng = np.random.default_rng(seed)
+    steps, environments = shape
+    patterns = [rng.random((steps + 1, environments)) < chance for _ in range(count)]
+    reference: list[list[int]] = [[] for _ in range(environments)]
+    state: ShardState | None = None
+    for trajectory, through_arrays in zip(sequence(seed, patterns), saved, strict=False):
+        arrays = trajectory.arrays
+        for t in range(steps):
+            for n in range(environments):
+                if arrays["first"][t, n]:
+                    reference[n] = []
+                reference[n].append(int(arrays["actions"][t, n]))
+        for n in range(environments):
+            if arrays["first"][steps, n]:
+                reference[n] = []
+        state = state.advance(trajectory) if state else first_state(trajectory)
+        if through_arrays:
+            state = ShardState.from_arrays(state.to_arrays())
+        assert whole_actions(state) == reference
+        assert state.number == trajectory.number + 1
+        np.testing.assert_array_equal(state.episode, arrays["episode"])
+        np.testing.assert_array_equal(state.memory["h"], arrays["memory_after/h"])
+        last = {name: arrays[f"observations/{name}"][-1] for name in ("position", "camera/left")}
+        np.testing.assert_array_equal(state.digest, digests(last))
+
+
+def test_states_survive_the_wire() -> None:
+    """A state's arrays come back bit for bit, through `ShardState.from_arrays` and through a message."""
+    first = np.array([[1, 1, 1], [0, 0, 1], [0, 0, 0], [0, 1, 0]])
+    state = first_state(trajectories.make(first=first, number=4))
+    assert_equal_states(ShardState.from_arrays(state.to_arrays()), state)
+    frames = encode("directive", state.to_arrays(), shard=0, number=5, version=5, restore=True)
+    message = decode([bytes(frame) for frame in frames], limit=1 << 20)
+    assert_equal_states(ShardState.from_arrays(message.arrays), state)
+
+
+def test_states_keep_the_shape_of_actions() -> None:
+    """Vector actions keep their dimensions, also where an environment has not acted yet."""
+    trajectory = trajectories.make(first=[[1, 1], [0, 0], [0, 1]])
+    actions = np.arange(12, dtype=np.float32).reshape(2, 2, 3)
+    state = first_state(Trajectory(0, 0, 0, trajectory.arrays | {"actions": actions}))
+    loaded = ShardState.from_arrays(state.to_arrays())
+    ((own,), (fresh,)) = loaded.actions
+    np.testing.assert_array_equal(own, actions[:, 0])
+    assert (fresh.shape, fresh.dtype) == ((0, 3), np.float32)
+
+
+def test_states_own_their_memory() -> None:
+    """A state holds nothing of the trajectory's arrays: a frame is free again when it has been trained on."""
+    trajectory = trajectories.make(first=np.ones((4, 2)))
+    state = first_state(trajectory)
+    mine = [
+        state.episode,
+        state.digest,
+        *state.memory.values(),
+        *(piece for pieces in state.actions for piece in pieces),
+    ]
+    assert not any(np.shares_memory(own, array) for own in mine for array in trajectory.arrays.values())
+
+
+def test_digests_differ_by_environment() -> None:
+    """Each row is its environment's own: equal rows have equal digests, and one changed bit changes one digest."""
+    rng = np.random.default_rng(0)
+    observations = {"a": rng.random((4, 3)), "b/c": rng.integers(0, 9, (4, 2, 2), np.uint8)}
+    observations = {name: np.concatenate([array, array[:1]]) for name, array in observations.items()}
+    before = digests(observations)
+    assert (before.shape, before.dtype) == ((5, 16), np.uint8)
+    assert len({row.tobytes() for row in before}) == 4
+    assert (before[0] == before[4]).all()
+    observations["b/c"][2, 1, 0] ^= 1
+    assert (digests(observations) != before).any(axis=1).tolist() == [False, False, True, False, False]
+
+
+def test_digests_do_not_depend_on_names_order_or_memory() -> None:
+    """The order of the dictionary and the layout in memory are no part of an observation."""
+    rng = np.random.default_rng(0)
+    one, other = rng.random((4, 3)), rng.random((4, 2))
+    expected = digests({"a": one, "b": other})
+    np.testing.assert_array_equal(digests({"b": other, "a": np.asfortranarray(one)}), expected)
+
+
+def test_shards_are_consecutive_environments() -> None:
+    """Every environment is in exactly one shard."""
+    assert shard_environments(6, 2) == [range(2), range(2, 4), range(4, 6)]
+    assert shard_environments(4, 4) == [range(4)]

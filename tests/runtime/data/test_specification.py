@@ -1,0 +1,140 @@
+from typing import Any
+
+import numpy as np
+import pytest
+import trajectories
+from attrs import evolve
+
+from framework.runtime.data.specification import Specification, SpecificationError
+from framework.runtime.data.tasks import encode_tasks
+from framework.runtime.data.trajectory import Trajectory
+
+STEPS, ENVIRONMENTS = 6, 3
+SPECIFICATION = Specification(trajectories.make(steps=1, environments=ENVIRONMENTS), STEPS)
+
+
+def make(seed: int = 0, **how: Any) -> Trajectory:
+    """A trajectory that `SPECIFICATION` is about."""
+    return trajectories.make(seed, **{"steps": STEPS, "environments": ENVIRONMENTS} | how)
+
+
+def with_array(trajectory: Trajectory, name: str, array: np.ndarray) -> Trajectory:
+    """The same trajectory with one other array."""
+    return evolve(trajectory, arrays=trajectory.arrays | {name: array})
+
+
+@pytest.mark.parametrize("episodes", ["none", "some", "at every step"])
+def test_specification_accepts_what_its_example_promises(episodes: str) -> None:
+    """An example of one step stands for trajectories of T steps, with any number of finished episodes."""
+    chance = {"none": 0.0, "some": 0.3, "at every step": 1.0}[episodes]
+    first = np.random.default_rng(1).random((STEPS + 1, ENVIRONMENTS)) < chance
+    for seed in range(3):
+        SPECIFICATION.check(make(seed, first=first).arrays)
+
+
+def test_specification_counts_bytes() -> None:
+    """``bytes`` is what each array has where it is largest: when an episode ends at every step."""
+    largest = make(first=np.ones((STEPS + 1, ENVIRONMENTS)))
+    assert SPECIFICATION.bytes == {name: array.nbytes for name, array in largest.arrays.items()}
+    assert SPECIFICATION.steps == STEPS * ENVIRONMENTS == largest.steps
+
+
+def test_fingerprint_tells_specifications_apart() -> None:
+    """Equal for equal arrays, whatever their values; other for other lengths, dtypes, shapes and names."""
+
+    def fingerprint(example: Trajectory, length: int = STEPS) -> str:
+        return Specification(example, length).fingerprint
+
+    one = trajectories.make(1, steps=1, environments=ENVIRONMENTS)
+    mine = SPECIFICATION.fingerprint
+    assert fingerprint(one) == mine
+    assert fingerprint(one, STEPS + 1) != mine
+    assert fingerprint(trajectories.make(steps=1, environments=ENVIRONMENTS + 1)) != mine
+    assert fingerprint(with_array(one, "rewards", one.arrays["rewards"].astype(np.float64))) != mine
+    assert fingerprint(with_array(one, "extras/more", one.arrays["rewards"])) != mine
+    without = {name: array for name, array in one.arrays.items() if name != "action_mask"}
+    assert fingerprint(evolve(one, arrays=without)) != mine
+
+
+@pytest.mark.parametrize("name", sorted(SPECIFICATION.arrays))
+def test_specification_refuses_every_other_array(name: str) -> None:
+    """Each array must be there, with its dtype, its number of dimensions and its shape."""
+    whole = make().arrays
+    array = whole[name]
+    wrong = {
+        "missing": {key: value for key, value in whole.items() if key != name},
+        "dtype": whole | {name: array.astype(np.float16)},
+        "signed": whole | {name: array.view(f"V{array.itemsize}")},
+        "more dimensions": whole | {name: array[..., None]},
+        "fewer dimensions": whole | {name: array.reshape(-1)[0]},
+        "scalar": whole | {name: np.array(0, array.dtype)},
+        "longer": whole | {name: np.concatenate([array, array[-1:]])},
+        "shorter": whole | {name: array[:-1]},
+        "empty": whole | {name: array[:0]},
+        "wider": whole | {name: np.stack([array] * 2, axis=-1).reshape(len(array), -1)},
+    }
+    for what, arrays in wrong.items():
+        if what == "wider" and array.ndim == 1:
+            continue
+        with pytest.raises(SpecificationError):
+            SPECIFICATION.check(arrays)
+
+
+def test_specification_refuses_unknown_arrays() -> None:
+    """An array that was not agreed on is refused, and named."""
+    with pytest.raises(SpecificationError, match="extras/more"):
+        SPECIFICATION.check(make().arrays | {"extras/more": np.zeros(1)})
+
+
+@pytest.mark.parametrize("index", [-1, STEPS * ENVIRONMENTS, 2**40, -(2**63)])
+def test_specification_refuses_indices_out_of_range(index: int) -> None:
+    """``final_index`` indexes arrays at the learner, so it must lie within them."""
+    trajectory = make(first=np.ones((STEPS + 1, ENVIRONMENTS)))
+    indices = trajectory.arrays["final_index"].copy()
+    indices[3] = index
+    with pytest.raises(SpecificationError, match="final_index"):
+        SPECIFICATION.check(trajectory.arrays | {"final_index": indices})
+
+
+def test_specification_refuses_negative_episode_numbers() -> None:
+    """No seed can be made of them, so they would stop whoever takes the shard over."""
+    with pytest.raises(SpecificationError, match="episode"):
+        SPECIFICATION.check(make().arrays | {"episode": np.array([0, -1, 0])})
+
+
+def test_specification_refuses_more_episodes_than_steps() -> None:
+    """Arrays of finished episodes are bounded by the steps, and belong to the same episodes."""
+    variable = ("final_", "extras/final_", "episodes/")
+    whole = make(first=np.ones((STEPS + 1, ENVIRONMENTS))).arrays
+    doubled = {name: np.concatenate([array, array]) for name, array in whole.items() if name.startswith(variable)}
+    with pytest.raises(SpecificationError, match="finished episodes"):
+        SPECIFICATION.check(whole | doubled)
+    halved = {name: array[:1] for name, array in whole.items() if name.startswith("episodes/")}
+    with pytest.raises(SpecificationError, match="finished episodes"):
+        SPECIFICATION.check(whole | halved)
+
+
+@pytest.mark.parametrize(
+    ("tasks", "message"),
+    [
+        (encode_tasks(range(ENVIRONMENTS + 1)), "tasks for"),
+        (np.frombuffer(b"[1, 2", np.uint8), "cannot be read"),
+        (np.frombuffer(b"{}", np.uint8), "cannot be read"),
+        (np.zeros(3, np.float32), "agreed was"),
+        (np.zeros((3, 1), np.uint8), "agreed was"),
+    ],
+)
+def test_specification_refuses_other_tasks(tasks: np.ndarray, message: str) -> None:
+    """There must be one for each finished episode and each environment, as bytes of JSON."""
+    example = with_array(
+        trajectories.make(steps=1, environments=ENVIRONMENTS, first=np.zeros((2, ENVIRONMENTS))),
+        "tasks",
+        encode_tasks(range(ENVIRONMENTS)),
+    )
+    specification = Specification(example, STEPS)
+    quiet = make(first=np.zeros((STEPS + 1, ENVIRONMENTS)))
+    specification.check(with_array(quiet, "tasks", encode_tasks(["a", 2, None])).arrays)
+    with pytest.raises(SpecificationError, match=message):
+        specification.check(with_array(quiet, "tasks", tasks).arrays)
+    with pytest.raises(SpecificationError, match="other arrays"):
+        specification.check(quiet.arrays)

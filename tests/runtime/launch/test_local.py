@@ -1,0 +1,140 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from processes import alive, ended, folder_of, helper_of, start, wait_for
+
+from framework.runtime.launch.base import DONE, Exit
+from framework.runtime.launch.local import LocalLauncher
+from framework.runtime.link.endpoint import SocketFolder
+
+
+@pytest.fixture(scope="module")
+def launcher() -> Iterator[LocalLauncher]:
+    folder = SocketFolder()
+    launcher = LocalLauncher(folder)
+    yield launcher
+    launcher.close()
+    folder.close()
+
+
+@pytest.fixture(scope="module")
+def helper(launcher: LocalLauncher) -> psutil.Process:
+    return helper_of()
+
+
+def test_ends_of_samplers_are_reported(launcher: LocalLauncher, helper: psutil.Process) -> None:
+    """Each once, with name, incarnation, process and status: killed, asked to end, or failed by itself."""
+    assert launcher.exits(0.0) == []
+    killed, asked = start(launcher, helper, "s0"), start(launcher, helper, "s1", incarnation=4)
+    killed.kill()
+    (first,) = ended(launcher)
+    assert first == Exit("s0", 0, killed.pid, -signal.SIGKILL)
+    assert first.reason == "SIGKILL"
+    asked.terminate()
+    assert ended(launcher) == [Exit("s1", 4, asked.pid, DONE)]
+    launcher.start("no endpoint", "run", "s2", 0)
+    (failed,) = ended(launcher)
+    assert (failed.sampler, failed.status, failed.reason) == ("s2", 1, "exit code 1")
+    assert launcher.exits(0.0) == []
+
+
+def test_many_at_once(launcher: LocalLauncher, helper: psutil.Process) -> None:
+    """Orders and ends that come in one go are told apart."""
+    names = [f"many-{number}" for number in range(6)]
+    for name in names:
+        launcher.start("no endpoint", "run", name, 0)
+    exits = ended(launcher, len(names))
+    assert sorted(sampler_exit.sampler for sampler_exit in exits) == names
+    assert len({sampler_exit.process for sampler_exit in exits}) == len(names)
+
+
+def test_interrupts_are_the_learners_business(launcher: LocalLauncher, helper: psutil.Process) -> None:
+    """Ctrl-C does not reach the helper and its samplers, and would not end them."""
+    sampler = start(launcher, helper, "interrupted")
+    assert os.getsid(helper.pid) == os.getsid(sampler.pid) != os.getsid(0)
+    for process in (helper, sampler):
+        process.send_signal(signal.SIGINT)
+    time.sleep(0.2)
+    assert alive(helper)
+    assert alive(sampler)
+    sampler.kill()
+    ended(launcher)
+
+
+@pytest.fixture
+def folder() -> Iterator[SocketFolder]:
+    folder = SocketFolder()
+    yield folder
+    folder.close()
+
+
+def test_close_ends_everything(folder: SocketFolder) -> None:
+    """Within seconds, a sampler that does not listen too. Closing twice does no harm."""
+    launcher = LocalLauncher(folder)
+    helper = helper_of()
+    samplers = [start(launcher, helper, "listens"), start(launcher, helper, "hangs")]
+    samplers[1].suspend()
+    started = time.monotonic()
+    launcher.close()
+    assert time.monotonic() - started < 5
+    assert not any(alive(process) for process in (helper, *samplers))
+    launcher.close()
+
+
+def test_death_of_the_helper_is_noticed(folder: SocketFolder) -> None:
+    """When the helper is killed, ``exits`` says so, and closing ends the samplers that it leaves behind."""
+    launcher = LocalLauncher(folder)
+    helper = helper_of()
+    sampler = start(launcher, helper, "orphan")
+    helper.kill()
+    with pytest.raises(ChildProcessError, match="SIGKILL"):
+        ended(launcher)
+    launcher.close()
+    wait_for(lambda: not alive(sampler), seconds=5)
+
+
+def test_helper_ends_with_its_parent() -> None:
+    """Also when the parent is killed before the helper has finished its imports: no process and no folder is left."""
+    script = "import time\nfrom framework.runtime.launch.local import LocalLauncher\n"
+    script += "from framework.runtime.link.endpoint import SocketFolder\n"
+    script += "launcher = LocalLauncher(SocketFolder())\nprint(flush=True)\ntime.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        parent.stdout.readline()
+        helper = helper_of(parent.pid)
+        folder = folder_of(helper)
+        parent.kill()
+    assert folder.exists()
+    wait_for(lambda: not alive(helper))
+    assert not folder.exists()
+
+
+def test_working_directory_is_no_door(folder: SocketFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder ``framework`` where the run is started does not stand for this package in the helper."""
+    (tmp_path / "framework").mkdir()
+    (tmp_path / "framework" / "__init__.py").write_text("raise RuntimeError('wrong one')")
+    (tmp_path / "json.py").write_text("raise RuntimeError('wrong one')")
+    monkeypatch.chdir(tmp_path)
+    launcher = LocalLauncher(folder)
+    try:
+        start(launcher, helper_of(), "anywhere")
+    finally:
+        launcher.close()
+
+
+def test_order_to_a_dead_helper_says_so(folder: SocketFolder) -> None:
+    """Starting a sampler when the helper was killed raises what ``exits`` would have, not a broken pipe."""
+    launcher = LocalLauncher(folder)
+    helper = helper_of()
+    helper.kill()
+    wait_for(lambda: not alive(helper))
+    with pytest.raises(ChildProcessError, match=r"helper process that starts samplers has ended \(SIGKILL\)"):
+        launcher.start(folder.endpoint, "run", "late", 0)
+    launcher.close()

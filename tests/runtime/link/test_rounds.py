@@ -1,0 +1,54 @@
+import pytest
+import trajectories
+
+from framework.runtime.data.shard import first_state
+from framework.runtime.link.rounds import FixedLag, Free
+from framework.runtime.link.source import Accepted
+
+
+def accepted(shard: int, number: int, version: int = 0) -> Accepted:
+    """A trajectory that has come in."""
+    trajectory = trajectories.make(shard=shard, number=number, version=version)
+    return Accepted(trajectory, first_state(trajectory))
+
+
+def names(items: list[Accepted]) -> list[tuple[int, int]]:
+    """Shard and number of each."""
+    return [(item.trajectory.shard, item.trajectory.number) for item in items]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
+def test_fixed_lag_takes_one_of_every_shard(order: tuple[int, ...]) -> None:
+    """Update k waits for trajectory k of all shards and takes them by shard, in whatever order they came."""
+    rounds = FixedLag(3)
+    for number in (1, 0):
+        for shard in order:
+            if number == 0:
+                assert rounds.take(0) == []
+            rounds.add(accepted(shard, number))
+    for update in (0, 1):
+        assert names(rounds.take(update)) == [(shard, update) for shard in range(3)]
+        assert rounds.take(update) == []
+        assert rounds.stale(update + 100) == []
+
+
+def test_free_takes_what_comes_first() -> None:
+    """Updates take as many trajectories as there are shards, from whichever shards, in the order they came."""
+    rounds = Free(2, max_lag=4)
+    for shard, number in ((1, 0), (1, 1), (0, 0), (1, 2)):
+        rounds.add(accepted(shard, number))
+    assert names(rounds.take(0)) == [(1, 0), (1, 1)]
+    assert names(rounds.take(0)) == [(0, 0), (1, 2)]
+    assert rounds.take(0) == []
+
+
+def test_free_drops_what_is_too_old() -> None:
+    """Exactly what is more than ``max_lag`` versions old is thrown away, once, and given back to be accounted for."""
+    rounds = Free(2, max_lag=2)
+    for number, version in enumerate((3, 2, 5, 4)):
+        rounds.add(accepted(0, number, version))
+    assert names(rounds.stale(5)) == [(0, 1)]
+    assert rounds.stale(5) == []
+    assert names(rounds.take(5)) == [(0, 0), (0, 2)]
+    assert names(rounds.stale(7)) == [(0, 3)]
+    assert rounds.take(7) == []

@@ -1,0 +1,137 @@
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import trajectories
+import zmq
+
+import framework
+from framework.errors import RunError
+from framework.runtime.data.specification import Specification
+from framework.runtime.link import wire
+from framework.runtime.link.dispatcher import Admission
+from framework.runtime.link.leases import Leases
+from framework.runtime.link.server import Server
+from framework.runtime.link.source import Accepted, Event, Failure
+
+SPECIFICATION = Specification(trajectories.make(steps=1), 4)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    admission = Admission("run", {}, str(tmp_path), "components", SPECIFICATION)
+    server = Server(f"ipc://{tmp_path}/link", Leases(1, 1), admission, 1)
+    server.publish(0, {"weights": np.zeros(8, np.uint8)})
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def peer(server: Server) -> Iterator["Peer"]:
+    with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
+        socket.linger = 0
+        socket.connect(server.endpoint)
+        yield Peer(socket)
+
+
+class Peer:
+    """A sampler of which every message is made by the test."""
+
+    def __init__(self, socket: "zmq.Socket[bytes]"):
+        self._socket = socket
+
+    def send(self, type: str, arrays: Any = None, **fields: Any) -> None:
+        self._socket.send_multipart(wire.encode(type, arrays, **fields))
+
+    def receive(self) -> wire.Message:
+        assert self._socket.poll(5000), "no answer"
+        return wire.decode(self._socket.recv_multipart(), limit=2**30)
+
+    def join(self) -> None:
+        self.send(
+            "hello",
+            protocol=wire.PROTOCOL,
+            framework=framework.__version__,
+            run="run",
+            sampler="sampler-0",
+            incarnation=0,
+            process=1,
+        )
+        assert self.receive().type == "welcome"
+        self.send("ready", specification=SPECIFICATION.fingerprint, components="components")
+
+    def deliver(self, number: int) -> None:
+        fields = {"shard": 0, "number": number, "version": 0}
+        self.send("trajectory", trajectories.make(number=number).arrays, **fields, timing=[0.0, 0.0, 0.0])
+
+
+def accepted(server: Server) -> Accepted:
+    """The next trajectory."""
+    for _ in range(100):
+        if isinstance(news := server.receive(0.1), Accepted):
+            return news
+    raise AssertionError("no trajectory")
+
+
+def test_trajectories_arrive(server: Server, peer: Peer) -> None:
+    """Through the socket, in order, and acknowledged."""
+    peer.join()
+    assert [peer.receive().type for _ in range(2)] == ["weights", "directive"]
+    peer.deliver(0)
+    assert accepted(server).trajectory.number == 0
+    assert {peer.receive().type for _ in range(2)} == {"directive", "acknowledge"}
+
+
+def test_what_a_sampler_has_sent_counts_before_its_departure(server: Server, peer: Peer) -> None:
+    """However late the thread comes to read it."""
+    peer.join()
+    peer.receive()
+    busy = threading.Event()
+    server._command(busy.wait)  # type: ignore[arg-type]
+    peer.deliver(0)
+    delivered: list[Any] = []
+    asking = threading.Thread(target=lambda: delivered.append(server.depart("sampler-0", 0)))
+    asking.start()
+    peer._socket.poll(100)
+    busy.set()
+    asking.join()
+    assert delivered == [(1, False)]
+
+
+def test_news_of_others_are_passed_on(server: Server) -> None:
+    """In their order; a failure is raised."""
+    server.announce(Event("sampler_lost", {}), Failure("no more samplers"))
+    assert server.receive(1.0) == Event("sampler_lost", {})
+    with pytest.raises(RunError, match="no more samplers"):
+        server.receive(1.0)
+
+
+def test_silence_is_none(server: Server) -> None:
+    """`Server.receive` gives None where there are no news in time."""
+    assert server.receive(0.01) is None
+
+
+def test_an_error_in_the_thread_ends_the_run(server: Server) -> None:
+    """It is told once, and afterwards neither news nor answers are waited for in vain."""
+
+    def fail() -> None:
+        raise KeyError("the cause")
+
+    server._command(fail)
+    with pytest.raises(RunError, match="the link failed: KeyError: 'the cause'"):
+        server.receive(5.0)
+    with pytest.raises(RunError, match="the link's thread has ended"):
+        server.receive(0.01)
+    with pytest.raises(RunError, match="the link's thread has ended"):
+        server.depart("sampler-0", 0)
+
+
+def test_closing_tells_samplers_to_stop(server: Server, peer: Peer) -> None:
+    """Those that have joined."""
+    peer.join()
+    assert [peer.receive().type for _ in range(2)] == ["weights", "directive"]
+    server._command(server._stop)
+    assert [peer.receive().type for _ in range(2)] == ["directive", "stop"]

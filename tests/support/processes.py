@@ -1,0 +1,57 @@
+"""Processes of samplers and of the helper that starts them."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from framework.runtime.launch.base import Exit
+from framework.runtime.launch.local import LocalLauncher
+
+
+def wait_for(what: Callable[[], Any], seconds: float = 30.0) -> Any:
+    """What ``what`` gives, once it gives something."""
+    deadline = time.monotonic() + seconds
+    while not (result := what()):
+        assert time.monotonic() < deadline, "in vain"
+        time.sleep(0.01)
+    return result
+
+
+def alive(process: psutil.Process) -> bool:
+    """Whether a process is there and is no zombie."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def helper_of(parent: int = os.getpid()) -> psutil.Process:
+    """The helper process that ``parent`` has started last."""
+    return max(psutil.Process(parent).children(), key=lambda process: (process.create_time(), process.pid))
+
+
+def folder_of(helper: psutil.Process) -> Path:
+    """Where the learner's socket of a helper would lie: its last argument, once it has any."""
+    return Path(wait_for(helper.cmdline)[-1])
+
+
+def start(launcher: LocalLauncher, helper: psutil.Process, name: str, incarnation: int = 0) -> psutil.Process:
+    """A sampler that waits for a learner which never answers, deep enough in it to have its signal handlers."""
+    before = set(helper.children())
+    launcher.start("ipc:///nobody/listens", "run", name, incarnation)
+    (process,) = wait_for(lambda: set(helper.children()) - before)
+    wait_for(lambda: process.num_threads() > 1)  # those of its socket
+    return process
+
+
+def ended(launcher: LocalLauncher, count: int = 1) -> list[Exit]:
+    """The next ends of samplers, at least ``count``."""
+    exits: list[Exit] = []
+    wait_for(lambda: exits.extend(launcher.exits(0.1)) or len(exits) >= count)
+    return exits
