@@ -15,7 +15,7 @@ import numpy as np
 import zmq
 
 from framework.errors import RunError
-from framework.runtime.launch.base import Exit
+from framework.interfaces import SamplerExit
 from framework.runtime.launch.supervisor import Supervisor
 from framework.runtime.link.dispatcher import Admission
 from framework.runtime.link.leases import Leases
@@ -30,7 +30,7 @@ LINK, BARE, MEMCPY = "link", "bare pyzmq", "memcpy"
 
 
 class Sender:
-    """A `framework.runtime.launch.base.Launcher` whose only sampler sends trajectories made beforehand."""
+    """A `framework.interfaces.Launcher` whose only sampler sends trajectories made beforehand."""
 
     def __init__(self, size: str):
         self._size = size
@@ -40,7 +40,7 @@ class Sender:
         """Start the sending process."""
         self._process = _start("link", endpoint, self._size)
 
-    def exits(self, timeout: float) -> list[Exit]:
+    def exits(self, timeout: float) -> list[SamplerExit]:
         """Nothing; raises `ChildProcessError` where it has ended before it was told to."""
         with suppress(subprocess.TimeoutExpired):
             raise ChildProcessError(f"the sender has ended with {self._process.wait(timeout)}")

@@ -138,12 +138,11 @@ def _hooks() -> Iterator[str]:
     )
     registration = [name for name in hook_names() if name in plugins.REGISTER_HOOKS]
     yield "## Registration"
-    yield _block('register(name, target, *, config=None, summary="", supports=())', "python")
-    yield (
-        '`name` is in lower case. `target` and `config` are `"module:Class"` strings, imported at first use; without '
-        "`config` the component takes no options. `supports` are the capabilities that it declares. What each kind "
-        "must do stands in [`framework/interfaces.py`](../../framework/interfaces.py)."
-    )
+    yield "What each kind of component must do stands in [`framework/interfaces.py`](../../framework/interfaces.py)."
+    for protocol in (hookspecs.Register, hookspecs.RegisterCommand):
+        yield f"### {protocol.__name__}"
+        yield _block(f"register{_signature(protocol.__call__)}", "python")
+        yield _prose(protocol.__call__)
     yield from (each for name in registration for each in _function(name, getattr(hookspecs, name)))
     yield "## Lifecycle of a run"
     yield "A hook that raises is reported, and its plugin hears no more of the run; training goes on."

@@ -23,6 +23,8 @@ from framework.plugins import Plugin, Plugins
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import click
+
 
 class UnknownComponent(FrameworkError, LookupError):
     """A pipeline uses a component that is not there.
@@ -40,7 +42,10 @@ class UnknownComponent(FrameworkError, LookupError):
 
 @frozen
 class Component:
-    """One thing that a pipeline can use, by its name; its code is imported by `load` and not before."""
+    """One thing that a pipeline can use, by its name; its code is imported by `load` and not before.
+
+    Launchers and commands are described so too.
+    """
 
     kind: str
     name: str  #: as pipelines write it: ``ppo``, ``acme/rnd``, ``my_file:MyEncoder``
@@ -65,6 +70,15 @@ class Component:
     def load(self) -> type:
         """The class that implements it. Raises `PluginError`, with the traceback, where that fails."""
         return self._class(self.target)
+
+    def load_command(self) -> click.Command:
+        """The command that it stands for. Raises `PluginError` as `load` does."""
+        import click
+
+        command = _value(self.target, self.file, self._title, None if self.bundled else self._owner)
+        if not isinstance(command, click.Command):
+            raise PluginError(f"{self._title}: {self.target} is not a click.Command")
+        return command
 
     def config_class(self) -> type | None:
         """The attrs class of its options, ``None`` where it has none. Raises `PluginError` as `load` does."""
@@ -102,7 +116,7 @@ class Component:
 
 
 class Catalog:
-    """The components of a set of plugins, by kind and name."""
+    """The components, launchers and commands of a set of plugins, by kind and name."""
 
     def __init__(self, found: Plugins):
         self.plugins = found
@@ -132,7 +146,7 @@ class Catalog:
         return cls(plugins.load([*offered, *given]))
 
     def components(self, kind: str | None = None) -> list[Component]:
-        """All components, or those of one kind: the bundled ones first, then by plugin."""
+        """All of them, or those of one kind: the bundled ones first, then by plugin."""
         return [component for component in self._components.values() if kind in (None, component.kind)]
 
     def names(self, kind: str) -> list[str]:
@@ -145,7 +159,7 @@ class Catalog:
         ``module:Class`` is a class of the file ``module.py`` in ``directory``, or else of an importable module;
         it is imported here, as only the class itself tells what it supports. Raises `UnknownComponent`.
         """
-        if kind not in hookspecs.KINDS:
+        if kind not in hookspecs.REGISTER_HOOKS.values():
             raise ValueError(f"{kind!r} is no kind of component")
         if ":" in use:
             return _named_directly(kind, use, directory)

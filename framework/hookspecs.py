@@ -1,9 +1,9 @@
-"""The hooks that a plugin may implement: one to register each kind of component, and the lifecycle of a run."""
+"""The hooks that a plugin may implement: to register components, launchers and commands, and to follow a run."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pluggy
 
@@ -16,7 +16,7 @@ GROUP = "framework.plugins"
 OLDER_GROUPS = ("framework.plugins.v0",)
 
 #: The hook that registers each kind of component.
-REGISTER_HOOKS = {
+COMPONENT_HOOKS = {
     "register_environments": "environment",
     "register_encoders": "encoder",
     "register_algorithms": "algorithm",
@@ -24,14 +24,50 @@ REGISTER_HOOKS = {
     "register_curricula": "curriculum",
     "register_replays": "replay",
 }
-KINDS = tuple(REGISTER_HOOKS.values())
+#: The kinds of component.
+KINDS = tuple(COMPONENT_HOOKS.values())
+#: Every hook that registers something, and what it registers.
+REGISTER_HOOKS = COMPONENT_HOOKS | {"register_launchers": "launcher", "register_commands": "command"}
 
 hookspec = pluggy.HookspecMarker("framework")
 
-#: ``register(name, target, *, config=None, summary="", supports=(), needs=())`` with ``"module:Class"`` strings,
-#: imported at first use. No ``config`` means no options; ``supports`` are the capabilities that the component declares,
-#: ``needs`` the other kinds that a pipeline with it must have, such as ``"replay"``.
-Register = Callable[..., None]
+
+class Register(Protocol):
+    """Registers one component, or one launcher."""
+
+    def __call__(
+        self,
+        name: str,
+        target: str,
+        *,
+        config: str | None = None,
+        summary: str = "",
+        supports: Collection[str] = (),
+        needs: Collection[str] = (),
+    ) -> None:
+        """Offer ``name`` to pipelines; nothing is imported before one uses it.
+
+        Args:
+            name: in lower case.
+            target: ``"module:Class"``, the class that implements it.
+            config: ``"module:Class"``, the attrs class of its options; None where it takes none.
+            summary: what it is, in a line.
+            supports: the capabilities that it declares.
+            needs: the other kinds of component that a pipeline with it must have, such as ``"replay"``.
+        """
+
+
+class RegisterCommand(Protocol):
+    """Registers one command."""
+
+    def __call__(self, name: str, target: str, *, summary: str = "") -> None:
+        """Offer ``framework plugin/name``; nothing is imported before it is called.
+
+        Args:
+            name: in lower case.
+            target: ``"module:command"``, a `click.Command`.
+            summary: what it does, in a line.
+        """
 
 
 @hookspec
@@ -62,6 +98,16 @@ def register_curricula(register: Register) -> None:
 @hookspec
 def register_replays(register: Register) -> None:
     """Offer replay buffers: targets are built as `framework.interfaces.Replay`."""
+
+
+@hookspec
+def register_launchers(register: Register) -> None:
+    """Offer launchers of sampler processes: targets are built as `framework.interfaces.Launcher`."""
+
+
+@hookspec
+def register_commands(register: RegisterCommand) -> None:
+    """Offer commands of the command line: targets are instances of `click.Command`."""
 
 
 @hookspec

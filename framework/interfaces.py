@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from attrs import define, field, frozen
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import gymnasium
     import numpy as np
     import torch
@@ -297,3 +299,47 @@ class Replay(Protocol):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` gave, bit for bit."""
+
+
+@frozen
+class LauncherContext:
+    """What a launcher may know while it is built."""
+
+    samplers: int  #: how many will be started
+    directory: Path  #: of the pipeline file
+
+
+@frozen
+class SamplerExit:
+    """A sampler's process has ended."""
+
+    sampler: str
+    incarnation: int
+    process: int  #: its number where it ran
+    status: int  #: exit code, or minus the number of the signal that ended it
+
+
+class Launcher(Protocol):
+    """Starts sampler processes. Built as ``Launcher(config, context)``, with a `LauncherContext`.
+
+    Each process is ``python -P -m framework.runtime.launch.sampler_process``, with the arguments of `start`. A launcher
+    decides nothing: who is started, and started again, is the supervisor's business.
+    """
+
+    def start(self, endpoint: str, run: str, sampler: str, incarnation: int) -> None:
+        """Start one sampler of a run whose learner listens at ``endpoint``.
+
+        Raises `ChildProcessError` when none can be started any more.
+        """
+
+    def exits(self, timeout: float) -> list[SamplerExit]:
+        """Samplers that have ended since the last call; waits for the first, at most ``timeout`` seconds.
+
+        Raises `ChildProcessError` when the launcher has lost its samplers.
+        """
+
+    def close(self) -> None:
+        """End all samplers, at once if they do not end by themselves, and wait for it. May be called again.
+
+        It is called by another thread than the one that waits in `exits`, which then may return or raise anything.
+        """

@@ -40,15 +40,15 @@ class DeclarationError(Exception):
 
 
 class Registration(NamedTuple):
-    """One call of ``register``: a component, by the plugin's own name for it."""
+    """One call of ``register``: what is offered, by the plugin's own name for it."""
 
     kind: str
     name: str
-    target: str  #: ``module:Class``
-    config: str | None
-    summary: str
-    supports: frozenset[str]
-    needs: frozenset[str]
+    target: str  #: ``module:Class``, or ``module:command``
+    config: str | None = None
+    summary: str = ""
+    supports: frozenset[str] = frozenset()
+    needs: frozenset[str] = frozenset()
 
 
 class Plugin(NamedTuple):
@@ -189,7 +189,7 @@ def _declarations(plugin: object, manager: pluggy.PluginManager) -> tuple[tuple[
     registrations: dict[tuple[str, str], Registration] = {}
     for name, implementation in implementations:
         if name in REGISTER_HOOKS:
-            _call(implementation, {"register": _registrar(REGISTER_HOOKS[name], registrations)})
+            _call(implementation, {"register": _registrar(name, registrations)})
     listens = dict.fromkeys(name for name, _ in implementations if name in hooks and name not in REGISTER_HOOKS)
     return tuple(registrations.values()), tuple(listens)
 
@@ -214,7 +214,12 @@ def _broken_rules(name: str, implementation: pluggy.HookImpl, hooks: Mapping[str
         yield f"{place} is a hook wrapper, which a plugin cannot be"
 
 
-def _registrar(kind: str, registrations: dict[tuple[str, str], Registration]) -> hookspecs.Register:
+def _registrar(
+    hook: str, registrations: dict[tuple[str, str], Registration]
+) -> hookspecs.Register | hookspecs.RegisterCommand:
+    """What a plugin's ``hook`` is called with; it adds to ``registrations``."""
+    kind = REGISTER_HOOKS[hook]
+
     def register(
         name: str,
         target: str,
@@ -224,21 +229,28 @@ def _registrar(kind: str, registrations: dict[tuple[str, str], Registration]) ->
         supports: Collection[str] = (),
         needs: Collection[str] = (),
     ) -> None:
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise ValueError(f"{name!r} cannot be the name of a component: it must match {_NAME.pattern}")
-        for role, value in (("target", target), ("config", config)):
-            if not (isinstance(value, str) and TARGET.fullmatch(value)) and (role, value) != ("config", None):
-                raise ValueError(f"the {role} of {kind} {name!r} must be written 'module:Class', not {value!r}")
-        for words, given in (("supports", supports), ("needs", needs)):
-            if isinstance(given, str) or not all(isinstance(word, str) for word in given):
-                raise TypeError(f"{words} of {kind} {name!r} must be a collection of strings, not {given!r}")
-        if (kind, name) in registrations:
-            raise ValueError(f"{kind} {name!r} is registered twice")
-        registrations[kind, name] = Registration(
-            kind, name, target, config, summary, frozenset(supports), frozenset(needs)
-        )
+        for argument, words in (("supports", supports), ("needs", needs)):
+            if isinstance(words, str) or not all(isinstance(word, str) for word in words):
+                raise TypeError(f"{argument} of {kind} {name!r} must be a collection of strings, not {words!r}")
+        _add(Registration(kind, name, target, config, summary, frozenset(supports), frozenset(needs)), registrations)
 
-    return register
+    def register_command(name: str, target: str, *, summary: str = "") -> None:
+        _add(Registration(kind, name, target, summary=summary), registrations)
+
+    return register_command if kind == "command" else register
+
+
+def _add(registration: Registration, registrations: dict[tuple[str, str], Registration]) -> None:
+    kind, name = registration.kind, registration.name
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ValueError(f"{kind} {name!r}: a name must match {_NAME.pattern}")
+    for role, target in (("target", registration.target), ("config", registration.config)):
+        if not (isinstance(target, str) and TARGET.fullmatch(target)) and (role, target) != ("config", None):
+            form = "module:command" if kind == "command" else "module:Class"
+            raise ValueError(f"the {role} of {kind} {name!r} must be written {form!r}, not {target!r}")
+    if (kind, name) in registrations:
+        raise ValueError(f"{kind} {name!r} is registered twice")
+    registrations[kind, name] = registration
 
 
 def _call(implementation: pluggy.HookImpl, arguments: Mapping[str, Any]) -> None:

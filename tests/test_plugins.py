@@ -58,10 +58,10 @@ def test_a_plugin_offers_components():
 
 
 def test_every_kind_can_be_registered():
-    """Each of the six hooks registers its own kind."""
+    """Each hook registers its own kind: the six kinds of component, launchers and commands."""
     hooks = {name: lambda register: register("x", "m:X") for name in REGISTER_HOOKS}
     row = only(module(**hooks))
-    assert {each.kind for each in row.registrations} == set(KINDS)
+    assert {registration.kind for registration in row.registrations} == {*KINDS, "launcher", "command"}
 
 
 def test_a_plugin_may_be_an_object_in_a_module(tmp_path, monkeypatch):
@@ -166,9 +166,9 @@ def test_wrappers_are_refused():
 @pytest.mark.parametrize(
     ("arguments", "options", "reason"),
     [
-        (("Tiny", "m:X"), {}, "ValueError: 'Tiny' cannot be the name of a component"),
-        (("a/b", "m:X"), {}, "ValueError: 'a/b' cannot be the name of a component"),
-        ((None, "m:X"), {}, "ValueError: None cannot be the name of a component"),
+        (("Tiny", "m:X"), {}, "ValueError: encoder 'Tiny': a name must match"),
+        (("a/b", "m:X"), {}, "ValueError: encoder 'a/b': a name must match"),
+        ((None, "m:X"), {}, "ValueError: encoder None: a name must match"),
         (("x", "m.X"), {}, "ValueError: the target of encoder 'x' must be written 'module:Class', not 'm.X'"),
         (("x", dict), {}, "ValueError: the target of encoder 'x' must be written 'module:Class'"),
         (("x", "m:X"), {"config": "m"}, "ValueError: the config of encoder 'x' must be written 'module:Class'"),

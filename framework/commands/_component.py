@@ -11,6 +11,7 @@ import click
 
 from framework.catalog import default_catalog
 from framework.errors import EXIT_DONE, EXIT_RUN_FAILED, EXIT_USAGE, FrameworkError, PipelineError
+from framework.hookspecs import KINDS
 from framework.plugins import did_you_mean
 
 
@@ -36,15 +37,15 @@ def check_component(use: str, kind: str | None, options: Sequence[str], *, as_js
 
 def _kind(use: str) -> str:
     """The kind of the only component of this name."""
-    components = default_catalog().components()
-    kinds = [each.kind for each in components if each.name == use]
+    components = [component for component in default_catalog().components() if component.kind in KINDS]
+    kinds = [component.kind for component in components if component.name == use]
     if len(kinds) == 1:
         return kinds[0]
     if kinds:
         raise _Usage(f"{use!r} is the name of several components: say which with --kind ({', '.join(kinds)})")
     if ":" in use:
         raise _Usage(f"{use!r} is a class: say what it is with --kind")
-    raise _Usage(f"no component is named {use!r}{did_you_mean(use, [each.name for each in components])}")
+    raise _Usage(f"no component is named {use!r}{did_you_mean(use, [component.name for component in components])}")
 
 
 def _options(written: Sequence[str]) -> dict[str, Any]:

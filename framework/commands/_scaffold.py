@@ -15,7 +15,7 @@ from attrs import frozen
 
 import framework
 from framework.errors import EXIT_USAGE, FrameworkError, writing
-from framework.hookspecs import REGISTER_HOOKS
+from framework.hookspecs import COMPONENT_HOOKS
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -95,7 +95,7 @@ def render(what: Names) -> dict[str, str]:
         "summary": facts["summary"],
         "supports": _tuple(facts.get("supports", [])),
         "imports": facts.get("imports", []),
-        "hook": next(hook for hook, kind in REGISTER_HOOKS.items() if kind == what.kind),
+        "hook": next(hook for hook, kind in COMPONENT_HOOKS.items() if kind == what.kind),
         "config_class": f"{what.class_name}.Config" if what.here else f"{what.class_name}Config",
         **{name: getattr(what, name) for name in _NAMES},
     }

@@ -19,6 +19,8 @@ from framework.interfaces import (
     Encoder,
     Environment,
     EnvironmentContext,
+    Launcher,
+    LauncherContext,
     Policy,
     Replay,
     Stream,
@@ -117,6 +119,19 @@ def build_curriculum(
         return None
     curriculum: Curriculum = build(pipeline.curriculum, make_context(pipeline, observation_space, action_space, "cpu"))
     return curriculum
+
+
+def build_launcher(pipeline: Pipeline) -> Launcher | None:
+    """The launcher that the pipeline names; None where it names none."""
+    runtime = pipeline.runtime
+    if runtime.launcher is None:
+        return None
+    table, directory = as_table(runtime.launcher), pipeline.directory
+    chosen, problems = choose("launcher", table, "runtime.launcher", directory=directory, catalog=default_catalog())
+    if chosen is None:
+        raise PipelineError(problems)
+    launcher: Launcher = build(chosen, LauncherContext(samplers=runtime.samplers, directory=directory))
+    return launcher
 
 
 def make_context(

@@ -10,7 +10,7 @@ from attrs import Factory, frozen
 
 from framework.catalog import Catalog, default_catalog
 from framework.errors import PipelineError, Problem
-from framework.pipeline.components import Chosen, choose, refusals, unmet_requirements
+from framework.pipeline.components import Chosen, as_table, choose, parts, refusals, unmet_requirements
 from framework.schema import OptionError, join, option, plain, structure, unknown_keys
 
 DEFAULT_ENCODER = "mlp"
@@ -77,6 +77,11 @@ class Runtime:
     """Where the run happens: changes its speed and, but for ``precision`` and ``compile``, nothing else."""
 
     samplers: int = option(1, help="Sampler processes; 0 acts inside the learner, for a debugger.", ge=0)
+    launcher: str | dict[str, Any] | None = option(
+        None,
+        part="launcher",
+        help="What starts the samplers, from a plugin; by default they start on this machine.",
+    )
     device: str = option(
         "auto",
         help='Where the learner computes, such as "cpu", "cuda" or "cuda:1"; "auto" takes the fastest.',
@@ -87,6 +92,10 @@ class Runtime:
     )
     compile: bool = option(False, help="Whether the learner compiles its networks; changes rounding.")
     threads: int | Literal["auto"] = option("auto", help="Threads of the learner's arithmetic on the CPU.", ge=1)
+
+    def __attrs_post_init__(self) -> None:
+        if self.launcher is not None and not self.samplers:
+            raise OptionError("has nothing to start where samplers is 0", "launcher", "samplers")
 
 
 @frozen
@@ -173,6 +182,10 @@ def resolve(values: Mapping[str, Any], directory: Path, catalog: Catalog) -> tup
         kind = path.partition(".")[0]
         chosen[path], wrong = choose(kind, table, path, directory=directory, catalog=catalog)
         problems += wrong
+
+    for where, kind, part in parts(sections.get("runtime")):
+        path = join("runtime", where)
+        problems += choose(kind, as_table(part), path, directory=directory, catalog=catalog)[1]
 
     lag = sections["sampling"].policy_lag if sections.get("sampling") else 0
     problems += refusals({path: part for path, part in chosen.items() if part is not None}, lag)

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from framework.catalog import default_catalog
+from framework.pipeline.build import build_launcher
 from framework.plugins import HookFailure, Lifecycle, describe
 from framework.runtime.launch.local import LocalLauncher
 from framework.runtime.learn.interrupt import Interrupt
 from framework.runtime.link.endpoint import SocketFolder
 
 if TYPE_CHECKING:
+    from framework.interfaces import Launcher
     from framework.pipeline.sections import Pipeline
     from framework.runtime.disk.run_directory import Listener, Record
     from framework.runtime.learn.learner import Update
@@ -47,11 +49,12 @@ class Session:
         # Idle threads of the learner would otherwise spin on the cores that samplers need. Read when torch is imported.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         with ExitStack() as opened:
-            self._endpoint, self._launcher = "", None
+            self._endpoint = ""
+            self._launcher: Launcher | None = None
             if pipeline.runtime.samplers:
                 folder = opened.enter_context(closing(SocketFolder()))
-                # The helper that samplers come from imports torch at the same time as we do.
-                self._launcher = opened.enter_context(closing(LocalLauncher(folder)))
+                # The helper that local samplers come from imports torch at the same time as we do.
+                self._launcher = opened.enter_context(closing(build_launcher(pipeline) or LocalLauncher(folder)))
                 self._endpoint = folder.endpoint
             self._record = self._open_record(root, resume, listener)
             self._open = opened.pop_all()

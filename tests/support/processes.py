@@ -10,7 +10,7 @@ from typing import Any
 
 import psutil
 
-from framework.runtime.launch.base import Exit
+from framework.interfaces import SamplerExit
 from framework.runtime.launch.local import LocalLauncher
 
 
@@ -50,8 +50,8 @@ def start(launcher: LocalLauncher, helper: psutil.Process, name: str, incarnatio
     return process
 
 
-def ended(launcher: LocalLauncher, count: int = 1) -> list[Exit]:
+def ended(launcher: LocalLauncher, count: int = 1) -> list[SamplerExit]:
     """The next ends of samplers, at least ``count``."""
-    exits: list[Exit] = []
+    exits: list[SamplerExit] = []
     wait_for(lambda: exits.extend(launcher.exits(0.1)) or len(exits) >= count)
     return exits

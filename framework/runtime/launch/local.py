@@ -16,7 +16,8 @@ import sys
 from contextlib import suppress
 from typing import Any
 
-from framework.runtime.launch.base import Exit, status_in_words
+from framework.interfaces import SamplerExit
+from framework.runtime.launch.exit_codes import in_words
 from framework.runtime.link.endpoint import SocketFolder
 
 #: One thread each: thread pools cannot be forked, and a sampler has one core.
@@ -47,7 +48,7 @@ class LocalLauncher:
         self._partial = b""
 
     def start(self, endpoint: str, run: str, sampler: str, incarnation: int) -> None:
-        """See `framework.runtime.launch.base.Launcher`."""
+        """See `framework.interfaces.Launcher`."""
         order = {"sampler": sampler, "incarnation": incarnation, "run": run, "endpoint": endpoint}
         try:
             self._commands.write(json.dumps(order).encode() + b"\n")
@@ -55,18 +56,18 @@ class LocalLauncher:
         except BrokenPipeError:
             raise self._ended() from None
 
-    def exits(self, timeout: float) -> list[Exit]:
-        """See `framework.runtime.launch.base.Launcher`."""
+    def exits(self, timeout: float) -> list[SamplerExit]:
+        """See `framework.interfaces.Launcher`."""
         if not select.select([self._reports], [], [], timeout)[0]:
             return []
         data = self._reports.read()
         if data == b"":
             raise self._ended()
         *lines, self._partial = (self._partial + (data or b"")).split(b"\n")
-        return [Exit(**_checked(json.loads(line))) for line in lines]
+        return [SamplerExit(**_checked(json.loads(line))) for line in lines]
 
     def close(self) -> None:
-        """See `framework.runtime.launch.base.Launcher`."""
+        """See `framework.interfaces.Launcher`."""
         if self._reports.closed:
             return
         with suppress(BrokenPipeError):
@@ -81,7 +82,7 @@ class LocalLauncher:
         self._reports.close()
 
     def _ended(self) -> ChildProcessError:
-        status = status_in_words(self._process.wait())
+        status = in_words(self._process.wait())
         return ChildProcessError(f"the helper process that starts samplers has ended ({status}): resume the run")
 
 

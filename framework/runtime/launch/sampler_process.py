@@ -12,7 +12,7 @@ from types import FrameType
 import torch
 
 from framework.plugins import describe, traceback_of
-from framework.runtime.launch.base import DONE, ENVIRONMENT_FAILED, NOT_LET_IN, TRY_AGAIN
+from framework.runtime.launch.exit_codes import DONE, ENVIRONMENT_FAILED, NOT_LET_IN, TRY_AGAIN
 from framework.runtime.link.client import SILENCE, Client, End, LearnerSilent, Rejected
 from framework.runtime.link.sampler import Sampler
 

@@ -6,8 +6,9 @@ import threading
 from collections import Counter
 from typing import Protocol
 
+from framework.interfaces import Launcher, SamplerExit
 from framework.plugins import describe
-from framework.runtime.launch.base import NOT_LET_IN, Exit, Launcher
+from framework.runtime.launch.exit_codes import NOT_LET_IN, in_words
 from framework.runtime.link.source import Event, Failure, News
 
 #: A sampler that is lost so often without delivering anything is not started again.
@@ -64,7 +65,7 @@ class Supervisor:
                 lost = isinstance(error, ChildProcessError)
                 self._roll.announce(Failure(str(error) if lost else f"the launcher failed: {describe(error)}"))
 
-    def _replace(self, sampler_exit: Exit) -> None:
+    def _replace(self, sampler_exit: SamplerExit) -> None:
         sampler, incarnation = sampler_exit.sampler, sampler_exit.incarnation
         delivered, rejected = self._roll.depart(sampler, incarnation)
         lost = {"sampler": sampler, "process": sampler_exit.process, "status": sampler_exit.status}
@@ -77,8 +78,9 @@ class Supervisor:
         if sampler_exit.status == NOT_LET_IN and rejected:
             self._roll.announce(Failure(f"{sampler} was not let in"))
         elif losses >= GIVE_UP_AFTER:
-            reason = f"{sampler} died {losses} times in a row ({sampler_exit.reason}) without delivering anything"
-            self._roll.announce(Failure(reason))
+            reason = in_words(sampler_exit.status)
+            died = f"{sampler} died {losses} times in a row ({reason}) without delivering anything"
+            self._roll.announce(Failure(died))
         else:
             self._start(sampler, incarnation + 1)
             self._roll.announce(Event("sampler_replaced", {"sampler": sampler, "incarnation": incarnation + 1}))

@@ -12,13 +12,12 @@ import torch
 from attrs import frozen
 
 from framework.errors import RunError
-from framework.interfaces import EpisodeScores
+from framework.interfaces import EpisodeScores, Launcher
 from framework.pipeline.sections import Pipeline
 from framework.plugins import Lifecycle
 from framework.runtime.data.trajectory import Trajectory, collate, sampler_times
 from framework.runtime.disk import checkpoint
 from framework.runtime.disk.run_directory import Record
-from framework.runtime.launch.base import Launcher
 from framework.runtime.learn.checks import bad_metrics, bad_value, numbers_by_name
 from framework.runtime.learn.device import learner_threads, usable_device
 from framework.runtime.learn.evaluation import Evaluator

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from attrs import evolve
+
+from framework.interfaces import Launcher
 from framework.pipeline.sections import Pipeline
 from framework.runtime.data.fingerprint import components_fingerprint
 from framework.runtime.data.policy_snapshot import kept_versions
 from framework.runtime.data.shard import ShardState
-from framework.runtime.launch.base import Launcher
 from framework.runtime.launch.supervisor import Supervisor
 from framework.runtime.link.dispatcher import Admission
 from framework.runtime.link.inprocess import InProcess
@@ -41,7 +43,8 @@ def open_source(
         return
     admission = Admission(
         run=run,
-        pipeline=pipeline.to_plain(),
+        # Samplers need not have the plugin that starts them.
+        pipeline=evolve(pipeline, runtime=evolve(pipeline.runtime, launcher=None)).to_plain(),
         directory=str(pipeline.directory.resolve()),
         components=components_fingerprint(pipeline),
         specification=worker.specification,

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from framework.runtime.launch.base import NOT_LET_IN, Exit
+from framework.interfaces import SamplerExit
+from framework.runtime.launch.exit_codes import NOT_LET_IN
 from framework.runtime.launch.supervisor import GIVE_UP_AFTER, Supervisor
 from framework.runtime.link.source import Event, Failure, News
 
@@ -14,13 +15,13 @@ class FakeLauncher:
 
     def __init__(self) -> None:
         self.started: queue.SimpleQueue[tuple[str, str, str, int]] = queue.SimpleQueue()
-        self.ends: queue.SimpleQueue[list[Exit] | Exception] = queue.SimpleQueue()
+        self.ends: queue.SimpleQueue[list[SamplerExit] | Exception] = queue.SimpleQueue()
         self.closed = False
 
     def start(self, endpoint: str, run: str, sampler: str, incarnation: int) -> None:
         self.started.put((endpoint, run, sampler, incarnation))
 
-    def exits(self, timeout: float) -> list[Exit]:
+    def exits(self, timeout: float) -> list[SamplerExit]:
         ends = self.ends.get()
         if isinstance(ends, Exception):
             raise ends
@@ -86,7 +87,7 @@ def test_samplers_are_started(supervise: Any, launcher: FakeLauncher, roll: Fake
 def test_the_dead_are_replaced(supervise: Any, launcher: FakeLauncher, roll: FakeRoll) -> None:
     """By their next incarnation; both their end and their replacement are told."""
     supervise(1)
-    launcher.ends.put([Exit("sampler-0", 0, 17, -9)])
+    launcher.ends.put([SamplerExit("sampler-0", 0, 17, -9)])
     assert [start[2:] for start in next_of(launcher.started, 2)] == [("sampler-0", 0), ("sampler-0", 1)]
     assert next_of(roll.news, 2) == [
         Event("sampler_lost", {"sampler": "sampler-0", "process": 17, "status": -9}),
@@ -103,7 +104,7 @@ def test_one_that_delivers_nothing_is_given_up(
     roll.conduct["sampler-0", 2] = (3, False)
     lives = 2 + GIVE_UP_AFTER
     for incarnation in range(lives):
-        launcher.ends.put([Exit("sampler-0", incarnation, 1, status)])
+        launcher.ends.put([SamplerExit("sampler-0", incarnation, 1, status)])
     news = next_of(roll.news, 2 * lives)
     assert [item.name for item in news[:-1]] == ["sampler_lost", "sampler_replaced"] * (lives - 1) + ["sampler_lost"]
     reason = "SIGKILL" if status == -9 else f"exit code {status}"
@@ -113,10 +114,10 @@ def test_one_that_delivers_nothing_is_given_up(
 def test_exit_codes_are_believed_after_a_reject_only(supervise: Any, launcher: FakeLauncher, roll: FakeRoll) -> None:
     """An environment that ends its process with the code of a sampler that was not let in is a loss like any other."""
     supervise(1)
-    launcher.ends.put([Exit("sampler-0", 0, 1, NOT_LET_IN)])
+    launcher.ends.put([SamplerExit("sampler-0", 0, 1, NOT_LET_IN)])
     assert [item.name for item in next_of(roll.news, 2)] == ["sampler_lost", "sampler_replaced"]
     roll.conduct["sampler-0", 1] = (0, True)
-    launcher.ends.put([Exit("sampler-0", 1, 1, NOT_LET_IN)])
+    launcher.ends.put([SamplerExit("sampler-0", 1, 1, NOT_LET_IN)])
     assert next_of(roll.news, 2)[-1] == Failure("sampler-0 was not let in")
 
 
