@@ -29,7 +29,7 @@ class Session:
     Args:
         pipeline: what to run.
         root: the folder in which the run directory is made.
-        resume: a run directory to go on with, instead of a new one.
+        resume: a run directory to resume, instead of a new one.
         interrupt: when requested, the run saves a checkpoint and ends with `KeyboardInterrupt`.
         listener: hears of every event of the run, as it is recorded in ``events.jsonl``.
     """
@@ -122,9 +122,9 @@ def train(pipeline: Pipeline, *, root: str | Path = "runs", resume: str | Path |
     """Run a pipeline: ``for update in framework.train(pipeline)``.
 
     Args:
-        pipeline: from `framework.load`, or `framework.load_run` to go on with a run.
+        pipeline: from `framework.load`, or `framework.load_run` to resume a run.
         root: the folder in which the run directory is made.
-        resume: a run directory to go on with, instead of a new one.
+        resume: a run directory to resume, instead of a new one.
     """
     session = Session(pipeline, root=Path(root), resume=None if resume is None else Path(resume))
     return session.updates()

@@ -105,7 +105,7 @@ class Record:
             raise RunError(f"{before} was deleted or replaced while the run went on: what it had recorded is gone")
         self.directory = now
         raise RunError(
-            f"{before} was renamed while the run went on: it is saved, go on with: framework run --resume {now}"
+            f"{before} was renamed while the run went on: it is saved; resume it with: framework run --resume {now}"
         )
 
     def metrics(self, line: dict[str, Any]) -> None:

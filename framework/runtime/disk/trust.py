@@ -31,8 +31,8 @@ def authenticate(folder: str) -> str | None:
 def check(run: Path, manifest: Mapping[str, Any], targets: Iterable[str]) -> None:
     """Raise `RunError` where a target, ``module:name``, is in a Python file beside the pipeline of a stranger's run."""
     key, folder = _key(), str(manifest["base_directory"])
-    given = str(manifest.get("authentication"))
-    if key is not None and hmac.compare_digest(_code(key, folder).encode(), given.encode(errors="replace")):
+    stated = str(manifest.get("authentication"))
+    if key is not None and hmac.compare_digest(_code(key, folder).encode(), stated.encode(errors="replace")):
         return
     named = {Path(folder, f"{target.partition(':')[0]}.py") for target in targets if ":" in target}
     if files := sorted(str(path) for path in named if _is_file(path)):

@@ -117,9 +117,9 @@ def _check(vector: SteppedVector) -> None:
             raise RunError(f"environment {index}: {name} is not finite: {array[index]}")
 
 
-def _collect(given: Sequence[Any]) -> dict[str, np.ndarray]:
+def _collect(metrics_of_episodes: Sequence[Any]) -> dict[str, np.ndarray]:
     """What each episode ended with as ``info["metrics"]``, by name: [episodes] float64."""
-    for index, metrics in enumerate(given):
+    for index, metrics in enumerate(metrics_of_episodes):
         where = f"environment {index} ended its episode with info['metrics']"
         if metrics is not None and not isinstance(metrics, Mapping):
             raise RunError(f"{where} = {metrics!r}: it must be a dictionary of names and numbers")
@@ -128,14 +128,14 @@ def _collect(given: Sequence[Any]) -> dict[str, np.ndarray]:
                 raise RunError(f"{where} named {name!r}: a name must be a string")
             if not isinstance(value, Real) or not np.isfinite(float(value)):
                 raise RunError(f"{where}[{name!r}] = {value!r}: it must be a finite number")
-    names = [list(metrics or {}) for metrics in given]
-    for index, own in enumerate(names):
-        if set(own) != set(names[0]):
+    names = [list(metrics or {}) for metrics in metrics_of_episodes]
+    for index, episode_names in enumerate(names):
+        if set(episode_names) != set(names[0]):
             raise RunError(
-                f"environment {index} ended its episode with the info['metrics'] {_listed(own)}, and environment 0 with"
-                f" {_listed(names[0])}: all must give the same"
+                f"environment {index} ended its episode with the info['metrics'] {_listed(episode_names)}, and"
+                f" environment 0 with {_listed(names[0])}: all must give the same"
             )
-    return {name: np.array([metrics[name] for metrics in given], np.float64) for name in names[0]}
+    return {name: np.array([metrics[name] for metrics in metrics_of_episodes], np.float64) for name in names[0]}
 
 
 def _listed(names: Sequence[str]) -> str:

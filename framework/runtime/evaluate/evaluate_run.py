@@ -107,9 +107,9 @@ def load(target: Path, overrides: Sequence[str] | Mapping[str, Any] = (), *, tru
 
 def check_seeds_of_one_pipeline(runs: Sequence[Path], *, trust: bool = False) -> None:
     """Raise `FrameworkError` where runs do not differ in their seeds, or differ in what is learned."""
-    first, *others = (load_run(run, trust=trust) for run in runs)
+    first, *rest = (load_run(run, trust=trust) for run in runs)
     seeds = {first.run.seed: runs[0]}
-    for run, pipeline in zip(runs[1:], others, strict=True):
+    for run, pipeline in zip(runs[1:], rest, strict=True):
         different = sorted(differences(_learned(first), _learned(pipeline)))
         if different:
             raise FrameworkError(f"{runs[0]} and {run} are no runs of one pipeline: {', '.join(different)} differ")

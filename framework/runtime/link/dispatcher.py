@@ -137,8 +137,8 @@ class Dispatcher:
             peer for peer in self._peers.values() if peer.sampler == sampler and peer.incarnation < incarnation
         ]
         self._peers[identity] = _Peer(identity, sampler, incarnation, message["process"])
-        mine = {"protocol": wire.PROTOCOL, "framework": framework.__version__, "run": self._admission.run}
-        for name, value in mine.items():
+        expected = {"protocol": wire.PROTOCOL, "framework": framework.__version__, "run": self._admission.run}
+        for name, value in expected.items():
             if message[name] != value:
                 raise wire.ProtocolError(f"this run has {name} {value!r}, the sampler has {message[name]!r}")
         for peer in predecessors:

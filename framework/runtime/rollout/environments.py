@@ -15,23 +15,25 @@ def make_environment(environment: Environment) -> Env[Any, Any]:
     """One environment. Raises `PluginError` where it cannot be made, or keeps what evaluations would not see."""
     name = type(environment).__qualname__
     try:
-        made = environment.make()
+        instance = environment.make()
     except FrameworkError:
         raise
     except (Exception, SystemExit) as error:
         raise PluginError(f"environment {name} cannot be made: {describe(error)}\n{traceback_of(error)}") from error
-    if not isinstance(made, Env):
-        raise PluginError(f"environment {name} cannot be used: make() gave {made!r:.100}, which is no gymnasium.Env")
+    if not isinstance(instance, Env):
+        raise PluginError(
+            f"environment {name} cannot be used: make() gave {instance!r:.100}, which is no gymnasium.Env"
+        )
     for attribute in ("observation_space", "action_space"):
-        if not isinstance(getattr(made, attribute, None), Space):
-            raise PluginError(f"environment {name} cannot be used: {type(made).__name__} has no {attribute}")
-    _check_wrappers(made)
-    return made
+        if not isinstance(getattr(instance, attribute, None), Space):
+            raise PluginError(f"environment {name} cannot be used: {type(instance).__name__} has no {attribute}")
+    _check_wrappers(instance)
+    return instance
 
 
-def _check_wrappers(made: Any) -> None:
+def _check_wrappers(instance: Any) -> None:
     """Refuse wrappers with running statistics: each environment would have its own, and evaluations others."""
-    layer: Any = made
+    layer: Any = instance
     while layer is not None:
         for attribute, value in vars(layer).items() if hasattr(layer, "__dict__") else ():
             if all(hasattr(value, part) and not callable(getattr(value, part)) for part in ("mean", "var", "count")):

@@ -72,10 +72,10 @@ class NativeArrays(VectorArrays):
         except (Exception, SystemExit) as error:
             raise RunError(f"the vector environment failed in step: {describe(error)}") from error
         self._check_infos(infos)
-        given = self._one_each("rewards", rewards)
-        if given.dtype.kind not in "fiub":
-            raise RunError(f"the vector environment gave rewards of {given.dtype}, which are no numbers")
-        self.rewards[:] = given
+        batch_rewards = self._one_each("rewards", rewards)
+        if batch_rewards.dtype.kind not in "fiub":
+            raise RunError(f"the vector environment gave rewards of {batch_rewards.dtype}, which are no numbers")
+        self.rewards[:] = batch_rewards
         try:
             self.terminated[:] = spaces.truths("terminated", self._one_each("terminated", terminated))
             self.truncated[:] = spaces.truths("truncated", self._one_each("truncated", truncated))
@@ -273,9 +273,9 @@ def _has(infos: dict[str, Any], key: str, index: int) -> bool:
 def row_of(infos: dict[str, Any], path: spaces.Path, index: int) -> Any:
     """What environment ``index`` gave at ``path``: Gymnasium stacks dictionaries key by key, all else as it stands."""
     value: Any = infos
-    found = False
+    indexed = False
     for key in path:
-        if not found and not isinstance(value, dict):
-            value, found = value[index], True
+        if not indexed and not isinstance(value, dict):
+            value, indexed = value[index], True
         value = value[key]
-    return value if found else value[index]
+    return value if indexed else value[index]

@@ -71,14 +71,14 @@ class VectorArrays:
         self.success = np.full(count, -1, np.int8)
         self.valid = np.ones(count, bool)
 
-    def prepare_masks(self, given: bool) -> None:
+    def prepare_masks(self, masked: bool) -> None:
         """Decide at the first reset whether there are action masks; `read_mask` holds all that follow to it."""
         size = spaces.mask_size(self.action_space)
-        if given and size is None:
+        if masked and size is None:
             raise RunError(
                 f"the environment gives info['action_mask'], which the space {self.action_space} cannot have"
             )
-        if given:
+        if masked:
             self.action_mask = np.ones((self.count, size or 0), bool)
             self._mask_starts = np.cumsum([0, *spaces.mask_groups(self.action_space)[:-1]])
 
