@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TextIO
 import click
 
 if TYPE_CHECKING:
-    from framework.runtime.learn.learner import Update
+    from framework.runtime.learn.update import Update
 
 _LIVE_INTERVAL = 0.25  # seconds between two pictures
 _LINE_INTERVAL = 2.0  # seconds between two lines

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from framework.interfaces import Launcher
     from framework.pipeline.sections import Pipeline
     from framework.runtime.disk.run_directory import Listener, Record
-    from framework.runtime.learn.learner import Update
+    from framework.runtime.learn.update import Update
 
 
 class Session:

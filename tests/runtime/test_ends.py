@@ -25,7 +25,7 @@ from framework.__main__ import main
 from framework.plugins import Plugins
 from framework.runtime.disk import checkpoint
 from framework.runtime.disk import run_directory as record
-from framework.runtime.learn.learner import Learner
+from framework.runtime.learn import learner
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "read-a-run-directory.md"
 WAYS: dict[str, Callable[..., int]] = {}
@@ -249,5 +249,5 @@ def _(run: Callable[..., int], folder: Path, monkeypatch: Any) -> int:
 
 @way("an error in the framework")
 def _(run: Callable[..., int], folder: Path, monkeypatch: Any) -> int:
-    monkeypatch.setattr(Learner, "_gather", lambda self: 1 / 0)
+    monkeypatch.setattr(learner, "gather", lambda *arguments: 1 / 0)
     return run()

@@ -14,7 +14,7 @@ from typing import Any
 import framework
 from framework.runtime.disk.checkpoint import checkpoints, load
 from framework.runtime.disk.run_directory import is_time
-from framework.runtime.learn.learner import Update
+from framework.runtime.learn.update import Update
 from framework.runtime.session import Session
 
 #: The command line, as a process of its own.

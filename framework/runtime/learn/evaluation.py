@@ -15,12 +15,12 @@ from framework.runtime.learn.interrupt import Interrupt
 
 
 class Evaluator:
-    """Plays the evaluations of a run whose updates learn from ``steps_per_update`` environment steps each."""
+    """Plays the evaluations of a run."""
 
-    def __init__(self, pipeline: Pipeline, steps_per_update: int, interrupt: Interrupt):
+    def __init__(self, pipeline: Pipeline, interrupt: Interrupt):
         self._pipeline = pipeline
         self._settings = pipeline.evaluation
-        self._steps_per_update = steps_per_update
+        self._steps_per_update = pipeline.sampling.environments * pipeline.sampling.rollout_length
         self._interrupt = interrupt
 
     def due(self, steps: int) -> bool:

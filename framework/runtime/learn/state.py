@@ -32,12 +32,18 @@ class RunState:
     algorithm: Algorithm
     tasks: TaskSource
     kept_versions: int  #: how many versions back a sampler may still collect with
+    steps_per_update: int  #: environment steps
     update: int = 0  #: how many updates there have been
     episodes: Episodes = field(factory=Episodes)
     best: float = -math.inf  #: the highest mean return of an evaluation
     snapshots: dict[int, PolicySnapshot] = field(factory=dict)  #: by version
     shards: dict[int, ShardState] = field(factory=dict)  #: after the last trajectory learned from
     started: float = field(factory=monotonic)  #: as if the run had never been interrupted
+
+    @property
+    def steps(self) -> int:
+        """Environment steps that have been learned from."""
+        return self.update * self.steps_per_update
 
     @property
     def parameters(self) -> int:
@@ -92,7 +98,8 @@ def initial_state(
     sampling = pipeline.sampling
     # One for every eighth step: where episodes are shorter, tasks are played more than once.
     count = sampling.environments * math.ceil(sampling.rollout_length / 8)
-    state = RunState(algorithm, TaskSource(curriculum, pipeline.run.seed, count), kept_versions(pipeline.sampling))
+    tasks = TaskSource(curriculum, pipeline.run.seed, count)
+    state = RunState(algorithm, tasks, kept_versions(sampling), sampling.environments * sampling.rollout_length)
     state.take_snapshot()
     return state
 
@@ -122,9 +129,11 @@ class Checkpoints:
         finally:
             self._saved_at = monotonic()
 
-    def save_best(self) -> bool:
-        """Save the only checkpoint that counts as the best."""
-        return self._save(f"best-{self._state.update:08d}", "best-", 1)
+    def save_if_best(self, score: float) -> None:
+        """Save the only checkpoint that counts as the best, where none before had such a ``score``."""
+        if score > self._state.best:
+            self._state.best = score
+            self._save(f"best-{self._state.update:08d}", "best-", 1)
 
     def resume(self) -> None:
         """Go to the newest whole checkpoint, and have the record end there; to the very beginning without any."""

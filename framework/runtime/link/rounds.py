@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from framework.runtime.link.source import Accepted
+
+if TYPE_CHECKING:
+    from framework.pipeline.sections import Sampling
 
 
 class Rounds(Protocol):
@@ -70,3 +73,9 @@ class Free:
         if len(self._waiting) < self._shards:
             return []
         return [self._waiting.popleft() for _ in range(self._shards)]
+
+
+def make_rounds(sampling: Sampling) -> Rounds:
+    """The rounds of a run: at a fixed lag, or free."""
+    shards = sampling.environments // sampling.shard
+    return Free(shards, sampling.max_lag) if sampling.policy_lag == "free" else FixedLag(shards)

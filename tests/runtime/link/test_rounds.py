@@ -1,8 +1,9 @@
 import pytest
 import trajectories
 
+from framework.pipeline.sections import Sampling
 from framework.runtime.data.shard import first_state
-from framework.runtime.link.rounds import FixedLag, Free
+from framework.runtime.link.rounds import FixedLag, Free, make_rounds
 from framework.runtime.link.source import Accepted
 
 
@@ -52,3 +53,17 @@ def test_free_drops_what_is_too_old() -> None:
     assert names(rounds.take(5)) == [(0, 0), (0, 2)]
     assert names(rounds.stale(7)) == [(0, 3)]
     assert rounds.take(7) == []
+
+
+def test_the_sampling_section_decides() -> None:
+    """Free where the lag is, fixed for any number; each with one trajectory of every shard."""
+    fixed = make_rounds(Sampling(environments=4, shard=2, policy_lag=0))
+    free = make_rounds(Sampling(environments=4, shard=2, policy_lag="free", max_lag=1))
+    for rounds in (fixed, free):
+        rounds.add(accepted(0, 0))
+        assert rounds.take(0) == []
+        rounds.add(accepted(1, 0))
+    assert isinstance(fixed, FixedLag)
+    assert names(fixed.take(0)) == [(0, 0), (1, 0)]
+    assert isinstance(free, Free)
+    assert len(free.stale(2)) == 2

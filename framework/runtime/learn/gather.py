@@ -1,0 +1,32 @@
+"""Gathering what the next update learns from, and recording what happens meanwhile."""
+
+from __future__ import annotations
+
+from framework.runtime.disk.run_directory import Record
+from framework.runtime.learn.interrupt import Interrupt
+from framework.runtime.link.rounds import Rounds
+from framework.runtime.link.source import Accepted, Event, Source
+
+_POLL = 0.2  # seconds
+
+
+def gather(
+    source: Source, rounds: Rounds, update: int, record: Record, interrupt: Interrupt
+) -> tuple[list[Accepted], list[Accepted]]:
+    """What update ``update`` learns from, and what was too old to be learned from, whose credit is returned.
+
+    Waits for it; raises what `Source.receive` raises, and `KeyboardInterrupt`.
+    """
+    dropped: list[Accepted] = []
+    while True:
+        stale = rounds.stale(update)
+        source.release(len(stale))
+        dropped += stale
+        if ready := rounds.take(update):
+            return ready, dropped
+        with interrupt.at_once():
+            news = source.receive(_POLL)
+        if isinstance(news, Event):
+            record.event(news.name, **news.fields)
+        elif news is not None:
+            rounds.add(news)

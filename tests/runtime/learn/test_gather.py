@@ -1,0 +1,74 @@
+from collections import deque
+from pathlib import Path
+
+import pytest
+import trajectories
+
+from framework.runtime.data.shard import first_state
+from framework.runtime.disk.run_directory import Record
+from framework.runtime.learn.gather import gather
+from framework.runtime.learn.interrupt import Interrupt
+from framework.runtime.link.rounds import Free, Rounds
+from framework.runtime.link.source import Accepted, Event
+
+
+class Scripted:
+    """A source that gives what the test says, and remembers the credit it gets back."""
+
+    def __init__(self, *news: Accepted | Event | None):
+        self._news = deque(news)
+        self.released: list[int] = []
+
+    def publish(self, version: int, snapshot: object) -> None: ...
+
+    def release(self, trajectories: int) -> None:
+        self.released.append(trajectories)
+
+    def receive(self, timeout: float) -> Accepted | Event | None:
+        return self._news.popleft()
+
+    def close(self) -> None: ...
+
+
+def accepted(shard: int, version: int) -> Accepted:
+    """A trajectory that has come in."""
+    trajectory = trajectories.make(shard=shard, version=version)
+    return Accepted(trajectory, first_state(trajectory))
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Record:
+    return Record(tmp_path)
+
+
+@pytest.fixture
+def rounds() -> Rounds:
+    return Free(2, max_lag=2)
+
+
+def test_it_waits_until_a_round_is_complete(record: Record, rounds: Rounds) -> None:
+    """However long nothing comes; events are recorded meanwhile."""
+    source = Scripted(None, accepted(0, 5), Event("sampler_lost", {"sampler": "s"}), None, accepted(1, 4))
+    ready, dropped = gather(source, rounds, 5, record, Interrupt())
+    assert [item.trajectory.shard for item in ready] == [0, 1]
+    assert dropped == []
+    assert '"event": "sampler_lost", "sampler": "s"' in (record.directory / "events.jsonl").read_text()
+    record.close()
+
+
+def test_credit_of_what_is_too_old_is_returned_at_once(record: Record, rounds: Rounds) -> None:
+    """Else nobody might be left who may collect what is waited for."""
+    source = Scripted(accepted(0, 1), accepted(1, 5), accepted(0, 5))
+    _, dropped = gather(source, rounds, 5, record, Interrupt())
+    assert [item.trajectory.version for item in dropped] == [1]
+    assert source.released == [0, 1, 0, 0]
+    record.close()
+
+
+def test_a_request_to_end_is_heard_while_waiting(record: Record, rounds: Rounds) -> None:
+    """As `KeyboardInterrupt`."""
+    interrupt = Interrupt()
+    interrupt.request()
+    with pytest.raises(KeyboardInterrupt):
+        gather(Scripted(), rounds, 0, record, interrupt)
+    record.close()
