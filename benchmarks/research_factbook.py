@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 
 from framework.toolkit.statistics import two_level_interval
-from framework_research import experts
-from framework_research.corpus import corpus_of
-from framework_research.factbook import Factbook
-from framework_research.majority import majority
+from framework_research.policies import experts
+from framework_research.policies.majority import majority
 from framework_research.vector import ResearchVectorEnv
+from framework_research.worlds.corpus import corpus_of
+from framework_research.worlds.factbook.corpus import Factbook
 from measure.kept_runs import Trainer, add_training_arguments, kept_of_table
 from measure.pages import fill
 from measure.research_play import FIRST_SEED, environment_of, play

@@ -14,7 +14,7 @@ import numpy as np
 
 from framework.toolkit.statistics import two_level_interval
 from framework_research.vector import ResearchVectorEnv
-from framework_research.world import STATED
+from framework_research.worlds.world import STATED
 from measure import research_play
 from measure.kept_runs import add_arguments, kept_of_table
 from measure.pages import fill

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from framework_research.world import HOPS, STATED, TALLEST
+from framework_research.worlds.world import HOPS, STATED, TALLEST
 from measure.kept_runs import add_arguments, kept_of_table
 from measure.pages import fill
 from measure.research_play import environment_of, play

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from framework_research import experts
-from framework_research.oracle import oracle
+from framework_research.browser.shortest import oracle
+from framework_research.policies import experts
 from framework_research.vector import ResearchVectorEnv
 from measure.results import Measurement, table
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from framework.interfaces import EnvironmentContext
 from framework_research.config import ResearchConfig
-from framework_research.desks import Desks, task_of
-from framework_research.render import MODES, Screen
-from framework_research.spaces import action_space, observation_space
+from framework_research.episodes import Desks, task_of
+from framework_research.observe.spaces import action_space, observation_space
+from framework_research.render.scene import MODES, Screen
 from framework_research.vector import ResearchVectorEnv
 
 _FIRST = np.zeros(1, np.int64)
@@ -21,10 +21,10 @@ _ENDED = np.ones(1, bool)
 class ResearchEnv(gymnasium.Env[Any, np.int64]):
     """One research agenda an episode. Keyword arguments are those of `ResearchConfig`, and the render mode.
 
-    Observations are those of its mode (see `framework_research.spaces`), actions the 55 of `framework_research.rules`,
-    of which ``info["action_mask"]`` tells the legal ones. With the end of an episode come ``info["success"]`` and
-    ``info["metrics"]``: its "efficiency" is the fewest steps that succeed by those it took, or 0 where it failed. A
-    seed is that of a world: with the same level it is the same one, byte for byte.
+    Observations are those of its mode (see `framework_research.observe.spaces`), actions the 55 of
+    `framework_research.browser.rules`, of which ``info["action_mask"]`` tells the legal ones. With the end of an
+    episode come ``info["success"]`` and ``info["metrics"]``: its "efficiency" is the fewest steps that succeed by those
+    it took, or 0 where it failed. A seed is that of a world: with the same level it is the same one, byte for byte.
     """
 
     metadata = {"render_modes": [*MODES], "render_fps": 2}  # noqa: RUF012
@@ -39,7 +39,7 @@ class ResearchEnv(gymnasium.Env[Any, np.int64]):
         self._action = np.empty(1, np.int64)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict]:
-        """Start an episode; ``options["task"]`` may say its level and seed, see `framework_research.desks.task_of`."""
+        """Start an episode; ``options["task"]`` may say its level and seed (`framework_research.episodes.task_of`)."""
         super().reset(seed=seed)
         if seed is None:
             seed = int(self.np_random.integers(2**63))

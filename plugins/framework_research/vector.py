@@ -10,8 +10,8 @@ from gymnasium.vector.utils import batch_space
 
 from framework.errors import RunError
 from framework_research.config import ResearchConfig
-from framework_research.desks import Desks
-from framework_research.spaces import action_space, observation_space
+from framework_research.episodes import Desks
+from framework_research.observe.spaces import action_space, observation_space
 
 
 class ResearchVectorEnv(VectorEnv[Any, np.ndarray, np.ndarray]):

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from framework_research.browser.shortest import oracle_steps
 from framework_research.environment import ResearchEnv
-from framework_research.oracle import oracle_steps
-from framework_research.synthetic import world
+from framework_research.worlds.synthetic import world
 from measure import calibration, steps
 
 

@@ -10,7 +10,7 @@ from runs import run, write
 
 import research_factbook
 import research_figures
-from framework_research import experts
+from framework_research.policies import experts
 from framework_research.vector import ResearchVectorEnv
 from measure.research_play import FIRST_SEED, environment_of, play
 

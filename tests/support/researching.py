@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from framework_research import rules
+from framework_research.browser import rules
 from framework_research.environment import ResearchEnv
-from framework_research.world import STATED
+from framework_research.worlds.world import STATED
 
 
 class Played:

@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from framework_research import experts, rules, view
+from framework_research.browser import rules
 from framework_research.config import SPLITS
-from framework_research.names import names, text
-from framework_research.synthetic import Synthetic
+from framework_research.observe import view
+from framework_research.policies import experts
 from framework_research.vector import ResearchVectorEnv
-from framework_research.world import BARS, STATED, WORLD
+from framework_research.worlds.names import names, text
+from framework_research.worlds.synthetic import Synthetic
+from framework_research.worlds.world import BARS, STATED, WORLD
 
 
 def worlds(level: float, count: int) -> np.ndarray:

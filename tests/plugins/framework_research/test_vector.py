@@ -9,8 +9,8 @@ import pytest
 from gymnasium.error import ResetNeeded
 
 from framework.errors import RunError
+from framework_research.browser.rules import ACTIONS
 from framework_research.environment import ResearchEnv
-from framework_research.rules import ACTIONS
 from framework_research.vector import ResearchVectorEnv
 
 COUNT = 16
