@@ -62,7 +62,7 @@ def play(run: Path, episodes: int, *, shuffle: bool) -> tuple[np.ndarray, np.nda
     """Success of each episode with one figure hop, and the probability that a guess among its bars is right, [K]."""
     environment = environment_of(run, episodes, task_complexity=LEVEL, split="test")
     success = research_play.play(run, environment, _others(_seen(run, environment)) if shuffle else None)
-    worlds = environment.desks.worlds
+    worlds = environment.episodes.worlds
     one = (worlds["asked"] >= STATED).sum((1, 2)) == 1
     return success[one], 1.0 / worlds["bars"][one]
 

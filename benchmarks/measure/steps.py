@@ -6,9 +6,9 @@ import time
 
 import numpy as np
 
+from framework_research.compiled import compiled
 from framework_research.environment import ResearchEnv
 from framework_research.vector import ResearchVectorEnv
-from framework_research.worlds.chance import compiled
 from measure.results import Measurement
 
 #: Steps before the clock starts: what is compiled is loaded, or compiled.

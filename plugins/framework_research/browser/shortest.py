@@ -9,45 +9,48 @@ from __future__ import annotations
 
 import numpy as np
 
-from framework_research.browser import rules
-from framework_research.browser.rules import BROWSER, act, begin, page_with, search
-from framework_research.worlds.chance import compiled
-from framework_research.worlds.world import HOPS, LINES, RESULTS
+from framework_research.browser import actions
+from framework_research.browser.rules import apply_action, search
+from framework_research.browser.state import BROWSER, RESULTS, page_about_hop, reset_browser
+from framework_research.compiled import compiled
+from framework_research.worlds.world import HOPS, LINES
 
 #: A search in a path is this and who it is for: which note that is shows when the notes are made.
-_SEARCH = rules.ACTIONS
+_SEARCH = actions.ACTIONS
 #: Parts of a state. The place is 0 for no page, what is shown 0 for no results.
 _QUESTION, _NOTED, _PLACE, _SHOWN, _OPENED, _MOVE = range(6)
 #: More moves than any state has.
 _MOVES = 2 * HOPS + RESULTS + LINES + 5
 
 
-def oracle(world: np.void) -> np.ndarray:
+def shortest_episode(world: np.void) -> np.ndarray:
     """The actions [steps] of a shortest episode that succeeds."""
     browser = np.zeros(1, BROWSER)[0]
-    begin(browser)
-    actions: list[int] = []
-    for move in _shortest(world):
-        action: int | None = _action(world, browser, int(move))
+    reset_browser(browser)
+    episode: list[int] = []
+    for move in _shortest_moves(world):
+        action: int | None = _action_of_move(world, browser, int(move))
         while action is not None:
-            act(world, browser, action)
-            actions.append(action)
-            action = _note(world, browser)
-    return np.array(actions)
+            apply_action(world, browser, action)
+            episode.append(action)
+            action = _action_that_notes(world, browser)
+    return np.array(episode)
 
 
-def _action(world: np.void, browser: np.void, move: int) -> int:
+def _action_of_move(world: np.void, browser: np.void, move: int) -> int:
     """The action that a move is, now that it is known which notes there are."""
     objects = browser["notes"][: browser["noted"], 2].tolist()
     chain = world["chain"][browser["question"]]
-    if move == rules.ANSWER:
-        return rules.ANSWER + objects.index(chain[world["hops"][browser["question"]]])
+    if move == actions.ANSWER:
+        return actions.ANSWER + objects.index(chain[world["hops"][browser["question"]]])
     if move < _SEARCH:
         return move
-    return rules.SEARCH_QUESTION if move - _SEARCH == chain[0] else rules.SEARCH_NOTE + objects.index(move - _SEARCH)
+    return (
+        actions.SEARCH_QUESTION if move - _SEARCH == chain[0] else actions.SEARCH_NOTE + objects.index(move - _SEARCH)
+    )
 
 
-def _note(world: np.void, browser: np.void) -> int | None:
+def _action_that_notes(world: np.void, browser: np.void) -> int | None:
     """The action that notes a piece of evidence on the open page, if there is one that is not noted yet."""
     question, document, page = (int(browser[name]) for name in ("question", "document", "page"))
     if document < 0 or question == world["questions"]:
@@ -61,54 +64,54 @@ def _note(world: np.void, browser: np.void) -> int | None:
         if fact in browser["notes"].tolist():
             continue
         if fact in lines:
-            return rules.NOTE + lines.index(fact)
+            return actions.NOTE + lines.index(fact)
         if fact in shown:
-            return rules.NOTE_BAR + shown.index(fact)
+            return actions.NOTE_BAR + shown.index(fact)
     return None
 
 
 @compiled
-def oracle_steps(world):
-    """How many actions that takes; raises `ValueError` for a world in which none succeed."""
-    return len(_shortest(world)) + world.hops.sum()
+def fewest_steps(world):
+    """How many actions a shortest episode takes; raises `ValueError` for a world in which none succeed."""
+    return len(_shortest_moves(world)) + world.hops.sum()
 
 
 @compiled
-def efficiency(worlds, browsers, wanted, found):
-    """Fill ``found`` [N] where an episode is ``wanted`` [N]: how near it came to the fewest steps; 0 if it failed."""
+def fill_efficiencies(worlds, browsers, wanted, efficiencies):
+    """Fill ``efficiencies`` [N] where they are ``wanted`` [N]: the fewest steps by those it took; 0 where it failed."""
     for at in range(len(worlds)):
         if wanted[at]:
-            found[at] = 0.0
+            efficiencies[at] = 0.0
             if browsers[at].succeeded == worlds[at].questions:
-                fewest = oracle_steps(worlds[at])
-                found[at] = fewest / max(fewest, browsers[at].steps)
+                fewest = fewest_steps(worlds[at])
+                efficiencies[at] = fewest / max(fewest, browsers[at].steps)
 
 
 @compiled
-def _shortest(world):
+def _shortest_moves(world):
     """The moves of a shortest path, without its notes; states are visited in the order of their distance."""
     # Compiled code does not keep an array for the sake of its records: browsers is handed on whole.
     browsers = np.zeros(1, BROWSER)
-    begin(browsers[0])
-    numbers, results = _searches(world, browsers)
-    stated, drawn = _evidence(world)
-    questions, places = stated.shape
+    reset_browser(browsers[0])
+    numbers, results = _search_results(world, browsers)
+    in_lines, in_figures = _evidence_by_place(world)
+    questions, places = in_lines.shape
     sizes = questions, 1 << world.hops.max(), places, len(results), 2
-    seen = np.zeros(sizes, np.bool_)
-    states = np.empty((seen.size, 6), np.uint8)  # each with the move that led there
-    before = np.empty(seen.size, np.int32)
+    visited = np.zeros(sizes, np.bool_)
+    states = np.empty((visited.size, 6), np.uint8)  # each with the move that led there
+    before = np.empty(visited.size, np.int32)
     states[0], before[0] = 0, -1
     filled, at = 1, 0
-    reached = np.empty((_MOVES, 6), np.uint8)
+    successors = np.empty((_MOVES, 6), np.uint8)
     while at < filled:
-        for number in range(_moves(world, browsers, numbers, results, drawn, states[at], reached)):
-            state = reached[number]
+        for number in range(_fill_successors(world, browsers, numbers, results, in_figures, states[at], successors)):
+            state = successors[number]
             question, place, shown, opened = state[_QUESTION], state[_PLACE], state[_SHOWN], state[_OPENED]
             if question == questions:
-                return _path(states, before, at, state[_MOVE])
-            state[_NOTED] |= stated[question, place] | opened * drawn[question, place]
-            if not seen[question, state[_NOTED], place, shown, opened]:
-                seen[question, state[_NOTED], place, shown, opened] = True
+                return _moves_to(states, before, at, state[_MOVE])
+            state[_NOTED] |= in_lines[question, place] | opened * in_figures[question, place]
+            if not visited[question, state[_NOTED], place, shown, opened]:
+                visited[question, state[_NOTED], place, shown, opened] = True
                 states[filled], before[filled] = state, at
                 filled += 1
         at += 1
@@ -116,7 +119,7 @@ def _shortest(world):
 
 
 @compiled
-def _path(states, before, at, last):
+def _moves_to(states, before, at, last):
     """The moves that led to a state, and one more."""
     length, place = 1, at
     while before[place] >= 0:
@@ -129,7 +132,7 @@ def _path(states, before, at, last):
 
 
 @compiled
-def _searches(world, browsers):
+def _search_results(world, browsers):
     """The number, from 1 on, of each entity that may be searched for; what is found [numbers, 5]."""
     browser = browsers[0]
     numbers = np.zeros(world.entities, np.uint8)
@@ -146,10 +149,10 @@ def _searches(world, browsers):
 
 
 @compiled
-def _evidence(world):
+def _evidence_by_place(world):
     """The hops of each question, as bits, that each place states, and that its figure shows [questions, places]."""
-    stated = np.zeros((world.questions, 1 + world.entities * world.pages), np.uint8)
-    drawn = np.zeros_like(stated)
+    in_lines = np.zeros((world.questions, 1 + world.entities * world.pages), np.uint8)
+    in_figures = np.zeros_like(in_lines)
     for question in range(world.questions):
         for hop in range(world.hops[question]):
             bit, relation = np.uint8(1 << hop), world.asked[question, hop]
@@ -162,75 +165,75 @@ def _evidence(world):
                             and world.relation[document, page, line] == relation
                             and world.object[document, page, line] == target
                         ):
-                            stated[question, _place(world, document, page)] |= bit
+                            in_lines[question, _place_of(world, document, page)] |= bit
             if world.figure_page[subject] >= 0 and world.figure_relation[subject] == relation:
-                drawn[question, _place(world, subject, world.figure_page[subject])] |= bit
-    return stated, drawn
+                in_figures[question, _place_of(world, subject, world.figure_page[subject])] |= bit
+    return in_lines, in_figures
 
 
 @compiled
-def _place(world, document, page):
+def _place_of(world, document, page):
     return 1 + document * world.pages + page
 
 
 @compiled
-def _moves(world, browsers, numbers, results, drawn, state, reached):
-    """Fill ``reached`` with the states that one move leads to, less what can be noted there; gives how many."""
+def _fill_successors(world, browsers, numbers, results, in_figures, state, successors):
+    """Fill ``successors`` with the states that one move leads to, less what can be noted there; gives how many."""
     question, noted, place = np.int64(state[_QUESTION]), state[_NOTED], np.int64(state[_PLACE])
-    if drawn[question, place] & ~noted:
-        _change(reached[0], state, rules.VIEW_FIGURE, _OPENED, 1)
+    if in_figures[question, place] & ~noted:
+        _copy_with_change(successors[0], state, actions.VIEW_FIGURE, _OPENED, 1)
         return 1
     count = 0
     if noted == (1 << world.hops[question]) - 1:
-        _change(reached[0], state, rules.ANSWER, _QUESTION, question + 1)
-        reached[0, _NOTED] = 0
+        _copy_with_change(successors[0], state, actions.ANSWER, _QUESTION, question + 1)
+        successors[0, _NOTED] = 0
         count = 1
     searched = state[_MOVE] >= _SEARCH  # what does not need its results comes before a search
     for hop in range(0 if searched else world.hops[question] + 1):
         if hop == 0 or noted >> (hop - 1) & 1:
             entity = world.chain[question, hop]
-            _change(reached[count], state, _SEARCH + entity, _SHOWN, numbers[entity])
+            _copy_with_change(successors[count], state, _SEARCH + entity, _SHOWN, numbers[entity])
             count += 1
     for result in range(RESULTS):
         entity = results[state[_SHOWN], result]
         if state[_SHOWN] and entity >= 0:
-            count = _go(world, reached, count, state, rules.OPEN + result, entity, 0)
+            count = _add_page_move(world, successors, count, state, actions.OPEN + result, entity, 0)
     if searched or not place:
         return count
     browser = browsers[0]
     browser.question, browser.document, browser.page = question, (place - 1) // world.pages, (place - 1) % world.pages
-    return _leave(world, browser, state, reached, count)
+    return _add_moves_from_page(world, browser, state, successors, count)
 
 
 @compiled
-def _leave(world, browser, state, reached, count):
+def _add_moves_from_page(world, browser, state, successors, count):
     """The same for moves from an open page to others."""
     document, page = browser.document, browser.page
     for line in range(LINES):
         entity = world.object[document, page, line]
         if entity >= 0 and world.alive[document, page, line]:
-            count = _go(world, reached, count, state, rules.FOLLOW + line, entity, 0)
+            count = _add_page_move(world, successors, count, state, actions.FOLLOW + line, entity, 0)
     if page + 1 < world.pages:
-        count = _go(world, reached, count, state, rules.PAGE_DOWN, document, page + 1)
+        count = _add_page_move(world, successors, count, state, actions.PAGE_DOWN, document, page + 1)
     if page:
-        count = _go(world, reached, count, state, rules.PAGE_UP, document, page - 1)
+        count = _add_page_move(world, successors, count, state, actions.PAGE_UP, document, page - 1)
     for hop in range(world.hops[browser.question]):
-        found = page_with(world, browser, hop)
-        if found >= 0:
-            count = _go(world, reached, count, state, rules.FIND + hop, document, found)
+        next_page = page_about_hop(world, browser, hop)
+        if next_page >= 0:
+            count = _add_page_move(world, successors, count, state, actions.FIND + hop, document, next_page)
     return count
 
 
 @compiled
-def _go(world, reached, count, state, move, document, page):
-    _change(reached[count], state, move, _PLACE, _place(world, document, page))
-    reached[count, _OPENED] = 0
+def _add_page_move(world, successors, count, state, move, document, page):
+    _copy_with_change(successors[count], state, move, _PLACE, _place_of(world, document, page))
+    successors[count, _OPENED] = 0
     return count + 1
 
 
 @compiled
-def _change(reached, state, move, part, value):
+def _copy_with_change(successor, state, move, part, value):
     """Another state: this one but for one part."""
-    for other in range(_MOVE):
-        reached[other] = state[other]
-    reached[part], reached[_MOVE] = value, move
+    for copied in range(_MOVE):
+        successor[copied] = state[copied]
+    successor[part], successor[_MOVE] = value, move

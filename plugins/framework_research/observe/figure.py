@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from framework_research.browser.rules import has_figure
-from framework_research.worlds.chance import compiled
+from framework_research.browser.state import page_has_figure
+from framework_research.compiled import compiled
 from framework_research.worlds.world import BARS
 
 SIDE = 48  #: pixels
@@ -17,18 +17,18 @@ _TOP = 2  #: pixels above a bar of height 1
 
 
 @compiled
-def draw(worlds, browsers, pictures):
+def paint_figures(worlds, browsers, pictures):
     """Fill ``pictures`` [N, 3, 48, 48] uint8: black where no figure is open."""
     pictures[:] = 0
     for at in range(len(worlds)):
         world, browser = worlds[at], browsers[at]
-        if browser.question == world.questions or not browser.viewed or not has_figure(world, browser):
+        if browser.question == world.questions or not browser.viewed or not page_has_figure(world, browser):
             continue
         for bar in range(world.bars):
             left = world.bar_place[browser.document, bar] * _SLOT + _GAP
-            tall = np.int64(np.round(world.bar_height[browser.document, bar] * (SIDE - _TOP)))
+            height = np.int64(np.round(world.bar_height[browser.document, bar] * (SIDE - _TOP)))
             for channel in range(3):
                 shade = COLOURS[world.bar_colour[browser.document, bar], channel]
-                for down in range(SIDE - tall, SIDE):
+                for down in range(SIDE - height, SIDE):
                     for across in range(left, left + _SLOT - 2 * _GAP):
                         pictures[at, channel, down, across] = shade

@@ -10,12 +10,13 @@ from gymnasium import Space
 from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete
 
 from framework.toolkit.spaces import TokenDiscrete
+from framework_research.browser.state import NOTES, RESULTS
 from framework_research.observe import tiles, view, words
-from framework_research.observe.figure import SIDE, draw
-from framework_research.worlds.world import BARS, HOPS, LINES, NOTES, RESULTS
+from framework_research.observe.figure import SIDE, paint_figures
+from framework_research.worlds.world import BARS, HOPS, LINES
 
-#: First row and number of rows of the actions of each verb, in the order of `framework_research.browser.rules`.
-_ABOUT = (
+#: First row and number of rows of the actions of each verb, in the order of `framework_research.browser.actions`.
+_ROWS_OF_VERBS = (
     (view.QUESTION, 1),  # SEARCH_QUESTION
     (view.NOTE, NOTES),  # SEARCH_NOTE
     (view.RESULT, RESULTS),  # OPEN
@@ -43,8 +44,8 @@ class _Mode(NamedTuple):
 
 def action_space(mode: str) -> Discrete:
     """A new one, as each has random numbers of its own: a `TokenDiscrete` where a mode has tokens."""
-    rows = [first + place for first, count in _ABOUT for place in range(count)]
-    verbs = [verb for verb, (_, count) in enumerate(_ABOUT) for _ in range(count)]
+    rows = [first + place for first, count in _ROWS_OF_VERBS for place in range(count)]
+    verbs = [verb for verb, (_, count) in enumerate(_ROWS_OF_VERBS) for _ in range(count)]
     tokens = _MODES[mode].tokens
     return TokenDiscrete([tokens * row for row in rows], verbs) if tokens else Discrete(len(rows))
 
@@ -63,17 +64,17 @@ def _rows_space() -> Box:
     return Box(-1.0, 1.0, (view.TOKENS, view.FEATURES), np.float32)
 
 
-def _state(worlds: np.ndarray, browsers: np.ndarray, limit: int) -> np.ndarray:
-    return _rows(worlds, browsers, limit, heights=True)
+def _observe_state(worlds: np.ndarray, browsers: np.ndarray, limit: int) -> np.ndarray:
+    return _observe_rows(worlds, browsers, limit, heights=True)
 
 
-def _page(worlds: np.ndarray, browsers: np.ndarray, limit: int) -> np.ndarray:
-    return _rows(worlds, browsers, limit, heights=False)
+def _observe_page(worlds: np.ndarray, browsers: np.ndarray, limit: int) -> np.ndarray:
+    return _observe_rows(worlds, browsers, limit, heights=False)
 
 
-def _rows(worlds: np.ndarray, browsers: np.ndarray, limit: int, *, heights: bool) -> np.ndarray:
+def _observe_rows(worlds: np.ndarray, browsers: np.ndarray, limit: int, *, heights: bool) -> np.ndarray:
     rows = np.empty((len(worlds), view.TOKENS, view.FEATURES), np.float32)
-    view.look(worlds, browsers, limit, heights, rows)
+    view.fill_rows(worlds, browsers, limit, heights, rows)
     return rows
 
 
@@ -81,17 +82,17 @@ def _multimodal_space() -> Dict:
     return Dict({"page": _rows_space(), "figure": _figure_space()})
 
 
-def _multimodal(worlds: np.ndarray, browsers: np.ndarray, limit: int) -> dict[str, np.ndarray]:
-    return {"page": _page(worlds, browsers, limit), "figure": _figures(worlds, browsers)}
+def _observe_multimodal(worlds: np.ndarray, browsers: np.ndarray, limit: int) -> dict[str, np.ndarray]:
+    return {"page": _observe_page(worlds, browsers, limit), "figure": _observe_figures(worlds, browsers)}
 
 
 def _figure_space() -> Box:
     return Box(0, 255, (3, SIDE, SIDE), np.uint8)
 
 
-def _figures(worlds: np.ndarray, browsers: np.ndarray) -> np.ndarray:
+def _observe_figures(worlds: np.ndarray, browsers: np.ndarray) -> np.ndarray:
     figures = np.empty((len(worlds), 3, SIDE, SIDE), np.uint8)
-    draw(worlds, browsers, figures)
+    paint_figures(worlds, browsers, figures)
     return figures
 
 
@@ -100,9 +101,9 @@ def _text_space() -> Dict:
     return Dict({name: MultiDiscrete([size] * words.LENGTH, np.int16) for name, size in sizes.items()})
 
 
-def _text(worlds: np.ndarray, browsers: np.ndarray, limit: int) -> dict[str, np.ndarray]:
+def _observe_text(worlds: np.ndarray, browsers: np.ndarray, limit: int) -> dict[str, np.ndarray]:
     tokens, types = (np.empty((len(worlds), words.LENGTH), np.int16) for _ in range(2))
-    words.read(worlds, browsers, limit, tokens, types)
+    words.fill_words(worlds, browsers, limit, tokens, types)
     return {"tokens": tokens, "types": types}
 
 
@@ -110,25 +111,25 @@ def _text_figure_space() -> Dict:
     return Dict({**_text_space(), "figure": _figure_space()})
 
 
-def _text_figure(worlds: np.ndarray, browsers: np.ndarray, limit: int) -> dict[str, np.ndarray]:
-    return {**_text(worlds, browsers, limit), "figure": _figures(worlds, browsers)}
+def _observe_text_figure(worlds: np.ndarray, browsers: np.ndarray, limit: int) -> dict[str, np.ndarray]:
+    return {**_observe_text(worlds, browsers, limit), "figure": _observe_figures(worlds, browsers)}
 
 
 def _image_space() -> Box:
     return Box(0, 255, (3, tiles.HEIGHT, tiles.WIDTH), np.uint8)
 
 
-def _image(worlds: np.ndarray, browsers: np.ndarray, limit: int) -> np.ndarray:
+def _observe_image(worlds: np.ndarray, browsers: np.ndarray, limit: int) -> np.ndarray:
     pictures = np.empty((len(worlds), 3, tiles.HEIGHT, tiles.WIDTH), np.uint8)
-    tiles.tile(_page(worlds, browsers, limit), _figures(worlds, browsers), pictures)
+    tiles.paint_tiles(_observe_page(worlds, browsers, limit), _observe_figures(worlds, browsers), pictures)
     return pictures
 
 
 _MODES = {
-    "multimodal": _Mode(_multimodal_space, _multimodal, 1),
-    "page": _Mode(_rows_space, _page, 1),
-    "state": _Mode(_rows_space, _state, 1),
-    "text": _Mode(_text_space, _text, words.WORDS),
-    "text+figure": _Mode(_text_figure_space, _text_figure, words.WORDS),
-    "image": _Mode(_image_space, _image, 0),
+    "multimodal": _Mode(_multimodal_space, _observe_multimodal, 1),
+    "page": _Mode(_rows_space, _observe_page, 1),
+    "state": _Mode(_rows_space, _observe_state, 1),
+    "text": _Mode(_text_space, _observe_text, words.WORDS),
+    "text+figure": _Mode(_text_figure_space, _observe_text_figure, words.WORDS),
+    "image": _Mode(_image_space, _observe_image, 0),
 }

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from framework_research.compiled import compiled
 from framework_research.observe.figure import SIDE
 from framework_research.observe.view import FEATURES, TOKENS
-from framework_research.worlds.chance import compiled
 
 TILE = 2  #: pixels
 TOP = 64  #: pixels above the figure: the tiles take 62
@@ -15,7 +15,7 @@ MIDDLE = 127  #: the grey of 0; black is -1, and one less than white is 1
 
 
 @compiled
-def tile(rows, figures, pictures):
+def paint_tiles(rows, figures, pictures):
     """Fill ``pictures`` [N, 3, 112, 112] uint8 with ``rows`` [N, 31, 51] and ``figures`` [N, 3, 48, 48]."""
     pictures[:] = 0
     for at in range(len(rows)):

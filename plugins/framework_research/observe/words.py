@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from framework_research.browser.rules import focus, has_figure
+from framework_research.browser.state import NOTES, RESULTS, entity_in_focus, page_has_figure
+from framework_research.compiled import compiled
 from framework_research.observe.view import (
     ABSENT,
     BAR,
@@ -21,11 +22,10 @@ from framework_research.observe.view import (
     QUESTION,
     RESULT,
     TOKENS,
-    is_next,
-    similarity,
+    code_similarity,
+    is_asked_next,
 )
-from framework_research.worlds.chance import compiled
-from framework_research.worlds.world import BARS, HOPS, LINES, NOTES, PAGES, RELATIONS, RESULTS, SYLLABLES
+from framework_research.worlds.world import BARS, HOPS, LINES, PAGES, RELATIONS, SYLLABLES
 
 WORDS = 2 + 2 * SYLLABLES  #: of a row
 LENGTH = TOKENS * WORDS
@@ -64,38 +64,38 @@ KINDS = len(set(_KINDS.tolist())) + 1  #: with 0, where there is no row
 
 
 @compiled
-def marker(subject, target, following, state):
+def marker_id(subject, target, asked_next, state):
     """The id of a marker: likenesses of subject and object, whether the relation is asked next, and the state."""
-    return MARKER + ((subject * _LIKENESSES + target) * 2 + following) * STATES + state
+    return MARKER + ((subject * _LIKENESSES + target) * 2 + asked_next) * STATES + state
 
 
 @compiled
-def _likeness(world, entity, middle):
-    if entity == middle:
+def _likeness(world, entity, focus):
+    if entity == focus:
         return SAME
-    return ALIKE if entity >= 0 and similarity(world, entity, middle) > _ALIKE else DIFFERENT
+    return ALIKE if entity >= 0 and code_similarity(world, entity, focus) > _ALIKE else DIFFERENT
 
 
 @compiled
-def _name(world, entity, words, first):
+def _write_name(world, entity, words, first):
     for place in range(SYLLABLES):
         words[first + place] = NAME + (world.name[entity, place] if entity >= 0 else -1)
 
 
 @compiled
-def _say(world, browser, said, types, row, subject, relation, target, state):
+def _write_row(world, browser, tokens, types, row, subject, relation, target, state):
     """Put a row into words, any part of which may be missing (-1)."""
-    words, middle = said[row * WORDS : (row + 1) * WORDS], focus(world, browser)
-    following = relation >= 0 and is_next(world, browser, relation)
-    words[0] = marker(_likeness(world, subject, middle), _likeness(world, target, middle), following, state)
+    words, focus = tokens[row * WORDS : (row + 1) * WORDS], entity_in_focus(world, browser)
+    asked_next = relation >= 0 and is_asked_next(world, browser, relation)
+    words[0] = marker_id(_likeness(world, subject, focus), _likeness(world, target, focus), asked_next, state)
     words[1] = RELATION + relation
-    _name(world, subject, words, _SUBJECT)
-    _name(world, target, words, _OBJECT)
+    _write_name(world, subject, words, _SUBJECT)
+    _write_name(world, target, words, _OBJECT)
     types[row * WORDS : (row + 1) * WORDS] = _KINDS[row]
 
 
 @compiled
-def read(worlds, browsers, limit, tokens, types):
+def fill_words(worlds, browsers, limit, tokens, types):
     """Fill ``tokens`` and ``types`` [N, 248] int16: the words, and the kind of the row that each is of.
 
     After the last answer there is nothing left to say, and all is 0.
@@ -103,44 +103,38 @@ def read(worlds, browsers, limit, tokens, types):
     tokens[:] = 0
     types[:] = 0
     for at in range(len(worlds)):
-        world, browser, said, kinds = worlds[at], browsers[at], tokens[at], types[at]
+        world, browser, page_tokens, page_types = worlds[at], browsers[at], tokens[at], types[at]
         question = browser.question
         if question == world.questions:
             continue
         start, to_come = np.int64(world.chain[question, 0]), world.questions - question - 1
-        _say(world, browser, said, kinds, QUESTION, start, ABSENT, ABSENT, to_come)
+        _write_row(world, browser, page_tokens, page_types, QUESTION, start, ABSENT, ABSENT, to_come)
         for hop in range(world.hops[question]):
-            _say(
-                world,
-                browser,
-                said,
-                kinds,
-                HOP + hop,
-                ABSENT,
-                np.int64(world.asked[question, hop]),
-                ABSENT,
-                np.int64(0),
-            )
+            asked = np.int64(world.asked[question, hop])
+            _write_row(world, browser, page_tokens, page_types, HOP + hop, ABSENT, asked, ABSENT, np.int64(0))
         for result in range(RESULTS):
-            found = np.int64(browser.results[result])
-            if found >= 0:
-                _say(world, browser, said, kinds, RESULT + result, found, ABSENT, ABSENT, np.int64(0))
+            entity = np.int64(browser.results[result])
+            if entity >= 0:
+                _write_row(
+                    world, browser, page_tokens, page_types, RESULT + result, entity, ABSENT, ABSENT, np.int64(0)
+                )
         if browser.document >= 0:
-            _page(world, browser, said, kinds)
+            _write_page(world, browser, page_tokens, page_types)
         for note in range(browser.noted):
             subject, relation, target = browser.notes[note]
             fact = np.int64(subject), np.int64(relation), np.int64(target)
-            _say(world, browser, said, kinds, NOTE + note, *fact, np.int64(note == browser.noted - 1))
+            _write_row(world, browser, page_tokens, page_types, NOTE + note, *fact, np.int64(note == browser.noted - 1))
         quarter = min(_QUARTERS * browser.steps // limit, _QUARTERS - 1)
-        _say(world, browser, said, kinds, MISC, ABSENT, ABSENT, ABSENT, quarter + WAY_BACK * (browser.visited > 0))
+        state = quarter + WAY_BACK * (browser.visited > 0)
+        _write_row(world, browser, page_tokens, page_types, MISC, ABSENT, ABSENT, ABSENT, state)
 
 
 @compiled
-def _page(world, browser, said, kinds):
+def _write_page(world, browser, tokens, types):
     document, page = browser.document, browser.page
-    here = has_figure(world, browser)
-    figure = NO_FIGURE if not here else FIGURE_OPEN if browser.viewed else FIGURE_HERE
-    _say(world, browser, said, kinds, DOCUMENT, document, ABSENT, ABSENT, page * _FIGURE_STATES + figure)
+    with_figure = page_has_figure(world, browser)
+    figure = NO_FIGURE if not with_figure else FIGURE_OPEN if browser.viewed else FIGURE_HERE
+    _write_row(world, browser, tokens, types, DOCUMENT, document, ABSENT, ABSENT, page * _FIGURE_STATES + figure)
     for line in range(LINES):
         subject, target = np.int64(world.subject[document, page, line]), np.int64(world.object[document, page, line])
         if subject < 0:
@@ -150,10 +144,10 @@ def _page(world, browser, said, kinds):
         else:
             state = ALIVE if world.alive[document, page, line] else DEAD
         relation = np.int64(world.relation[document, page, line])
-        _say(world, browser, said, kinds, LINE + line, subject, relation, target, state)
-    if here:
+        _write_row(world, browser, tokens, types, LINE + line, subject, relation, target, state)
+    if with_figure:
         relation = np.int64(world.figure_relation[document])
         for bar in range(world.bars):
             state = np.int64(world.bar_colour[document, bar]) + BARS * np.int64(world.figure_rule[document])
-            shown = np.int64(world.bar_entity[document, bar])
-            _say(world, browser, said, kinds, BAR + bar, document, relation, shown, state)
+            entity = np.int64(world.bar_entity[document, bar])
+            _write_row(world, browser, tokens, types, BAR + bar, document, relation, entity, state)

@@ -7,19 +7,19 @@ import sys
 import numpy as np
 
 from framework_research.config import CORPORA, SPLITS
-from framework_research.worlds.corpus import Corpus, corpus_of
+from framework_research.worlds.corpus import Corpus, make_corpus
 from framework_research.worlds.world import WORLD
 
 _LEVELS, _WORLDS = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0), 1000
 
 
-def majority(corpus: Corpus, level: float, worlds: int) -> tuple[str, float]:
-    """Who is the answer most often in so many worlds, and to what share of all questions."""
-    found = np.zeros(worlds, WORLD)
-    corpus.sample(found, np.full(worlds, level), np.arange(worlds, dtype=np.uint64))
+def majority(corpus: Corpus, level: float, count: int) -> tuple[str, float]:
+    """Who is the answer most often in ``count`` worlds, and to what share of all questions."""
+    worlds = np.zeros(count, WORLD)
+    corpus.sample(worlds, np.full(count, level), np.arange(count, dtype=np.uint64))
     answers = [
         corpus.name(world, int(world["chain"][question, world["hops"][question]]))
-        for world in found
+        for world in worlds
         for question in range(world["questions"])
     ]
     names, counts = np.unique(answers, return_counts=True)
@@ -29,7 +29,7 @@ def majority(corpus: Corpus, level: float, worlds: int) -> tuple[str, float]:
 def main(name: str) -> None:
     """Print it for every split of a corpus, at several levels."""
     for split in SPLITS:
-        corpus = corpus_of(name, split)
+        corpus = make_corpus(name, split)
         for level in _LEVELS:
             answer, share = majority(corpus, level, _WORLDS)
             print(f"{split:10}  {level:.1f}  {share:.3f}  {answer}")

@@ -9,7 +9,8 @@ import numpy as np
 
 from framework.errors import PluginError
 from framework_research.observe import figure
-from framework_research.render.scene import COLOURS, Scene, numbered
+from framework_research.render.scene import COLOURS, Scene
+from framework_research.render.text import numbered_lines
 
 try:
     from PIL import Image, ImageDraw, ImageFont
@@ -28,7 +29,7 @@ _PAGE, _FIGURE, _NOTES = 80, 198, 340
 _TALLEST, _BAR, _GAP = 100, 40, 20
 
 
-def draw(scene: Scene) -> np.ndarray:
+def draw_scene(scene: Scene) -> np.ndarray:
     """The picture, uint8 [480, 800, 3]."""
     image = Image.new("RGB", (WIDTH, HEIGHT), "white")
     pen, font = ImageDraw.Draw(image), _font()
@@ -43,9 +44,13 @@ def draw(scene: Scene) -> np.ndarray:
     write(_MARGIN, write(_MARGIN, top, f"last action: {scene.action}"), scene.state, fill=_PALE)
     for top in (_PAGE, _FIGURE, _NOTES):
         pen.line((0, top - 4, WIDTH, top - 4), _RULE)
-    write(_MARGIN, write(_MARGIN, _PAGE, "Results", fill=_TITLE), *numbered(scene.results))
-    write(_PAGE_LEFT, write(_PAGE_LEFT, _PAGE, scene.title or "No page is open", fill=_TITLE), *numbered(scene.lines))
-    write(_MARGIN, write(_MARGIN, _NOTES, "Notes", fill=_TITLE), *numbered(scene.notes))
+    write(_MARGIN, write(_MARGIN, _PAGE, "Results", fill=_TITLE), *numbered_lines(scene.results))
+    write(
+        _PAGE_LEFT,
+        write(_PAGE_LEFT, _PAGE, scene.title or "No page is open", fill=_TITLE),
+        *numbered_lines(scene.lines),
+    )
+    write(_MARGIN, write(_MARGIN, _NOTES, "Notes", fill=_TITLE), *numbered_lines(scene.notes))
     top = write(_MARGIN, _FIGURE, scene.figure or "No figure is here", fill=_TITLE)
     for number, bar in enumerate(scene.bars):
         height = "not looked at" if bar.height is None else f"{bar.height:.2f}"

@@ -20,7 +20,7 @@ class Corpus(Protocol):
         """What a relation is called."""
 
 
-def corpus_of(name: str, split: str, bigrams: str = "split") -> Corpus:
+def make_corpus(name: str, split: str, bigrams: str = "split") -> Corpus:
     """The corpus ``synthetic`` or ``factbook``. Raises `PluginError` where the packages of the latter are missing."""
     if name == "factbook":
         from framework_research.worlds.factbook.corpus import Factbook

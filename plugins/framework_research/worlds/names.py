@@ -20,9 +20,9 @@ SYLLABLE_TEXTS = (
 _NONE = -1
 
 
-def text(name: np.ndarray) -> str:
+def spell(syllables: np.ndarray) -> str:
     """The name that numbers of syllables [3] spell."""
-    return "".join(SYLLABLE_TEXTS[number] for number in name if number != _NONE).capitalize()
+    return "".join(SYLLABLE_TEXTS[number] for number in syllables if number != _NONE).capitalize()
 
 
 def split_of(name: str) -> str:
@@ -32,22 +32,22 @@ def split_of(name: str) -> str:
 
 
 @cache
-def names(split: str) -> np.ndarray:
+def names_of(split: str) -> np.ndarray:
     """All names of a split [names, 3] int16; -1 stands for no syllable."""
     numbers = range(len(SYLLABLE_TEXTS))
     pairs = ((first, second, _NONE) for first, second in product(numbers, repeat=2))
-    every = [*pairs, *product(numbers, repeat=SYLLABLES)]
-    found = np.array([name for name in every if split_of(text(np.array(name))) == split], np.int16)
-    found.flags.writeable = False
-    return found
+    candidates = [*pairs, *product(numbers, repeat=SYLLABLES)]
+    names = np.array([name for name in candidates if split_of(spell(np.array(name))) == split], np.int16)
+    names.flags.writeable = False
+    return names
 
 
 @cache
-def membership(split: str) -> np.ndarray:
+def membership_of(split: str) -> np.ndarray:
     """Whether a name belongs to a split: bool [syllables, syllables, syllables + 1], the last place for no syllable."""
     count = len(SYLLABLE_TEXTS)
     member = np.zeros((count, count, count + 1), bool)
-    first, second, third = names(split).T
+    first, second, third = names_of(split).T
     member[first, second, np.where(third == _NONE, count, third)] = True
     member.flags.writeable = False
     return member

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 ENTITIES, PAGES, LINES, BARS = 64, 3, 6, 4
-QUESTIONS, HOPS, RESULTS, NOTES = 4, 5, 5, 8
+QUESTIONS, HOPS = 4, 5
 RELATIONS, STATED = 8, 6
 CODE, SYLLABLES = 16, 3
 
@@ -19,7 +19,7 @@ TALLEST, SHORTEST, SECOND = 0, 1, 2
 _E, _P, _L, _B, _Q = ENTITIES, PAGES, LINES, BARS, QUESTIONS
 WORLD = np.dtype(
     [
-        ("chance", np.uint64),  # state of the random numbers; see `chance`
+        ("chance", np.uint64),  # state of the random numbers; see `framework_research.worlds.chance`
         ("seed", np.uint64),
         ("level", np.float64),
         ("entities", np.int64),

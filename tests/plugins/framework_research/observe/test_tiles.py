@@ -6,12 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gymnasium.spaces import Discrete
 from researching import Played
 
 import framework
-from framework_research.browser import rules
-from framework_research.environment import ResearchEnv
+from framework_research.browser import actions
 from framework_research.observe import tiles, view
 from framework_research.observe.figure import SIDE
 from framework_research.observe.spaces import observer
@@ -44,11 +42,11 @@ samplers = 0
 """
 
 
-def seen(played: Played, mode: str) -> np.ndarray | dict[str, np.ndarray]:
+def observed(played: Played, mode: str) -> np.ndarray | dict[str, np.ndarray]:
     """What any mode would show."""
-    desks = played.environment.desks
-    found = observer(mode)(desks.worlds, desks.browsers, 1000)
-    return {name: array[0] for name, array in found.items()} if isinstance(found, dict) else found[0]
+    episodes = played.environment.episodes
+    batch = observer(mode)(episodes.worlds, episodes.browsers, 1000)
+    return {name: array[0] for name, array in batch.items()} if isinstance(batch, dict) else batch[0]
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -57,7 +55,7 @@ def test_pictures_hold_what_numbers_and_figures_do(seed: int) -> None:
     played, rng = Played(0.7, seed, observation_mode="image"), np.random.default_rng(seed)
     shown = 0
     for _ in range(80):
-        image, both = seen(played, "image"), seen(played, "multimodal")
+        image, both = observed(played, "image"), observed(played, "multimodal")
         assert image.shape == (3, tiles.HEIGHT, tiles.WIDTH)
         height, width = view.TOKENS * tiles.TILE, view.FEATURES * tiles.TILE
         grey = image[:, :height, :width]
@@ -69,19 +67,9 @@ def test_pictures_hold_what_numbers_and_figures_do(seed: int) -> None:
         assert not image[:, : tiles.TOP, width:].any()
         assert not image[:, tiles.TOP :, SIDE:].any()
         shown += both["figure"].any()
-        legal = np.flatnonzero(played.mask[: rules.ANSWER])
-        played.act(rules.VIEW_FIGURE if rules.VIEW_FIGURE in legal else int(rng.choice(legal)))
+        legal = np.flatnonzero(played.mask[: actions.ANSWER])
+        played.act(actions.VIEW_FIGURE if actions.VIEW_FIGURE in legal else int(rng.choice(legal)))
     assert shown
-
-
-def test_pictures_fit_encoders_of_images() -> None:
-    """Sides are multiples of 16, and actions are about no token, as patches are no rows."""
-    environment = ResearchEnv(observation_mode="image")
-    assert environment.observation_space.shape == (3, 112, 112)
-    assert type(environment.action_space) is Discrete
-    assert environment.action_space.n == rules.ACTIONS
-    observation, _ = environment.reset(seed=0)
-    assert environment.observation_space.contains(observation)
 
 
 def test_pictures_are_images_of_a_cnn(tmp_path: Path) -> None:

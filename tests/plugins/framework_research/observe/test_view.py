@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from researching import Played
 
-from framework_research.browser import rules
+from framework_research.browser import actions
 from framework_research.observe import view
 from framework_research.worlds.world import BARS, CODE, LINES
 
@@ -15,8 +15,8 @@ SUBJECT = slice(view.SUBJECT, view.OBJECT)
 OBJECT = slice(view.OBJECT, view.FEATURES)
 
 
-def rows(played: Played) -> np.ndarray:
-    return played.environment.desks.observations()[0]
+def observed_rows(played: Played) -> np.ndarray:
+    return played.environment.episodes.observations()[0]
 
 
 def test_sizes() -> None:
@@ -30,7 +30,7 @@ def played_anywhere(seed: int = 0, level: float = 0.7) -> Played:
     played, rng = Played(level, seed), np.random.default_rng(seed)
     for _ in range(30):
         legal = np.flatnonzero(played.mask)
-        played.act(int(rng.choice(legal[(legal < rules.ANSWER) | (legal >= rules.DROP)])))
+        played.act(int(rng.choice(legal[(legal < actions.ANSWER) | (legal >= actions.DROP)])))
     return played
 
 
@@ -38,16 +38,16 @@ def played_anywhere(seed: int = 0, level: float = 0.7) -> Played:
 def test_rows_are_what_the_browser_shows(seed: int) -> None:
     """Lines of the open page, results and notes, with the codes of their entities; nothing where there is nothing."""
     played = played_anywhere(seed)
-    seen, world, browser = rows(played), played.world, played.browser
+    rows, world, browser = observed_rows(played), played.world, played.browser
     code = world["code"] / CODE**0.5
-    assert np.abs(seen).max() <= 1
-    np.testing.assert_array_equal(seen[view.QUESTION, SUBJECT], code[world["chain"][browser["question"], 0]])
+    assert np.abs(rows).max() <= 1
+    np.testing.assert_array_equal(rows[view.QUESTION, SUBJECT], code[world["chain"][browser["question"], 0]])
     for at, entity in enumerate(browser["results"]):
         expected = code[entity] if entity >= 0 else np.zeros(CODE)
-        np.testing.assert_array_equal(seen[view.RESULT + at, SUBJECT], expected)
+        np.testing.assert_array_equal(rows[view.RESULT + at, SUBJECT], expected)
     document, page = browser["document"], browser["page"]
     for line in range(LINES):
-        row = seen[view.LINE + line]
+        row = rows[view.LINE + line]
         if document < 0:
             assert not row.any()
             continue
@@ -59,11 +59,11 @@ def test_rows_are_what_the_browser_shows(seed: int) -> None:
         np.testing.assert_array_equal(row[view.ASKS : view.ASKS + 3], asks)
     figure = document >= 0 and world["figure_page"][document] == page
     for bar in range(world["bars"] if figure else 0):
-        row = seen[view.BAR + bar]
+        row = rows[view.BAR + bar]
         np.testing.assert_array_equal(row[OBJECT], code[world["bar_entity"][document, bar]])
         np.testing.assert_array_equal(row[view.ASKS : view.ASKS + 3], np.arange(3) == world["figure_rule"][document])
     for note, (subject, relation, target) in enumerate(browser["notes"]):
-        row = seen[view.NOTE + note]
+        row = rows[view.NOTE + note]
         if note < browser["noted"]:
             np.testing.assert_array_equal(row[SUBJECT], code[subject])
             np.testing.assert_array_equal(row[OBJECT], code[target])
@@ -77,10 +77,10 @@ def test_rows_are_what_the_browser_shows(seed: int) -> None:
 def test_highlighting_is_similarity_to_who_is_looked_for(seed: int) -> None:
     """The last note's object, else where the question starts; a twin is similar, but not as much."""
     played = played_anywhere(seed)
-    seen, browser = rows(played), played.browser
+    rows, browser = observed_rows(played), played.browser
     who = browser["notes"][browser["noted"] - 1, 2] if browser["noted"] else played.world["chain"][0, 0]
     code = played.world["code"][who] / CODE**0.5
-    for row in seen[view.RESULT : view.MISC]:
+    for row in rows[view.RESULT : view.MISC]:
         assert row[view.SUBJECT_IN_FOCUS] == pytest.approx(row[SUBJECT] @ code)
         assert row[view.OBJECT_IN_FOCUS] == pytest.approx(row[OBJECT] @ code)
 
@@ -91,7 +91,7 @@ def test_what_is_asked_next_is_highlighted(seed: int) -> None:
     played = played_anywhere(seed)
     asked, noted = played.world["asked"][played.browser["question"]], played.browser["noted"]
     wanted = asked[noted] if noted < len(asked) else -1
-    for row in rows(played)[view.HOP : view.MISC]:
+    for row in observed_rows(played)[view.HOP : view.MISC]:
         assert row[view.NEXT] == (wanted >= 0 and row[view.RELATION + wanted] == 1)
 
 
@@ -104,16 +104,16 @@ def test_heights_are_seen_in_an_open_figure_only() -> None:
             continue
         played.open(start)
         bars = slice(view.BAR, view.BAR + BARS)
-        before = rows(played)[bars]
-        assert not before[:, [view.HEIGHT, view.SEEN]].any()
+        before = observed_rows(played)[bars]
+        assert not before[:, [view.HEIGHT, view.HEIGHT_KNOWN]].any()
         for bar in range(played.world["bars"]):
             np.testing.assert_array_equal(
                 before[bar, OBJECT] * CODE**0.5, played.world["code"][played.world["bar_entity"][start, bar]]
             )
-        played.act(rules.VIEW_FIGURE)
+        played.act(actions.VIEW_FIGURE)
         count = played.world["bars"]
         np.testing.assert_array_equal(
-            rows(played)[bars][:count, view.HEIGHT], played.world["bar_height"][start, :count]
+            observed_rows(played)[bars][:count, view.HEIGHT], played.world["bar_height"][start, :count]
         )
         return
     pytest.fail("no such world")

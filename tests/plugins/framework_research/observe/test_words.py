@@ -7,17 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from researching import Played
+from researching import Played, on_figure
 
 import framework
-from framework_research.browser import rules
+from framework_research.browser import actions
 from framework_research.environment import ResearchEnv
 from framework_research.observe import view, words
-from framework_research.observe.spaces import observer
 from framework_research.vector import ResearchVectorEnv
 from framework_research.worlds.world import LINES
 
-CORPORA = ("synthetic", "factbook")
 SUBJECT, OBJECT = slice(2, 5), slice(5, 8)
 PIPELINE = """
 [run]
@@ -60,9 +58,9 @@ def corpus(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def said(played: Played) -> np.ndarray:
+def said_words(played: Played) -> np.ndarray:
     """The words [31, 8] of each row."""
-    return played.environment.desks.observations()["tokens"][0].reshape(view.TOKENS, words.WORDS)
+    return played.environment.episodes.observations()["tokens"][0].reshape(view.TOKENS, words.WORDS)
 
 
 def anywhere(seed: int, corpus: str = "synthetic") -> Played:
@@ -70,41 +68,30 @@ def anywhere(seed: int, corpus: str = "synthetic") -> Played:
     played, rng = Played(0.7, seed, observation_mode="text", corpus=corpus), np.random.default_rng(seed)
     for _ in range(30):
         legal = np.flatnonzero(played.mask)
-        played.act(int(rng.choice(legal[(legal < rules.ANSWER) | (legal >= rules.DROP)])))
+        played.act(int(rng.choice(legal[(legal < actions.ANSWER) | (legal >= actions.DROP)])))
     return played
-
-
-def on_a_figure() -> Played:
-    """The first document of a question, with a figure on its first page, not yet open."""
-    for seed in range(200):
-        played = Played(0.7, seed, observation_mode="text")
-        start = int(played.world["chain"][0, 0])
-        if played.world["figure_page"][start] == 0:
-            played.open(start)
-            return played
-    pytest.fail("no such world")
 
 
 def facts(played: Played) -> Iterator[tuple[int, ...]]:
     """(row, subject, relation, object) of all that the browser shows, -1 for what a row has none of."""
     world, browser = played.world, played.browser
     question, document, page = browser["question"], browser["document"], browser["page"]
-    found = [(view.QUESTION, world["chain"][question, 0], -1, -1), (view.MISC, -1, -1, -1)]
-    found += [(view.HOP + hop, -1, world["asked"][question, hop], -1) for hop in range(world["hops"][question])]
-    found += [(view.RESULT + at, entity, -1, -1) for at, entity in enumerate(browser["results"]) if entity >= 0]
-    found += [(view.NOTE + note, *browser["notes"][note]) for note in range(browser["noted"])]
+    rows = [(view.QUESTION, world["chain"][question, 0], -1, -1), (view.MISC, -1, -1, -1)]
+    rows += [(view.HOP + hop, -1, world["asked"][question, hop], -1) for hop in range(world["hops"][question])]
+    rows += [(view.RESULT + at, entity, -1, -1) for at, entity in enumerate(browser["results"]) if entity >= 0]
+    rows += [(view.NOTE + note, *browser["notes"][note]) for note in range(browser["noted"])]
     if document >= 0:
-        found.append((view.DOCUMENT, document, -1, -1))
+        rows.append((view.DOCUMENT, document, -1, -1))
         lines = np.stack([world[part][document, page] for part in ("subject", "relation", "object")], 1)
-        found += [(view.LINE + line, *fact) for line, fact in enumerate(lines) if fact[0] >= 0]
+        rows += [(view.LINE + line, *fact) for line, fact in enumerate(lines) if fact[0] >= 0]
         if world["figure_page"][document] == page:
             bars, relation = world["bar_entity"][document][: world["bars"]], world["figure_relation"][document]
-            found += [(view.BAR + bar, document, relation, entity) for bar, entity in enumerate(bars)]
-    return (tuple(map(int, row)) for row in found)
+            rows += [(view.BAR + bar, document, relation, entity) for bar, entity in enumerate(bars)]
+    return (tuple(map(int, row)) for row in rows)
 
 
 def parts(marker: int) -> tuple[int, int, int, int]:
-    """Likeness of subject and object, whether the relation is asked next, and the state: what `words.marker` joins."""
+    """Likeness of subject and object, whether the relation is asked next, the state: what `words.marker_id` joins."""
     rest, state = divmod(int(marker) - words.MARKER, words.STATES)
     rest, following = divmod(rest, 2)
     return *divmod(rest, 3), following, state
@@ -121,20 +108,21 @@ def test_words_are_of_one_vocabulary(corpus: str) -> None:
     for level in (0.0, 0.5, 1.0):
         vector = ResearchVectorEnv(8, task_complexity=level, observation_mode="text", corpus=corpus, max_steps=40)
         assert vector.single_observation_space == space
-        seen, infos = vector.reset(seed=0)
+        observations, infos = vector.reset(seed=0)
         rng = np.random.default_rng(0)
         for _ in range(60):
-            assert all(space.contains({part: array[at] for part, array in seen.items()}) for at in range(8))
+            assert all(space.contains({part: array[at] for part, array in observations.items()}) for at in range(8))
             legal = infos["action_mask"] | ~infos["action_mask"].any(1, keepdims=True)
-            seen, _, ended, _, infos = vector.step(np.array([rng.choice(np.flatnonzero(row)) for row in legal]))
-        assert not seen["tokens"][ended].any()
+            observations, _, ended, _, infos = vector.step(np.array([rng.choice(np.flatnonzero(row)) for row in legal]))
+        assert not observations["tokens"][ended].any()
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_rows_can_be_read_back(corpus: str, seed: int) -> None:
     """Relation and names are those of what the browser shows; where it shows nothing, all words and types are 0."""
     played = anywhere(seed, corpus)
-    rows, kinds = said(played), played.environment.desks.observations()["types"][0].reshape(view.TOKENS, words.WORDS)
+    rows = said_words(played)
+    kinds = played.environment.episodes.observations()["types"][0].reshape(view.TOKENS, words.WORDS)
     shown = {row: fact for row, *fact in facts(played)}
     firsts = (view.QUESTION, view.HOP, view.RESULT, view.DOCUMENT, view.LINE, view.BAR, view.NOTE, view.MISC)
     for row in range(view.TOKENS):
@@ -154,7 +142,7 @@ def test_rows_can_be_read_back(corpus: str, seed: int) -> None:
 def test_highlighting(corpus: str, seed: int) -> None:
     """Who is looked for is the same, a twin alike; the relation of the hop behind the notes is asked next."""
     played = anywhere(seed, corpus)
-    world, browser, rows = played.world, played.browser, said(played)
+    world, browser, rows = played.world, played.browser, said_words(played)
     who = browser["notes"][browser["noted"] - 1, 2] if browser["noted"] else world["chain"][0, 0]
     asked = world["asked"][browser["question"]]
     wanted = asked[browser["noted"]] if browser["noted"] < len(asked) else -1
@@ -172,7 +160,7 @@ def test_highlighting(corpus: str, seed: int) -> None:
 def test_states(seed: int) -> None:
     """Of the question how many come after it, of a line its link or what its figure asks, and so on for each kind."""
     played = anywhere(seed)
-    world, browser, rows = played.world, played.browser, said(played)
+    world, browser, rows = played.world, played.browser, said_words(played)
     document, page = browser["document"], browser["page"]
     state = {row: parts(rows[row, 0])[3] for row, *_ in facts(played)}
     assert state[view.QUESTION] == world["questions"] - 1
@@ -196,45 +184,24 @@ def test_states(seed: int) -> None:
 def test_time_is_said_by_quarters() -> None:
     """By the last row; the last quarter does not end."""
     played = Played(0.5, 0, observation_mode="text", max_steps=8)
-    told = [parts(said(played)[view.MISC, 0])[3]]
+    told = [parts(said_words(played)[view.MISC, 0])[3]]
     for _ in range(8):
-        played.environment.step(rules.PAGE_UP)
-        told.append(parts(said(played)[view.MISC, 0])[3])
+        played.environment.step(actions.PAGE_UP)
+        told.append(parts(said_words(played)[view.MISC, 0])[3])
     assert told == [0, 0, 1, 1, 2, 2, 3, 3, 3]
 
 
 def test_opening_a_figure_tells_nothing_but_that() -> None:
     """Of all words only the document's marker changes, and none changes with the heights of bars."""
-    played = on_a_figure()
-    before = said(played)
-    played.act(rules.VIEW_FIGURE)
-    after = said(played)
+    played = on_figure(observation_mode="text")
+    before = said_words(played)
+    played.act(actions.VIEW_FIGURE)
+    after = said_words(played)
     assert np.argwhere(before != after).tolist() == [[view.DOCUMENT, 0]]
     first, then = parts(before[view.DOCUMENT, 0]), parts(after[view.DOCUMENT, 0])
     assert (first[:3], first[3], then[3]) == (then[:3], words.FIGURE_HERE, words.FIGURE_OPEN)
     played.world["bar_height"][:] = 1 - played.world["bar_height"]
-    np.testing.assert_array_equal(said(played), after)
-
-
-def test_actions_are_about_the_markers_of_their_rows() -> None:
-    """The row that an action is about in numbers starts with the token that it is about in words."""
-    page, text = (ResearchEnv(observation_mode=mode).action_space for mode in ("page", "text"))
-    assert text.verbs == page.verbs
-    assert text.tokens == tuple(words.WORDS * row for row in page.tokens)
-
-
-def test_words_stand_beside_the_picture() -> None:
-    """In mode "text+figure": the same words as alone, and the figure of mode "multimodal"."""
-    played = on_a_figure()
-    played.act(rules.VIEW_FIGURE)
-    desks = played.environment.desks
-    both, text, pictured = (
-        observer(mode)(desks.worlds, desks.browsers, 100) for mode in ("text+figure", "text", "multimodal")
-    )
-    assert sorted(both) == ["figure", "tokens", "types"]
-    for name, array in {**text, "figure": pictured["figure"]}.items():
-        np.testing.assert_array_equal(both[name], array)
-    assert both["figure"].any()
+    np.testing.assert_array_equal(said_words(played), after)
 
 
 @pytest.mark.parametrize("mode", ["text", "text+figure"])

