@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 
 from framework.toolkit.statistics import two_level_interval
-from framework_research import experts
-from framework_research.corpus import corpus_of
-from framework_research.factbook import Factbook
-from framework_research.majority import majority
+from framework_research.policies import experts
+from framework_research.policies.majority import majority
 from framework_research.vector import ResearchVectorEnv
+from framework_research.worlds.corpus import make_corpus
+from framework_research.worlds.factbook.corpus import Factbook
 from measure.kept_runs import Trainer, add_training_arguments, kept_of_table
 from measure.pages import fill
 from measure.research_play import FIRST_SEED, environment_of, play
@@ -106,7 +106,7 @@ def _options(place: str, level: float) -> dict[str, Any]:
 
 def _placed(environment: ResearchVectorEnv, place: str) -> ResearchVectorEnv:
     split, exchanged = PLACES[place]
-    environment.desks.corpus = Factbook(split, exchanged=exchanged)
+    environment.episodes.corpus = Factbook(split, exchanged=exchanged)
     return environment
 
 
@@ -120,11 +120,11 @@ def _script(policy: Any, environment: ResearchVectorEnv) -> np.ndarray:
             actions[at] = policy(rows[at], infos["action_mask"][at], rng)
         rows, _, terminated, truncated, infos = environment.step(actions)
         ended = terminated | truncated
-    return environment.desks.succeeded
+    return environment.episodes.succeeded
 
 
 def _most_frequent(place: str, level: float) -> float:
-    return majority(corpus_of("factbook", PLACES[place][0]), level, 2000)[1]
+    return majority(make_corpus("factbook", PLACES[place][0]), level, 2000)[1]
 
 
 def _measurement(name: str, level: float, place: str, scores: np.ndarray) -> Measurement:

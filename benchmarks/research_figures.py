@@ -14,7 +14,7 @@ import numpy as np
 
 from framework.toolkit.statistics import two_level_interval
 from framework_research.vector import ResearchVectorEnv
-from framework_research.world import STATED
+from framework_research.worlds.world import STATED
 from measure import research_play
 from measure.kept_runs import add_arguments, kept_of_table
 from measure.pages import fill
@@ -62,7 +62,7 @@ def play(run: Path, episodes: int, *, shuffle: bool) -> tuple[np.ndarray, np.nda
     """Success of each episode with one figure hop, and the probability that a guess among its bars is right, [K]."""
     environment = environment_of(run, episodes, task_complexity=LEVEL, split="test")
     success = research_play.play(run, environment, _others(_seen(run, environment)) if shuffle else None)
-    worlds = environment.desks.worlds
+    worlds = environment.episodes.worlds
     one = (worlds["asked"] >= STATED).sum((1, 2)) == 1
     return success[one], 1.0 / worlds["bars"][one]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from framework_research.world import HOPS, STATED, TALLEST
+from framework_research.worlds.world import HOPS, STATED, TALLEST
 from measure.kept_runs import add_arguments, kept_of_table
 from measure.pages import fill
 from measure.research_play import environment_of, play
@@ -32,7 +32,7 @@ def main() -> None:
     played = []
     for run in kept_of_table(options.runs, FOLDER, options.seeds):
         environment = environment_of(run, options.episodes, split="test", task_complexity=LEVEL)
-        success, worlds = play(run, environment), environment.desks.worlds
+        success, worlds = play(run, environment), environment.episodes.worlds
         played.append((success, worlds["questions"], asks_for_another(worlds)))
     success, questions, others = (np.stack(each) for each in zip(*played, strict=True))
     rows, measurements = [], []

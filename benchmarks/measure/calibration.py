@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from framework_research import experts
-from framework_research.oracle import oracle
+from framework_research.browser.shortest import shortest_episode
+from framework_research.policies import experts
 from framework_research.vector import ResearchVectorEnv
 from measure.results import Measurement, table
 
@@ -24,7 +24,7 @@ def _acting(policy: Any) -> Callable[[np.void, np.random.Generator], Policy]:
 
 
 def _knowing(world: np.void, rng: np.random.Generator) -> Policy:
-    actions: Iterator[int] = iter(oracle(world).tolist())
+    actions: Iterator[int] = iter(shortest_episode(world).tolist())
     return lambda rows, mask: next(actions)
 
 
@@ -59,7 +59,7 @@ def play(
     found = np.empty((len(seeds), 3))
     rows, infos = vector.reset(seed=list(seeds[:count]))
     playing: list[int | None] = list(range(count))  # the episode in each environment, by number
-    policies = [policy(vector.desks.worlds[at], np.random.default_rng(seeds[at])) for at in range(count)]
+    policies = [policy(vector.episodes.worlds[at], np.random.default_rng(seeds[at])) for at in range(count)]
     actions, begun = np.zeros(count, np.int64), count
     while any(episode is not None for episode in playing):
         for at, episode in enumerate(playing):
@@ -70,7 +70,7 @@ def play(
         for at in np.flatnonzero(terminated | truncated):
             if (episode := playing[at]) is None:
                 continue
-            steps = vector.desks.browsers["steps"][at]
+            steps = vector.episodes.browsers["steps"][at]
             found[episode] = infos["success"][at], steps, infos["metrics"]["efficiency"][at]
             playing[at] = None
             if begun < len(seeds):
@@ -79,7 +79,7 @@ def play(
         if mask.any():
             rows, infos = vector.reset(seed=again, options={"reset_mask": mask})
             for at in np.flatnonzero(mask):
-                policies[at] = policy(vector.desks.worlds[at], np.random.default_rng(again[at]))
+                policies[at] = policy(vector.episodes.worlds[at], np.random.default_rng(again[at]))
     return found
 
 

@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 
-from framework_research.chance import compiled
+from framework_research.compiled import compiled
 from framework_research.environment import ResearchEnv
 from framework_research.vector import ResearchVectorEnv
 from measure.results import Measurement

@@ -10,8 +10,8 @@ from gymnasium.vector.utils import batch_space
 
 from framework.errors import RunError
 from framework_research.config import ResearchConfig
-from framework_research.desks import Desks
-from framework_research.spaces import action_space, observation_space
+from framework_research.episodes import EpisodeBatch
+from framework_research.observe.spaces import action_space, observation_space
 
 
 class ResearchVectorEnv(VectorEnv[Any, np.ndarray, np.ndarray]):
@@ -28,7 +28,7 @@ class ResearchVectorEnv(VectorEnv[Any, np.ndarray, np.ndarray]):
         self.single_action_space = action_space(config.observation_mode)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        self.desks = Desks(config, num_envs)
+        self.episodes = EpisodeBatch(config, num_envs)
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
@@ -39,27 +39,27 @@ class ResearchVectorEnv(VectorEnv[Any, np.ndarray, np.ndarray]):
         successive ones. An environment without seed gets one from ``np_random``, which the first seed of all seeds.
         Raises `ValueError` where there is another number of seeds or tasks.
         """
-        given, count = options or {}, self.num_envs
+        options, count = options or {}, self.num_envs
         seeds = [None if seed is None else seed + at for at in range(count)] if not isinstance(seed, list) else seed
-        tasks = given.get("tasks", [None] * count)
-        for name, each in (("seed", seeds), ("task", tasks)):
-            if len(each) != count:
-                raise ValueError(f"expected a {name} for each of {count} environments, not {len(each)}")
-        index = np.flatnonzero(given.get("reset_mask", np.ones(count, bool)))
+        tasks = options.get("tasks", [None] * count)
+        for name, values in (("seed", seeds), ("task", tasks)):
+            if len(values) != count:
+                raise ValueError(f"expected a {name} for each of {count} environments, not {len(values)}")
+        index = np.flatnonzero(options.get("reset_mask", np.ones(count, bool)))
         if len(index) == count and seeds[0] is not None:
             super().reset(seed=int(seeds[0]))
-        chosen = [int(self.np_random.integers(2**63)) if seeds[at] is None else int(seeds[at]) for at in index]
-        self.desks.begin(index, [tasks[at] for at in index], chosen)
-        return self.desks.observations(), {"action_mask": self.desks.masks.copy()}
+        world_seeds = [int(self.np_random.integers(2**63)) if seeds[at] is None else int(seeds[at]) for at in index]
+        self.episodes.reset(index, [tasks[at] for at in index], world_seeds)
+        return self.episodes.observations(), {"action_mask": self.episodes.masks.copy()}
 
     def step(self, actions: np.ndarray) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """One action in each environment."""
-        desks = self.desks
-        desks.step(actions)
-        terminated, truncated = desks.terminated.copy(), desks.truncated.copy()
-        infos: dict[str, Any] = {"action_mask": desks.masks.copy()}
+        episodes = self.episodes
+        episodes.step(actions)
+        terminated, truncated = episodes.terminated.copy(), episodes.truncated.copy()
+        infos: dict[str, Any] = {"action_mask": episodes.masks.copy()}
         ended = terminated | truncated
         if ended.any():
-            metrics = {"efficiency": desks.efficiencies(ended), "_efficiency": ended}
-            infos |= {"success": desks.succeeded, "_success": ended, "metrics": metrics, "_metrics": ended}
-        return desks.observations(), desks.rewards.copy(), terminated, truncated, infos
+            metrics = {"efficiency": episodes.efficiencies(ended), "_efficiency": ended}
+            infos |= {"success": episodes.succeeded, "_success": ended, "metrics": metrics, "_metrics": ended}
+        return episodes.observations(), episodes.rewards.copy(), terminated, truncated, infos

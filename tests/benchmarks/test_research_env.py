@@ -2,17 +2,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from researching import synthetic_world
 
+from framework_research.browser.shortest import fewest_steps
 from framework_research.environment import ResearchEnv
-from framework_research.oracle import oracle_steps
-from framework_research.synthetic import world
 from measure import calibration, steps
 
 
 def test_each_seed_is_played_once() -> None:
     """In order, whatever the number of environments, on the worlds of the test split."""
     seeds = range(5, 16)
-    expected = [oracle_steps(world(0.3, seed, "test")) for seed in seeds]
+    expected = [fewest_steps(synthetic_world(0.3, seed, "test")) for seed in seeds]
     for environments in (1, 4, 20):
         found = calibration.play(calibration.POLICIES["oracle"], 0.3, seeds, environments)
         np.testing.assert_array_equal(found, np.column_stack([np.ones(11), expected, np.ones(11)]))
@@ -26,7 +26,7 @@ def test_actions_are_drawn_among_the_legal() -> None:
     environment = ResearchEnv(task_complexity=0.5)
     environment.reset(seed=0)
     environment.step(0)
-    mask = environment.step(environment.desks.masks[0].nonzero()[0][1])[4]["action_mask"]
+    mask = environment.step(environment.episodes.masks[0].nonzero()[0][1])[4]["action_mask"]
     legal, count = np.flatnonzero(mask), 20_000
     actions = np.zeros(count, np.int64)
     steps.choose(np.tile(mask, (count, 1)), np.linspace(0, 1, count, endpoint=False), actions)

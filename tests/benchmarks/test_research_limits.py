@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from framework_research.synthetic import Synthetic
-from framework_research.world import STATED, TALLEST, WORLD
+from framework_research.worlds.synthetic import Synthetic
+from framework_research.worlds.world import STATED, TALLEST, WORLD
 from research_limits import asks_for_another
 
 

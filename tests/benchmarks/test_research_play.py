@@ -10,7 +10,7 @@ from runs import run, write
 
 import research_factbook
 import research_figures
-from framework_research import experts
+from framework_research.policies import experts
 from framework_research.vector import ResearchVectorEnv
 from measure.research_play import FIRST_SEED, environment_of, play
 
@@ -47,7 +47,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_environments_are_those_of_the_run_but_for_changes(trained: Path) -> None:
     """Mode and limit stay; what is said otherwise does not."""
-    config = environment_of(trained, 3, task_complexity=0.5, split="test").desks._config
+    config = environment_of(trained, 3, task_complexity=0.5, split="test").episodes._config
     assert (config.observation_mode, config.max_steps) == ("multimodal", 20)
     assert (config.task_complexity, config.split) == (0.5, "test")
 
@@ -61,14 +61,14 @@ def test_every_environment_plays_one_episode(trained: Path) -> None:
         observations["page"][:] = 1000.0
 
     success = play(trained, environment, change)
-    np.testing.assert_array_equal(environment.desks.worlds["seed"], FIRST_SEED + np.arange(40))
+    np.testing.assert_array_equal(environment.episodes.worlds["seed"], FIRST_SEED + np.arange(40))
     assert seen[0].all()
     assert not (~seen[0] & seen[1]).any()
     assert len(seen) <= 20
-    np.testing.assert_array_equal(success, environment.desks.succeeded)
-    misled = environment.desks.browsers["steps"].copy()
+    np.testing.assert_array_equal(success, environment.episodes.succeeded)
+    misled = environment.episodes.browsers["steps"].copy()
     play(trained, environment)
-    assert (environment.desks.browsers["steps"] != misled).any()
+    assert (environment.episodes.browsers["steps"] != misled).any()
 
 
 def test_pictures_of_others_are_shown_where_there_is_one() -> None:
@@ -85,4 +85,4 @@ def test_functions_play_every_episode() -> None:
         environment = ResearchVectorEnv(60, task_complexity=0.2, observation_mode="state", max_steps=50)
         success = research_factbook._script(policy, environment)
         assert least <= success.sum() <= most
-        assert (environment.desks.terminated | environment.desks.truncated).all()
+        assert (environment.episodes.terminated | environment.episodes.truncated).all()

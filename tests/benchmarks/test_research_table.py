@@ -47,14 +47,14 @@ SMALL = """\
 full = "full"
 [[row]]
 name = "random"
-policy = "framework_research.experts:random_legal"
+policy = "framework_research.policies.experts:random_legal"
 pipeline = "small.toml"
 [[row]]
 name = "full"
 pipeline = "small.toml"
 [[row]]
 name = "expert"
-policy = "framework_research.experts:expert"
+policy = "framework_research.policies.experts:expert"
 pipeline = "small.toml"
 overrides = ["environment.gamma=0.98"]
 [[ablation]]

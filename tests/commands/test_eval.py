@@ -177,6 +177,6 @@ def test_videos_are_as_fast_as_the_environment_says(tmp_path):
     pipeline = write(
         tmp_path, '[run]\ntotal_steps = 1\n[environment]\nuse = "research"\nmax_steps = 3\n[algorithm]\nuse = "ppo"\n'
     )
-    policy = "framework_research.experts:random_legal"
+    policy = "framework_research.policies.experts:random_legal"
     evaluate_run(pipeline, policy=policy, episodes=1, video=tmp_path / "episode.gif")
     assert imageio.immeta(tmp_path / "episode.gif")["duration"] == 500

@@ -1,14 +1,46 @@
-"""Research environments driven by hand, or by a policy."""
+"""Research worlds, and research environments driven by hand or by a policy."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from framework_research import rules
+from framework_research.browser import actions
 from framework_research.environment import ResearchEnv
-from framework_research.world import STATED
+from framework_research.worlds.corpus import Corpus
+from framework_research.worlds.synthetic import Synthetic
+from framework_research.worlds.world import SECOND, SHORTEST, STATED, TALLEST, WORLD
+
+
+def sample_worlds(corpus: Corpus, level: float, count: int) -> np.ndarray:
+    """Worlds [count] of a corpus, of the seeds from 0 on."""
+    worlds = np.zeros(count, WORLD)
+    corpus.sample(worlds, np.full(count, level), np.arange(count, dtype=np.uint64))
+    return worlds
+
+
+def synthetic_world(level: float, seed: int, split: str = "train") -> np.void:
+    """One made-up world."""
+    worlds = np.zeros(1, WORLD)
+    Synthetic(split).sample(worlds, np.array([level]), np.array([seed], np.uint64))
+    return worlds[0]
+
+
+def hops(world: np.void) -> Iterator[tuple[int, int, int]]:
+    """(subject, relation, object) of each hop of each question, as places in the world."""
+    for question in range(world["questions"]):
+        for hop in range(world["hops"][question]):
+            chain = world["chain"][question]
+            yield int(chain[hop]), int(world["asked"][question, hop]), int(chain[hop + 1])
+
+
+def asked_bar(world: np.void, entity: int) -> int:
+    """The entity that a document's figure is about, by its rule."""
+    order = np.argsort(-world["bar_height"][entity][: world["bars"]])
+    place = {TALLEST: 0, SHORTEST: -1, SECOND: 1}[int(world["figure_rule"][entity])]
+    return int(world["bar_entity"][entity][order[place]])
 
 
 class Played:
@@ -22,11 +54,11 @@ class Played:
 
     @property
     def world(self) -> Any:
-        return self.environment.desks.worlds[0]
+        return self.environment.episodes.worlds[0]
 
     @property
     def browser(self) -> Any:
-        return self.environment.desks.browsers[0]
+        return self.environment.episodes.browsers[0]
 
     def act(self, action: int) -> float:
         assert self.mask[action], "illegal"
@@ -37,8 +69,8 @@ class Played:
 
     def open(self, entity: int) -> None:
         """Search the question's first entity, which must be this one, and open its document."""
-        self.act(rules.SEARCH_QUESTION)
-        self.act(rules.OPEN + self.browser["results"].tolist().index(entity))
+        self.act(actions.SEARCH_QUESTION)
+        self.act(actions.OPEN + self.browser["results"].tolist().index(entity))
 
     def note_next(self) -> None:
         """Find the next piece of evidence and note it, from its subject's document on."""
@@ -46,12 +78,12 @@ class Played:
         subject = int(self.world["chain"][self.browser["question"], hop])
         relation = int(self.world["asked"][self.browser["question"], hop])
         if hop:
-            self.act(rules.SEARCH_NOTE + hop - 1)
-            self.act(rules.OPEN + self.browser["results"].tolist().index(subject))
+            self.act(actions.SEARCH_NOTE + hop - 1)
+            self.act(actions.OPEN + self.browser["results"].tolist().index(subject))
         else:
             self.open(subject)
         while not self._noted(subject, relation):
-            self.act(rules.FIND + hop)
+            self.act(actions.FIND + hop)
 
     def _noted(self, subject: int, relation: int) -> bool:
         page = self.browser["page"]
@@ -59,13 +91,24 @@ class Played:
         if not lines.any():
             return False
         if relation < STATED:
-            self.act(rules.NOTE + int(np.flatnonzero(lines)[0]))
+            self.act(actions.NOTE + int(np.flatnonzero(lines)[0]))
         else:
-            self.act(rules.VIEW_FIGURE)
+            self.act(actions.VIEW_FIGURE)
             hop = int(self.browser["noted"])
             target = self.world["chain"][self.browser["question"], hop + 1]
-            self.act(rules.NOTE_BAR + self.world["bar_entity"][subject].tolist().index(target))
+            self.act(actions.NOTE_BAR + self.world["bar_entity"][subject].tolist().index(target))
         return True
+
+
+def on_figure(**options: Any) -> Played:
+    """The first document of a question, with a figure on its first page, not yet open."""
+    for seed in range(200):
+        played = Played(0.7, seed, **options)
+        start = int(played.world["chain"][0, 0])
+        if played.world["figure_page"][start] == 0:
+            played.open(start)
+            return played
+    raise AssertionError("no such world")
 
 
 def play(environment: ResearchEnv, policy: Any, seed: int) -> tuple[list[float], bool]:

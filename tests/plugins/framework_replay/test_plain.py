@@ -70,14 +70,10 @@ def test_the_other_loops_are_the_same(seed: int) -> None:
 
 
 def test_compiled_ones_are_in_use_where_they_can_be() -> None:
-    """And the plain ones in a process where there is no Numba; `research` then says what to install."""
+    """And the plain ones in a process where there is no Numba."""
     assert loops.find is compiled.find
     program = (
         "import sys; sys.modules['numba'] = None\n"
-        "from framework_replay import loops, plain\nassert loops.find is plain.find\n"
-        "from framework.catalog import default_catalog\n"
-        "research = default_catalog().find('environment', 'research')\n"
-        "try:\n    research.load()\nexcept Exception as error:\n    print(error)"
+        "from framework_replay import loops, plain\nassert loops.find is plain.find"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.endswith('research needs the package numba: pip install "framework-rl[fast]"\n')
+    subprocess.run([sys.executable, "-c", program], check=True)

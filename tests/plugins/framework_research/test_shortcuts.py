@@ -6,22 +6,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from researching import sample_worlds
 
-from framework_research import experts, rules, view
-from framework_research.config import SPLITS
-from framework_research.names import names, text
-from framework_research.synthetic import Synthetic
+from framework_research.browser import actions
+from framework_research.observe import view
+from framework_research.policies import experts
 from framework_research.vector import ResearchVectorEnv
-from framework_research.world import BARS, STATED, WORLD
+from framework_research.worlds.synthetic import Synthetic
+from framework_research.worlds.world import BARS, STATED
 
 
-def worlds(level: float, count: int) -> np.ndarray:
-    found = np.zeros(count, WORLD)
-    Synthetic("train").sample(found, np.full(count, level), np.arange(count, dtype=np.uint64))
-    return found
-
-
-def uniform(counts: np.ndarray, critical: float) -> None:
+def assert_uniform(counts: np.ndarray, critical: float) -> None:
     """Chi-square, at the 0.1 % level."""
     expected = counts.sum() / counts.size
     assert ((counts - expected) ** 2 / expected).sum() < critical
@@ -38,23 +33,17 @@ def accuracy(features: Any, answers: Any, hidden: int = 0) -> tuple[float, float
         inputs = np.maximum(0.0, inputs @ np.random.default_rng(0).normal(size=(inputs.shape[1], hidden)))
     inputs = inputs[:, inputs.std(0) > 0]
     inputs = np.column_stack([(inputs - inputs.mean(0)) / inputs.std(0), np.ones(len(inputs))])
-    wanted, learned = np.eye(targets.max() + 1)[targets], 2 * len(targets) // 3
-    known = inputs[:learned]
-    weights = velocity = np.zeros((inputs.shape[1], wanted.shape[1]))
-    rate = 2 / np.linalg.norm(known, 2) ** 2
+    classes, learned = np.eye(targets.max() + 1)[targets], 2 * len(targets) // 3
+    training = inputs[:learned]
+    weights = velocity = np.zeros((inputs.shape[1], classes.shape[1]))
+    rate = 2 / np.linalg.norm(training, 2) ** 2
     for _ in range(300):
-        scores = np.exp(known @ (weights + 0.9 * velocity))
-        velocity = 0.9 * velocity - rate * known.T @ (scores / scores.sum(1, keepdims=True) - wanted[:learned])
+        scores = np.exp(training @ (weights + 0.9 * velocity))
+        velocity = 0.9 * velocity - rate * training.T @ (scores / scores.sum(1, keepdims=True) - classes[:learned])
         weights = weights + velocity
     right = ((inputs @ weights).argmax(1) == targets)[learned:].mean()
-    chance = 1 / wanted.shape[1]
+    chance = 1 / classes.shape[1]
     return float(right), 3 * (chance * (1 - chance) / (len(targets) - learned)) ** 0.5
-
-
-def test_no_name_belongs_to_two_splits() -> None:
-    """Whoever knows all names of one knows none of another."""
-    sets = [{text(name) for name in names(split)} for split in SPLITS]
-    assert sum(map(len, sets)) == len(set.union(*sets))
 
 
 def test_the_question_does_not_give_the_answer_away() -> None:
@@ -63,29 +52,31 @@ def test_the_question_does_not_give_the_answer_away() -> None:
     The same probe tells what a question does say: what it asks for.
     """
     vector = ResearchVectorEnv(3000, task_complexity=0.0, observation_mode="state")
-    seen = vector.reset(seed=0)[0][:, : view.RESULT]
-    vector.step(np.full(3000, rules.SEARCH_QUESTION))
-    one, number = vector.desks.worlds, np.arange(3000)
-    start, asked = one["chain"][:, 0, 0], one["asked"][:, 0, 0]
-    own = (one["subject"][number, start, 0] == start[:, None]) & (one["relation"][number, start, 0] == asked[:, None])
-    results = vector.desks.browsers["results"] == start[:, None]
-    for answers in (own, results):
+    questions = vector.reset(seed=0)[0][:, : view.RESULT]
+    vector.step(np.full(3000, actions.SEARCH_QUESTION))
+    worlds, number = vector.episodes.worlds, np.arange(3000)
+    start, asked = worlds["chain"][:, 0, 0], worlds["asked"][:, 0, 0]
+    evidence = (worlds["subject"][number, start, 0] == start[:, None]) & (
+        worlds["relation"][number, start, 0] == asked[:, None]
+    )
+    results = vector.episodes.browsers["results"] == start[:, None]
+    for answers in (evidence, results):
         assert (answers.sum(1) == 1).all()
-        right, margin = accuracy(seen, answers.argmax(1))
+        right, margin = accuracy(questions, answers.argmax(1))
         assert right < 1 / answers.shape[1] + margin
-    assert accuracy(seen, asked)[0] > 0.95
+    assert accuracy(questions, asked)[0] > 0.95
 
 
 def test_the_right_result_may_be_anywhere() -> None:
     """Its place is uniform, that of a twin too."""
     vector = ResearchVectorEnv(3000, task_complexity=0.7, observation_mode="state")
     vector.reset(seed=0)
-    vector.step(np.full(3000, rules.SEARCH_QUESTION))
-    found, start = vector.desks.browsers["results"], vector.desks.worlds["chain"][:, 0, 0]
-    twin = vector.desks.worlds["twin"][np.arange(3000), start]
+    vector.step(np.full(3000, actions.SEARCH_QUESTION))
+    results, start = vector.episodes.browsers["results"], vector.episodes.worlds["chain"][:, 0, 0]
+    twin = vector.episodes.worlds["twin"][np.arange(3000), start]
     assert (twin >= 0).sum() > 1000
     for entity in (start, twin):
-        uniform((found == np.where(entity < 0, -2, entity)[:, None]).sum(0), 18.5)  # 4 degrees of freedom
+        assert_uniform((results == np.where(entity < 0, -2, entity)[:, None]).sum(0), 18.5)  # 4 degrees of freedom
 
 
 def test_figures_tell_nothing_before_they_are_looked_at() -> None:
@@ -94,23 +85,23 @@ def test_figures_tell_nothing_before_they_are_looked_at() -> None:
     A figure's four counts are a permutation, which makes the sum 4 / 3 times as large as that of independent ones.
     """
     counts = {name: np.zeros((BARS, BARS)) for name in ("legend", "bar_colour", "bar_place")}
-    for one in worlds(1.0, 300):
-        for entity in np.flatnonzero(one["figure_page"] >= 0):
-            ranks = np.argsort(np.argsort(-one["bar_height"][entity]))
+    for world in sample_worlds(Synthetic("train"), 1.0, 300):
+        for entity in np.flatnonzero(world["figure_page"] >= 0):
+            ranks = np.argsort(np.argsort(-world["bar_height"][entity]))
             for line, rank in enumerate(ranks):
                 counts["legend"][rank, line] += 1
                 for name in ("bar_colour", "bar_place"):
-                    counts[name][rank, one[name][entity, line]] += 1
-    for found in counts.values():
-        uniform(found, 4 / 3 * 27.9)  # 9 degrees of freedom
+                    counts[name][rank, world[name][entity, line]] += 1
+    for table in counts.values():
+        assert_uniform(table, 4 / 3 * 27.9)  # 9 degrees of freedom
 
 
 def test_a_picture_alone_does_not_tell_whom_it_shows() -> None:
     """Who sees bars and colours, but no legend, does not know the line of the tallest; who has the legend does."""
     pictures, joined, answers = [], [], []
-    for one in worlds(0.5, 500):
-        for entity in np.flatnonzero(one["figure_page"] >= 0):
-            height, colour, place = (one[f"bar_{part}"][entity, :3] for part in ("height", "colour", "place"))
+    for world in sample_worlds(Synthetic("train"), 0.5, 500):
+        for entity in np.flatnonzero(world["figure_page"] >= 0):
+            height, colour, place = (world[f"bar_{part}"][entity, :3] for part in ("height", "colour", "place"))
             left_to_right = np.argsort(place)
             pictures.append(np.column_stack([height, np.eye(3)[colour]])[left_to_right])
             joined.append(height)
@@ -121,23 +112,23 @@ def test_a_picture_alone_does_not_tell_whom_it_shows() -> None:
     assert accuracy(joined, answers)[0] > 0.95
 
 
-def described(one: np.void, browser: np.void, bar: int) -> list[float]:
+def described(world: np.void, browser: np.void, bar: int) -> list[float]:
     """All that texts say of a bar of the open page's figure: legend, page, question, results, notes.
 
     And what they would say who looked it up: whether it has a twin, and how often its document is about itself.
     """
     document, page = browser["document"], browser["page"]
-    entity = one["bar_entity"][document, bar]
+    entity = world["bar_entity"][document, bar]
     return [
-        *np.eye(3)[one["bar_colour"][document, bar]],
-        (one["subject"][document, page] == entity).sum(),
-        (one["object"][document, page] == entity).sum(),
-        one["chain"][0, 0] == entity,
+        *np.eye(3)[world["bar_colour"][document, bar]],
+        (world["subject"][document, page] == entity).sum(),
+        (world["object"][document, page] == entity).sum(),
+        world["chain"][0, 0] == entity,
         (browser["notes"][:, :1] == entity).any(),
         (browser["notes"][:, 2] == entity).any(),
         (browser["results"] == entity).any(),
-        one["twin"][entity] >= 0,
-        (one["subject"][entity] == entity).sum(),
+        world["twin"][entity] >= 0,
+        (world["subject"][entity] == entity).sum(),
     ]
 
 
@@ -147,17 +138,17 @@ def test_texts_alone_do_not_tell_the_tallest_bar() -> None:
     vector, rng = ResearchVectorEnv(count, task_complexity=0.5, observation_mode="state"), np.random.default_rng(0)
     rows, infos = vector.reset(seed=0)
     texts, heights, answers = [], [], []
-    reading, actions = np.ones(count, bool), np.zeros(count, np.int64)
+    reading, taken = np.ones(count, bool), np.zeros(count, np.int64)
     while reading.any():
         for at in np.flatnonzero(reading):
-            actions[at] = experts.expert(rows[at], infos["action_mask"][at], rng)
-            if actions[at] == rules.VIEW_FIGURE:
-                one, browser = vector.desks.worlds[at], vector.desks.browsers[at]
-                texts.append([described(one, browser, bar) for bar in range(3)])
-                heights.append(one["bar_height"][browser["document"], :3])
+            taken[at] = experts.expert(rows[at], infos["action_mask"][at], rng)
+            if taken[at] == actions.VIEW_FIGURE:
+                world, browser = vector.episodes.worlds[at], vector.episodes.browsers[at]
+                texts.append([described(world, browser, bar) for bar in range(3)])
+                heights.append(world["bar_height"][browser["document"], :3])
                 answers.append(int(heights[-1].argmax()))
-        rows, _, terminated, _, infos = vector.step(actions)
-        reading &= ~terminated & (actions != rules.VIEW_FIGURE)
+        rows, _, terminated, _, infos = vector.step(taken)
+        reading &= ~terminated & (taken != actions.VIEW_FIGURE)
     for hidden in (0, 32):
         right, margin = accuracy(texts, answers, hidden)
         assert right < 1 / 3 + margin
@@ -174,17 +165,18 @@ class Doubter:
     def __call__(self, rows: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> int:
         noted = rows[view.NOTE : view.MISC][rows[view.NOTE : view.MISC, view.PRESENT] > 0]
         action = experts.blind_expert(rows, mask, rng)
-        if rules.NOTE_BAR <= action < rules.ANSWER:
+        if actions.NOTE_BAR <= action < actions.ANSWER:
             tried = self._tried.setdefault(noted.tobytes(), set())
-            if untried := sorted(set(np.flatnonzero(mask[rules.NOTE_BAR : rules.ANSWER]).tolist()) - tried):
+            if untried := sorted(set(np.flatnonzero(mask[actions.NOTE_BAR : actions.ANSWER]).tolist()) - tried):
                 tried.add(bar := int(rng.choice(untried)))
-                return rules.NOTE_BAR + bar
-        stuck = rules.ANSWER <= action < rules.DROP and len(noted) < rows[view.HOP : view.RESULT, view.PRESENT].sum()
+                return actions.NOTE_BAR + bar
+        stuck = (
+            actions.ANSWER <= action < actions.DROP and len(noted) < rows[view.HOP : view.RESULT, view.PRESENT].sum()
+        )
         if len(noted) and (stuck or self._dropping):
-            self._dropping = not noted[
-                -1, view.RELATION + STATED : view.SUBJECT
-            ].any()  # until the bar is dropped that led here
-            return rules.DROP + len(noted) - 1
+            # Until the bar is dropped that led here.
+            self._dropping = not noted[-1, view.RELATION + STATED : view.SUBJECT].any()
+            return actions.DROP + len(noted) - 1
         return action
 
 
@@ -198,19 +190,19 @@ def test_trying_one_bar_after_the_other_is_worth_nothing(corpus: str, level: flo
         count, corpus=corpus, task_complexity=level, observation_mode="state", max_steps=400, split="train"
     )
     rows, infos = vector.reset(seed=0)
-    asked, bars = vector.desks.worlds["asked"], vector.desks.worlds["bars"]
+    asked, bars = vector.episodes.worlds["asked"], vector.episodes.worlds["bars"]
     figures = (asked >= STATED).sum((1, 2))
-    chosen = figures > 0
-    readers, actions = [Doubter() for _ in range(count)], np.zeros(count, np.int64)
-    success, playing = np.zeros(count, bool), chosen.copy()
+    with_figures = figures > 0
+    readers, taken = [Doubter() for _ in range(count)], np.zeros(count, np.int64)
+    success, playing = np.zeros(count, bool), with_figures.copy()
     while playing.any():
         for at in np.flatnonzero(playing):
-            actions[at] = readers[at](rows[at], infos["action_mask"][at], rng)
-        rows, _, terminated, truncated, infos = vector.step(actions)
+            taken[at] = readers[at](rows[at], infos["action_mask"][at], rng)
+        rows, _, terminated, truncated, infos = vector.step(taken)
         ended = playing & (terminated | truncated)
         if ended.any():
             success[ended] = infos["success"][ended]
         playing &= ~ended
-    chance = (1.0 / bars[chosen]) ** figures[chosen]
-    margin = 3 * (chance * (1 - chance)).sum() ** 0.5 / chosen.sum()
-    assert success[chosen].mean() < chance.mean() + margin
+    chance = (1.0 / bars[with_figures]) ** figures[with_figures]
+    margin = 3 * (chance * (1 - chance)).sum() ** 0.5 / with_figures.sum()
+    assert success[with_figures].mean() < chance.mean() + margin

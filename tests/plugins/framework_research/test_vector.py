@@ -9,8 +9,8 @@ import pytest
 from gymnasium.error import ResetNeeded
 
 from framework.errors import RunError
+from framework_research.browser.rules import ACTIONS
 from framework_research.environment import ResearchEnv
-from framework_research.rules import ACTIONS
 from framework_research.vector import ResearchVectorEnv
 
 COUNT = 16
@@ -18,8 +18,8 @@ COUNT = 16
 
 def some_actions(masks: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A legal action for each row, and now and then any."""
-    chosen = (rng.random(len(masks)) * masks.sum(1)).astype(np.int64)
-    actions = (masks.cumsum(1) > chosen[:, None]).argmax(1)
+    rank = (rng.random(len(masks)) * masks.sum(1)).astype(np.int64)
+    actions = (masks.cumsum(1) > rank[:, None]).argmax(1)
     return np.where(rng.random(len(masks)) < 0.05, rng.integers(0, ACTIONS, len(masks)), actions)
 
 
@@ -91,9 +91,9 @@ def test_vector_equals_single_for_long(level: float) -> None:
 
 def test_seeds_of_a_vector() -> None:
     """One number seeds successive environments; without a seed, each reset is another world."""
-    one, other = (ResearchVectorEnv(3, observation_mode="state") for _ in range(2))
-    np.testing.assert_array_equal(one.reset(seed=5)[0], other.reset(seed=[5, 6, 7])[0])
-    assert (one.reset()[0] != one.reset()[0]).any(axis=(1, 2)).all()
+    first, second = (ResearchVectorEnv(3, observation_mode="state") for _ in range(2))
+    np.testing.assert_array_equal(first.reset(seed=5)[0], second.reset(seed=[5, 6, 7])[0])
+    assert (first.reset()[0] != first.reset()[0]).any(axis=(1, 2)).all()
 
 
 def test_a_vector_takes_an_action_for_each() -> None:
@@ -114,7 +114,7 @@ def test_episodes_without_seeds_follow_from_the_first(seed) -> None:
     def worlds() -> list[bytes]:
         vector = ResearchVectorEnv(3)
         vector.reset(seed=seed)
-        return [(vector.reset(), vector.desks.worlds.tobytes())[1] for _ in range(2)]
+        return [(vector.reset(), vector.episodes.worlds.tobytes())[1] for _ in range(2)]
 
     first = worlds()
     assert first == worlds()

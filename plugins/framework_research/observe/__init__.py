@@ -1,0 +1,1 @@
+"""What an agent observes of a world and its browser, in each mode."""
