@@ -1,86 +1,27 @@
-"""Options of components: attrs classes, checked strictly, to and from plain values.
-
-A config class is a frozen attrs class whose fields are made with `option`. Understood types: ``bool``, ``int``,
-``float``, ``str``, ``Literal``, ``X | Y``, ``X | None`` (``None`` by default, as TOML has no null),
-``tuple[X, ...]``, ``tuple[X, Y]``, ``list[X]``, ``dict[str, X]``, ``Any`` and other such classes.
-Plain values are what TOML and JSON share: strings, integers of 64 bits, finite numbers, booleans, arrays, tables.
-"""
+"""Plain values to instances of config classes, with every problem and its key, and back."""
 
 from __future__ import annotations
 
-import functools
 import math
 import operator
 import re
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_origin
 
 import attrs
 from attrs import NOTHING
 
 from framework.errors import Problem
+from framework.schema.fields import former_names, kind_of, options, type_name
+from framework.schema.text import join, quote, show, suggest
 
-_KINDS: dict[Any, str] = {
-    bool: "boolean",
-    int: "integer",
-    float: "number",
-    str: "string",
-    tuple: "array",
-    list: "array",
-    dict: "table",
-    Any: "value",
-    Literal: "choice",
-    Union: "union",
-    types.UnionType: "union",
-}
-_SCALARS = ("boolean", "integer", "number", "string")
 _BOUNDS: dict[str, tuple[str, Callable[[float, float], bool]]] = {
     "ge": ("at least", operator.ge),
     "gt": ("greater than", operator.gt),
     "le": ("at most", operator.le),
     "lt": ("less than", operator.lt),
 }
-
-
-class OptionError(ValueError):
-    """A rule of a config class is broken; ``options`` names the field to blame, then others that the rule is about."""
-
-    def __init__(self, message: str, *options: str):
-        self.options = options
-        super().__init__(message)
-
-
-def option(
-    default: Any = NOTHING,
-    *,
-    help: str,
-    factory: Callable[[], Any] | None = None,
-    ge: float | None = None,
-    gt: float | None = None,
-    le: float | None = None,
-    lt: float | None = None,
-    choices: Iterable[Any] | None = None,
-    pattern: str | None = None,
-    part: str | None = None,
-    function: bool = False,
-) -> Any:
-    """One option of a config class, given by keyword; without ``default`` or ``factory`` it is required.
-
-    Bounds (of numbers), choices, and ``pattern`` (of whole strings) hold for each element of an array. ``part`` is the
-    kind of component that the option names, by a string or a table with ``use`` (type ``str | dict[str, Any]``), or a
-    table of such (``dict[str, str | dict[str, Any]]``); see `framework.interfaces.Context.make_part`. ``function`` says
-    that the option names one, ``"module:function"``; see `framework.interfaces.Context.find_function`. Building the
-    class with a value of another type, or with one that breaks them, raises `OptionError`; integers become floats
-    and lists tuples where the type says so.
-    """
-    bounds = {name: bound for name, bound in (("ge", ge), ("gt", gt), ("le", le), ("lt", lt)) if bound is not None}
-    metadata: dict[str, Any] = {"help": help, "bounds": bounds, "choices": tuple(choices or ()), "pattern": pattern}
-    metadata |= {"part": part, "function": function}
-    if factory is not None:
-        default = attrs.Factory(factory)
-    converter = attrs.Converter(_convert, takes_self=True, takes_field=True)
-    return attrs.field(default=default, kw_only=True, converter=converter, metadata=metadata)
 
 
 def structure(cls: type, plain: Any, path: str = "", reserved: Iterable[str] = ()) -> tuple[Any, list[Problem]]:
@@ -90,7 +31,7 @@ def structure(cls: type, plain: Any, path: str = "", reserved: Iterable[str] = (
     that are ``reserved`` belong to somebody else.
     """
     problems: list[Problem] = []
-    value = _read_class(cls, plain, path, problems, reserved)
+    value = _read_class(cls, plain, path, problems, tuple(reserved))
     return (None if problems else value), problems
 
 
@@ -102,38 +43,6 @@ def plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: plain(inner) for key, inner in value.items()}
     return [plain(inner) for inner in value] if isinstance(value, (list, tuple)) else value
-
-
-def join(path: str, key: str | int) -> str:
-    """The dotted key of ``key``, or of the index of an array's element, inside ``path``: quoted where TOML does."""
-    name = str(key) if re.fullmatch(r"[A-Za-z0-9_-]+", str(key)) else quote(str(key))
-    return f"{path}.{name}" if path else name
-
-
-def quote(text: str) -> str:
-    """``text`` as a basic string of TOML, on one line."""
-    escapes = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
-    return '"' + "".join(escapes.get(c) or (c if c >= " " and c != "\x7f" else f"\\u{ord(c):04x}") for c in text) + '"'
-
-
-def suggest(name: str, known: Iterable[str]) -> str:
-    """The known name that ``name`` was probably meant to be, or ``""``."""
-    import difflib
-
-    return next(iter(difflib.get_close_matches(name, list(known), n=1)), "")
-
-
-def check_defaults(cls: Any) -> None:
-    """Raise ValueError where a default of the config class breaks the option's own rules."""
-    for key, (field, hint) in options(cls).items():
-        problems: list[Problem] = []
-        try:
-            if (default := default_of(field)) is not NOTHING:
-                _read_option(field, hint, default, key, problems)
-        except Exception as error:  # any code may make a default
-            raise ValueError(f"the default of {key} cannot be made: {error!r}") from error
-        if problems:
-            raise ValueError(f"the default of {problems[0]}")
 
 
 def unknown_keys(
@@ -158,70 +67,29 @@ def unknown_keys(
     return problems, meant
 
 
-# --- reading ---------------------------------------------------------------------------------------------------
-
-
-def options(cls: Any) -> dict[str, tuple[attrs.Attribute[Any], Any]]:
-    """``{key: (attribute, type)}`` of a config class. Raises TypeError where a type is none that is understood."""
-    return _options(cls)
-
-
-@functools.cache
-def _options(cls: Any) -> dict[str, tuple[attrs.Attribute[Any], Any]]:
-    hints = get_type_hints(cls)
-    fields = {field.alias or field.name: (field, hints[field.name]) for field in attrs.fields(cls) if field.init}
-    for key, (field, hint) in fields.items():
-        _check_type(hint)
-        if types.NoneType in get_args(hint) and field.default is not None:
-            raise TypeError(f"{cls.__qualname__}.{key} may be None, so that must be its default: TOML has no null")
-    return fields
-
-
-def _check_type(hint: Any) -> None:
-    if kind_of(hint) == "class":
-        options(hint)
-    elif kind_of(hint) != "choice":
-        for inner in get_args(hint):
-            if inner not in (types.NoneType, ...):
-                _check_type(inner)
-
-
-def kind_of(hint: Any) -> str:
-    """Which of the understood types it is; raises TypeError where it is none."""
-    kind = "class" if attrs.has(hint) else _KINDS.get(get_origin(hint) or hint)
-    if kind is None:
-        raise TypeError(f"an option cannot have the type {hint}")
-    return kind
-
-
-def _convert(value: Any, instance: Any, field: attrs.Attribute[Any]) -> Any:
-    problems: list[Problem] = []
-    key = field.alias or field.name
-    result = _read_option(*options(type(instance))[key], value, key, problems)
-    if problems:
-        raise OptionError("; ".join(map(str, problems)), key)
-    return result
-
-
 def _read(hint: Any, value: Any, path: str, problems: list[Problem]) -> Any:
     """``value`` as the type ``hint``; what is wrong is added to ``problems``."""
     return _READERS[kind_of(hint)](hint, value, path, problems)
 
 
-def _read_class(cls: Any, value: Any, path: str, problems: list[Problem], reserved: Iterable[str] = ()) -> Any:
+def _read_class(cls: Any, value: Any, path: str, problems: list[Problem], reserved: tuple[str, ...] = ()) -> Any:
     if isinstance(value, cls):
         return value
     if not isinstance(value, Mapping):
         return _mismatch("a table", value, path, problems)
-    found = len(problems)
-    unknown, meant = unknown_keys(value, options(cls), path, reserved)
+    problems_before = len(problems)
+    renamed = {old: new for old, new in former_names(cls).items() if old in value and old not in reserved}
+    problems.extend(Problem(f"{old} is named {new} now", join(path, old)) for old, new in renamed.items())
+    unknown, meant = unknown_keys(value, options(cls), path, (*reserved, *renamed))
     problems.extend(unknown)
+    meant.update(renamed.values())
     good, bad = {}, set()
     for key, (field, hint) in options(cls).items():
         if key in value:
-            before = len(problems)
-            argument = _read_option(field, hint, value[key], join(path, key), problems)
-            if len(problems) > before:
+            mistakes: list[Problem] = []
+            argument = read_option(field, hint, value[key], join(path, key), mistakes)
+            problems.extend(mistakes)
+            if mistakes:
                 bad.add(key)
             else:
                 good[key] = argument
@@ -236,10 +104,11 @@ def _read_class(cls: Any, value: Any, path: str, problems: list[Problem], reserv
             # A rule is only known to be broken where all that it is about could be read.
             if not bad or (names and bad.isdisjoint(names)):
                 problems.append(Problem(str(error), join(path, names[0]) if names else path or None))
-    return result if len(problems) == found else None
+    return result if len(problems) == problems_before else None
 
 
-def _read_option(field: attrs.Attribute[Any], hint: Any, value: Any, path: str, problems: list[Problem]) -> Any:
+def read_option(field: attrs.Attribute[Any], hint: Any, value: Any, path: str, problems: list[Problem]) -> Any:
+    """``value`` as the type ``hint``, held against the rules of the option; what is wrong is added to ``problems``."""
     result = _read(hint, value, path, problems)
     problems.extend(_broken_rules(field.metadata, result, path))
     return result
@@ -260,7 +129,7 @@ def _broken_rules(metadata: Mapping[Any, Any], value: Any, path: str) -> Iterato
         yield from problems
     pattern = metadata.get("pattern")
     if pattern and isinstance(value, str) and not re.fullmatch(pattern, value):
-        yield Problem(f"must match {pattern}, not {_show(value)}", path)
+        yield Problem(f"must match {pattern}, not {show(value)}", path)
 
 
 def _read_union(hint: Any, value: Any, path: str, problems: list[Problem]) -> Any:
@@ -285,7 +154,7 @@ def _read_choice(hint: Any, value: Any, path: str, problems: list[Problem]) -> A
 def _choose(choices: tuple[Any, ...], value: Any, path: str, problems: list[Problem]) -> Any:
     if any(value == choice and type(value) is type(choice) for choice in choices):
         return value
-    wanted = ("one of " if len(choices) > 1 else "") + ", ".join(map(_show, choices))
+    wanted = ("one of " if len(choices) > 1 else "") + ", ".join(map(show, choices))
     return _mismatch(wanted, value, path, problems, _meant(value, choices))
 
 
@@ -320,7 +189,7 @@ def _read_table(hint: Any, value: Any, path: str, problems: list[Problem]) -> An
     if not isinstance(value, Mapping):
         return _mismatch("a table", value, path, problems)
     if wrong := [key for key in value if not isinstance(key, str)]:
-        return problems.append(Problem(f"keys must be strings, not {_show(wrong[0])}", path))
+        return problems.append(Problem(f"keys must be strings, not {show(wrong[0])}", path))
     inner = (get_args(hint) or (str, Any))[1]
     return {key: _read(inner, item, join(path, key), problems) for key, item in value.items()}
 
@@ -359,40 +228,9 @@ def _is_number(value: Any) -> bool:
 
 
 def _mismatch(wanted: str, value: Any, path: str, problems: list[Problem], advice: str = "") -> None:
-    problems.append(Problem(f"expected {wanted}, not {_show(value)}" + (f"; {advice}" if advice else ""), path or None))
+    problems.append(Problem(f"expected {wanted}, not {show(value)}" + (f"; {advice}" if advice else ""), path or None))
 
 
 def _meant(value: Any, words: Iterable[Any]) -> str:
     guess = suggest(value, (word for word in words if isinstance(word, str))) if isinstance(value, str) else ""
     return f"did you mean {quote(guess)}?" if guess else ""
-
-
-def _show(value: Any) -> str:
-    """A value as a message shows it: scalars as TOML writes them, anything larger by its kind."""
-    if isinstance(value, str):
-        return quote(value if len(value) < 60 else value[:57] + "...")
-    if isinstance(value, (bool, int, float)):
-        return str(value).lower()
-    return "a table" if isinstance(value, Mapping) else "an array" if isinstance(value, (list, tuple)) else repr(value)
-
-
-def type_name(hint: Any, *, article: bool = False) -> str:
-    """What a type is called in messages and documentation: ``integer``, ``array of strings``, ``"a" or "b"``."""
-    kind, arguments = kind_of(hint), get_args(hint)
-    if kind == "union":
-        return " or ".join(type_name(inner, article=article) for inner in arguments if inner is not types.NoneType)
-    if kind == "choice":
-        return " or ".join(map(_show, arguments))
-    name = "table" if kind == "class" else kind
-    if kind == "array":
-        inner = "".join({type_name(inner) for inner in arguments if inner is not ...})
-        name = f"array of {inner}s" if inner in _SCALARS else "array"
-    return f"a{'n' if name[0] in 'aeiou' else ''} {name}" if article else name
-
-
-def default_of(field: attrs.Attribute[Any]) -> Any:
-    """The default value of a field; ``NOTHING`` where it has none, or one that depends on other fields."""
-    default: Any = field.default
-    if not hasattr(default, "takes_self"):
-        return default
-    return NOTHING if default.takes_self else default.factory()
