@@ -23,8 +23,12 @@ class CuriosityConfig:
     learning_rate: float = option(1e-3, help="Step size of Adam.", gt=0)
     epochs: int = option(1, help="Times that each update goes through its rows.", ge=1)
     minibatch_size: int = option(256, help="Rows for each step of the optimizer.", ge=1)
-    fraction: float = option(
-        1.0, help="Share of a batch's steps that each epoch trains on: less keeps things new for longer.", gt=0, le=1
+    update_proportion: float = option(
+        1.0,
+        help="Share of a batch's steps that each epoch trains on: less keeps things new for longer.",
+        gt=0,
+        le=1,
+        formerly="fraction",
     )
     normalize_rewards: bool = option(
         False, help="Divide rewards by the standard deviation of their running discounted sum."

@@ -72,7 +72,7 @@ class Curiosity:
         """Train the network; metrics are means over all rows that it was trained on."""
         self._optimizer.check()
         steps = evolve(steps_of(batch), see=self._whitening)
-        count = round(self._config.fraction * len(steps)) or min(len(steps), 1)
+        count = round(self._config.update_proportion * len(steps)) or min(len(steps), 1)
         sums: dict[str, Tensor] = {"loss": batch.rewards.new_zeros(())}
         for _ in range(self._config.epochs):
             order = torch.randperm(len(steps), generator=self._generator)[:count].to(steps.index.device)

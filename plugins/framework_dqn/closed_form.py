@@ -20,7 +20,7 @@ from framework_dqn.objective import Loss, Predictions, Targets, dqn_loss
 
 def dqn_gradient(new: Predictions, old: Targets, options: DQNConfig) -> Tensor:
     """Of `dqn_loss` with respect to the values, [B]."""
-    bound = options.huber_threshold
+    bound = options.huber_delta
     errors = new.values - old.values
     return errors.clamp(-bound, bound).mul_(old.weights).mul_(1.0 / len(errors))
 

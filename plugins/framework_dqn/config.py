@@ -25,8 +25,11 @@ class DQNConfig:
     )
     gamma: float = option(0.99, help="Discount of future rewards.", ge=0, le=1)
     minibatch_size: int = option(64, help="Transitions for each step of the optimizer.", ge=1)
-    gradient_steps_per_step: float = option(
-        0.25, help="Steps of the optimizer for each environment step that is collected; may be less than one.", gt=0
+    updates_per_step: float = option(
+        0.25,
+        help="Gradient steps for each environment step that is collected; may be less than one.",
+        gt=0,
+        formerly="gradient_steps_per_step",
     )
     learning_starts: int = option(1000, help="Environment steps that are collected before the first is learned.", ge=0)
     double: bool = option(
@@ -44,11 +47,18 @@ class DQNConfig:
         ' "orthogonal", with which DQN learns more slowly.',
         choices=("uniform", "orthogonal"),
     )
-    target_interval: int = option(250, help="Steps of the optimizer between two changes of the target network.", ge=1)
+    target_update_interval: int = option(
+        250, help="Gradient steps between two updates of the target network.", ge=1, formerly="target_interval"
+    )
     target_tau: float = option(
         1.0, help="How far the target network then moves to the network: 1 makes it the same.", gt=0, le=1
     )
-    huber_threshold: float = option(1.0, help="Errors beyond this count linearly; those within it squared.", gt=0)
+    huber_delta: float = option(
+        1.0,
+        help="Delta of the Huber loss: smaller errors count squared, larger ones linearly.",
+        gt=0,
+        formerly="huber_threshold",
+    )
     reward_clip: float | None = option(None, help="Bound of the environment's rewards.", gt=0)
     epsilon_start: float = option(1.0, help="Probability of a random action at the start of the run.", ge=0, le=1)
     epsilon_end: float = option(0.05, help="Probability of a random action from `epsilon_fraction` on.", ge=0, le=1)

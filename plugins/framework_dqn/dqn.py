@@ -90,7 +90,7 @@ class DQN:
         self._steps += batch.steps
         count = 0
         if self._steps >= config.learning_starts and len(self._replay):
-            self._owed += batch.steps * config.gradient_steps_per_step
+            self._owed += batch.steps * config.updates_per_step
             count = int(self._owed)
             self._owed -= count
         learning_rate = config.learning_rate
@@ -163,7 +163,7 @@ class DQN:
         norm = self._optimizer.step(learning_rate, self._loss_scale)
         self._replay.update_priorities(ids, (new.values - old.values).abs().cpu().numpy())
         self._gradient_steps += 1
-        if self._gradient_steps % config.target_interval == 0:
+        if self._gradient_steps % config.target_update_interval == 0:
             self._move_target()
         return new, old, norm
 

@@ -38,9 +38,9 @@ Objective = Callable[[Predictions, Targets, DQNConfig], Loss]
 
 
 def dqn_loss(new: Predictions, old: Targets, options: DQNConfig) -> Loss:
-    """``mean(w * huber(Q - target))``: errors are squared, and beyond a threshold linear (Huber, 1964)."""
+    """``mean(w * huber(Q - target))``: errors are squared, and beyond ``huber_delta`` linear (Huber, 1964)."""
     errors = new.values - old.values
     sizes = errors.abs()
-    within = sizes.clamp(max=options.huber_threshold)
+    within = sizes.clamp(max=options.huber_delta)
     loss = old.weights * within * (sizes - 0.5 * within)
     return Loss(loss.mean(), {"loss": loss, "q_mean": new.values, "td_error": sizes})
