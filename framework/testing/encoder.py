@@ -15,9 +15,7 @@ from framework.testing.subject import Skip, Subject, over, usable
 if TYPE_CHECKING:
     import torch
 
-    from framework.interfaces import Context
-
-    Tensors = dict[str, torch.Tensor]
+    from framework.interfaces import Context, Tensors
 
 #: Steps and environments of the observations that encoders are tried on.
 _STEPS, _COUNT = 6, 3

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from framework.interfaces import Batch, Context
 from framework.toolkit.normalize import ReturnScale
 from framework.toolkit.optimizer import FlatAdamW
+from framework.toolkit.state import copied
 from framework_curiosity.config import CuriosityConfig
 from framework_curiosity.features import Whitening, seeded
 from framework_curiosity.steps import Steps, steps_of
@@ -95,7 +96,7 @@ class Curiosity:
     def state_dict(self) -> dict[str, Any]:
         """Weights, optimizer, generator and statistics."""
         return {
-            **{name: _copy(module.state_dict()) for name, module in self._modules().items()},
+            **{name: copied(module.state_dict()) for name, module in self._modules().items()},
             "optimizer": self._optimizer.state_dict(),
             "generator": self._generator.get_state(),
         }
@@ -110,7 +111,3 @@ class Curiosity:
     def _modules(self) -> dict[str, nn.Module]:
         found = {"network": self.network, "whitening": self._whitening, "scale": self._scale}
         return {name: module for name, module in found.items() if module is not None}
-
-
-def _copy(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.clone() for name, tensor in tensors.items()}

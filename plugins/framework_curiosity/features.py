@@ -13,11 +13,9 @@ from gymnasium import spaces
 from torch import Tensor, nn
 
 from framework.errors import FrameworkError
-from framework.interfaces import Context, Encoder
+from framework.interfaces import Context, Encoder, Tensors
 from framework.toolkit.networks import MLP
 from framework.toolkit.normalize import RunningMoments, Standardize
-
-Tensors = dict[str, Tensor]
 
 CLIP = 5.0
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from framework.interfaces import Context
+from framework.interfaces import Context, Tensors
 from framework_curiosity.config import RNDConfig
 from framework_curiosity.curiosity import Curiosity, Judgement
-from framework_curiosity.features import Features, Tensors, regressor
+from framework_curiosity.features import Features, regressor
 from framework_curiosity.steps import Steps
 
 

@@ -7,9 +7,7 @@ from collections.abc import Callable, Iterator
 from attrs import evolve, frozen
 from torch import Tensor
 
-from framework.interfaces import Batch
-
-Tensors = dict[str, Tensor]
+from framework.interfaces import Batch, Tensors
 
 #: Steps are looked at in parts of at most this size, so that large images do not fill the memory.
 _PART_BYTES = 8_000_000

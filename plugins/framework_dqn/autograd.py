@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from framework.interfaces import Tensors
 from framework.toolkit.optimizer import FlatAdamW, LossScale
 from framework_dqn.objective import Loss, Predictions
 
@@ -19,7 +20,7 @@ class Autograd:
         self._network, self._optimizer, self._loss_scale = network, optimizer, loss_scale
 
     def __call__(
-        self, objective: Callable[..., Loss], observations: dict[str, Tensor], actions: Tensor, *arguments: Any
+        self, objective: Callable[..., Loss], observations: Tensors, actions: Tensor, *arguments: Any
     ) -> Predictions:
         """Of ``objective(predictions, *arguments)`` and the encoder's auxiliary losses; returns the predictions.
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from framework.interfaces import Tensors
 from framework.toolkit.vjp import vjp
 from framework_dqn.autograd import Autograd
 from framework_dqn.config import DQNConfig
@@ -37,7 +38,7 @@ class ClosedForm(Autograd):
     """As `Autograd`, with the gradient of the objective by hand."""
 
     def __call__(
-        self, objective: Callable[..., Loss], observations: dict[str, Tensor], actions: Tensor, *arguments: Any
+        self, objective: Callable[..., Loss], observations: Tensors, actions: Tensor, *arguments: Any
     ) -> Predictions:
         """See `Autograd`."""
         network = self._network

@@ -9,13 +9,11 @@ from gymnasium import spaces
 from torch import Tensor, nn
 
 from framework.errors import FrameworkError
-from framework.interfaces import Context
+from framework.interfaces import Context, Tensors
 from framework.toolkit.networks import MLP, initialization
 from framework.toolkit.processor import autocast
 from framework.toolkit.vjp import Pullback, covers, rule, vjp
 from framework_dqn.config import DQNConfig
-
-Tensors = dict[str, Tensor]
 
 
 class QNetwork(nn.Module):
@@ -95,7 +93,7 @@ def _as_steps(observations: Tensors) -> Tensors:
 
 
 @rule(QNetwork)
-def _(network: QNetwork, observations: dict[str, Tensor]) -> tuple[Tensor, Pullback]:
+def _(network: QNetwork, observations: Tensors) -> tuple[Tensor, Pullback]:
     features, encoder_pullback = vjp(network.encoder, _as_steps(observations))
     values, head_pullback = vjp(network.head, features)
     return values, lambda gradient: encoder_pullback(head_pullback(gradient))

@@ -5,12 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from framework.interfaces import Batch, Context
+from framework.interfaces import Batch, Context, Tensors
 from framework.toolkit.distributions import mask_logits
 from framework_dqn.config import DQNConfig
 from framework_dqn.network import QNetwork
-
-Tensors = dict[str, Tensor]
 
 
 class EpsilonGreedy(nn.Module):

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from framework.errors import FrameworkError
+from framework.interfaces import Tensors
 from framework.toolkit.networks import MLP, orthogonal
 from framework.toolkit.vjp import Pullback, rule, vjp
 from framework_encoders.config import CNNConfig
-from framework_encoders.images import ImageEncoder, ImageLayout, Tensors
+from framework_encoders.images import ImageEncoder, ImageLayout
 
 _aten = torch.ops.aten
 

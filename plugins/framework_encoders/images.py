@@ -13,12 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from framework.errors import FrameworkError
-from framework.interfaces import Context, Encoding
+from framework.interfaces import Context, Encoding, Tensors
 from framework.toolkit.networks import MLP
 from framework_encoders.config import ImageConfig
 from framework_encoders.vectors import Vectors
-
-Tensors = dict[str, Tensor]
 
 
 def is_image(space: spaces.Space) -> bool:

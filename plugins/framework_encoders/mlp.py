@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from framework.interfaces import Context, Encoding
+from framework.interfaces import Context, Encoding, Tensors
 from framework.toolkit import networks
 from framework.toolkit.vjp import Pullback, rule, vjp
 from framework_encoders.config import MLPConfig
 from framework_encoders.vectors import Vectors
-
-Tensors = dict[str, Tensor]
 
 
 class MLP(nn.Module):

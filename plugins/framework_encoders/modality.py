@@ -11,16 +11,13 @@ from gymnasium import spaces
 from torch import Tensor, nn
 
 from framework.errors import FrameworkError
-from framework.interfaces import Context, Encoder, Encoding
+from framework.interfaces import Context, Encoder, Encoding, Tensors
 from framework.toolkit.networks import orthogonal
-from framework_encoders.config import MLPConfig
+from framework_encoders.config import MLPConfig, MultimodalConfig, TransformerConfig
 from framework_encoders.mlp import MLP
-from framework_encoders.multimodal_config import MultimodalConfig
 from framework_encoders.tokens import check_integers, kind_of
 from framework_encoders.transformer import Transformer
-from framework_encoders.transformer_config import TransformerConfig
 
-Tensors = dict[str, Tensor]
 Leaves = Mapping[str, spaces.Space]
 
 #: The modality of all leaves that make no tokens of their own.

@@ -5,16 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from framework.interfaces import Context, Encoding
+from framework.interfaces import Context, Encoding, Tensors
 from framework.toolkit.networks import MLP
 from framework_encoders.alignment import Alignment, same_rows
 from framework_encoders.attention import CrossBlock, pooled
+from framework_encoders.config import MultimodalConfig
 from framework_encoders.images import is_image
 from framework_encoders.modality import Modality, Seen, modalities
-from framework_encoders.multimodal_config import MultimodalConfig
 from framework_encoders.tokens import embedding
-
-Tensors = dict[str, Tensor]
 
 
 class Multimodal(nn.Module):

@@ -11,10 +11,8 @@ from attrs import evolve
 from torch import Tensor, nn
 
 from framework.errors import FrameworkError
-from framework.interfaces import Context, Encoder, Encoding
-from framework_encoders.memory_config import RecurrentConfig
-
-Tensors = dict[str, Tensor]
+from framework.interfaces import Context, Encoder, Encoding, Tensors
+from framework_encoders.config import RecurrentConfig
 
 
 class Recurrent(nn.Module):

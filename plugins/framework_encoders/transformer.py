@@ -10,13 +10,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from framework.errors import FrameworkError
-from framework.interfaces import Context, Encoding
+from framework.interfaces import Context, Encoding, Tensors
 from framework.toolkit.networks import MLP
 from framework_encoders.attention import Block, pooled
+from framework_encoders.config import TransformerConfig
 from framework_encoders.tokens import Grid, Ids, Numbers, Placed, Vector, are_integers, check_integers, kind_of
-from framework_encoders.transformer_config import TransformerConfig
 
-Tensors = dict[str, Tensor]
 Leaves = Mapping[str, spaces.Space]
 
 

@@ -9,13 +9,11 @@ from attrs import evolve
 from torch import Tensor, nn
 from torch.nn import functional
 
-from framework.interfaces import Context, Encoding
+from framework.interfaces import Context, Encoding, Tensors
 from framework.toolkit.networks import orthogonal
 from framework_encoders.attention import FeedForward
-from framework_encoders.memory_config import TransformerMemoryConfig
+from framework_encoders.config import TransformerMemoryConfig
 from framework_encoders.recurrent import stateless_core
-
-Tensors = dict[str, Tensor]
 
 
 class TransformerMemory(nn.Module):

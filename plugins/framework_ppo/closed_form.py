@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from framework.interfaces import Tensors
 from framework.toolkit.optimizer import FlatAdamW, LossScale
 from framework.toolkit.vjp import covers as has_rule
 from framework.toolkit.vjp import rule, vjp
@@ -115,7 +116,7 @@ class ClosedForm:
 
 @rule(ActorCritic)
 def _(
-    policy: ActorCritic, observations: dict[str, Tensor], action_mask: Tensor | None
+    policy: ActorCritic, observations: Tensors, action_mask: Tensor | None
 ) -> tuple[Tensor, Tensor, Callable[[Tensor, Tensor], None]]:
     """Parameters and values of rows, and what takes gradients of both."""
     rows = policy.normalized_rows(observations)

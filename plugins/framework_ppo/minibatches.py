@@ -8,11 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from framework.interfaces import Batch
+from framework.interfaces import Batch, Tensors
 from framework_ppo.objective import Targets
 from framework_ppo.policy import ActorCritic, Evaluation
-
-Tensors = dict[str, Tensor]
 
 
 class Rows(NamedTuple):

@@ -12,7 +12,7 @@ from gymnasium import spaces
 from torch import Tensor, nn
 
 from framework.errors import FrameworkError
-from framework.interfaces import Batch, Context, Encoding
+from framework.interfaces import Batch, Context, Encoding, Tensors
 from framework.toolkit.distributions import DiagonalGaussian, distribution_for, mask_logits
 from framework.toolkit.networks import MLP
 from framework.toolkit.normalize import Standardize
@@ -21,8 +21,6 @@ from framework.toolkit.vjp import covers, vjp
 from framework_ppo.config import PPOConfig
 from framework_ppo.heads import TokenHead, flat_head
 from framework_ppo.sequences import column_parts, interleave
-
-Tensors = dict[str, Tensor]
 
 #: Observations are evaluated in parts of at most this size, so that large images do not fill the memory.
 _PART_BYTES = 8_000_000
@@ -280,8 +278,8 @@ class ActorCritic(nn.Module):
 
 def _part(memory: Tensors, use: str) -> Tensors:
     """The memory of one encoder, named as that knows it."""
-    start = len(use) + 1
-    return {name[start:]: x for name, x in memory.items() if name.startswith(f"{use}/")}
+    prefix = f"{use}/"
+    return {name.removeprefix(prefix): x for name, x in memory.items() if name.startswith(prefix)}
 
 
 def normalized_leaves(context: Context) -> dict[str, spaces.Space]:

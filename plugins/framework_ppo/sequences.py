@@ -8,9 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from framework.interfaces import Batch
-
-Tensors = dict[str, Tensor]
+from framework.interfaces import Batch, Tensors
 
 
 class Interleaved(NamedTuple):

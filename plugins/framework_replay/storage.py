@@ -115,7 +115,7 @@ class Storage:
             next_observations={name: pair[1] for name, pair in pairs.items()},
             action_mask=mask,
             next_action_mask=next_mask,
-            extras={name[len(_EXTRA) :]: self._tensor(self._steps[name][first]) for name in self._extras},
+            extras={name.removeprefix(_EXTRA): self._tensor(self._steps[name][first]) for name in self._extras},
         )
 
     def state_dict(self) -> dict[str, Any]:
