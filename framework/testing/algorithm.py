@@ -20,10 +20,10 @@ from framework.testing.subject import ACTIONS, Skip, Subject, find, installed, o
 if TYPE_CHECKING:
     from framework.interfaces import Batch, Context
 
-#: Environment steps that a probe may take with the options given.
+#: Environment steps within which a probe must be solved.
 BUDGET = 100_000
 _DONE = 0.95
-#: Updates in which something has to be learned.
+#: Updates within which a weight must change.
 _PATIENCE = 400
 
 
@@ -61,7 +61,7 @@ def check_takes_some_action_space(subject: Subject) -> None:
 
 @over(_actions)
 def check_acts(subject: Subject, action: str) -> None:
-    """Actions are legal and in the space; all chance comes from the generator; greedy actions have none."""
+    """Actions are legal and in the space; all randomness comes from the generator; greedy actions have none."""
     import torch
 
     made = context(subject, action)
@@ -91,7 +91,7 @@ def check_acts(subject: Subject, action: str) -> None:
 
 @over(_actions)
 def check_results_stay(subject: Subject, action: str) -> None:
-    """What `act` gave for one step is left alone by the next: the steps of a trajectory are put together later."""
+    """Later steps do not change the results of `act`: a trajectory is stacked only at its end."""
     import torch
 
     made = context(subject, action)
@@ -111,7 +111,7 @@ def check_results_stay(subject: Subject, action: str) -> None:
 
 @over(_actions)
 def check_policy_alone(subject: Subject, action: str) -> None:
-    """`make_policy` gives a policy with the algorithm's first weights, without what only learning needs."""
+    """`make_policy` gives a policy with the algorithm's initial weights, without what only learning needs."""
     made = context(subject, action)
     algorithm = make(subject, action)
     policy: Any = make_policy(subject.chosen, made)
@@ -173,7 +173,7 @@ def check_truncation_is_not_termination(subject: Subject) -> None:
 
 
 def check_true_last_observation(subject: Subject) -> None:
-    """What an episode's last observation was makes a difference where it was truncated."""
+    """The final observation of a truncated episode makes a difference."""
     results = []
     for last in (1.0, -1.0):
         algorithm, experience = _with(subject, ends=0.3, truncates=1.0, last=last)
@@ -252,7 +252,7 @@ def check_solves_probe_of_memory(subject: Subject) -> None:
 
 
 def context(subject: Subject, action: str, observation: Any = None, **fields: Any) -> Context:
-    """What the algorithm may know: with a replay buffer where it needs one."""
+    """The algorithm's context, with a replay buffer where it needs one."""
     if action == "masked" and "action_mask" not in subject.component.supports:
         raise Skip('it does not support "action_mask"')
     made = subject.context(observation, action, **fields)
@@ -271,7 +271,7 @@ def make(subject: Subject, action: str) -> Any:
 def _with(
     subject: Subject, bonus: Any = None, *, policy_lag: int | str = 0, lag: int = 0, **chances: Any
 ) -> tuple[Any, Experience]:
-    """An algorithm, and what its policy collects in environments of these ``chances``."""
+    """An algorithm, and the experience of its policy in environments of these ``chances``."""
     action = usable((each for each in ACTIONS if each != "masked"), lambda each: make(subject, each))[0]
     made = context(subject, action, policy_lag=policy_lag)
     algorithm = subject.build(made if bonus is None else with_stream(made, bonus))
@@ -296,7 +296,7 @@ def _learn(algorithm: Any, experience: Experience, updates: int) -> None:
 
 
 def _solve(subject: Subject, number: int, action: str, encoder: str = "") -> None:
-    """Train until the greedy policy is as good as the probe allows, or the budget is spent."""
+    """Train until the greedy policy is optimal in the probe, or the budget is spent."""
     probe = Probe(number, action=action)
     made = context(
         subject,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from framework.interfaces import Batch, Context
 
-#: Updates in which a bonus has to get used to what it sees again and again, and how much larger it is elsewhere then.
+#: Updates within which a bonus must fall on repeated observations, and how much larger it must be on novel ones.
 _PATIENCE, _FACTOR = 300, 1.5
 
 
@@ -131,7 +131,7 @@ def check_policy_is_left_alone(subject: Subject) -> None:
 
 
 def check_falls_on_repetition(subject: Subject) -> None:
-    """It becomes smaller where the agent was often than where it never was."""
+    """It falls on repeated observations: it is smaller there than on novel ones."""
     import torch
 
     seen, novel = [], []
@@ -177,7 +177,7 @@ def check_changes_advantages(subject: Subject) -> None:
 
 
 class Flat:
-    """A bonus that is 0 everywhere: what others are compared with."""
+    """A bonus of 0 everywhere, as a baseline."""
 
     def __init__(self, *, episodic: bool = True) -> None:
         self.episodic = episodic

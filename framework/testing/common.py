@@ -25,7 +25,7 @@ _USES = 3
 
 
 class Trial(NamedTuple):
-    """How a component is used, for checks that do not care what it is."""
+    """How a component is used, for checks of all kinds."""
 
     build: Callable[[], Any]
     inputs: Callable[[Any], Iterator[Any]]  #: what a component is used on; may depend on what it does

@@ -54,7 +54,7 @@ def check_tasks(subject: Subject) -> None:
 
 
 def check_sampling_has_no_memory(subject: Subject) -> None:
-    """Tasks depend on what was learned and on the generator given, and drawing them changes nothing."""
+    """Tasks depend on the state and the generator alone, and drawing them changes nothing."""
     curriculum = _trained(subject, lambda task: len(json.dumps(task)) % 2 == 0)
     before = deepcopy(curriculum.state_dict())
     drawn = [curriculum.sample(32, np.random.default_rng(0)) for _ in range(2)]
@@ -125,7 +125,7 @@ def check_no_task_starves(subject: Subject) -> None:
 
 
 def played(tasks: list[Any], succeeds: Callable[[Any], bool], rng: np.random.Generator) -> list[Episode]:
-    """An episode on each task, as the kernel tells of it."""
+    """An episode on each task, as the kernel reports it."""
     episodes = []
     for number, task in enumerate(tasks):
         success = bool(succeeds(task))

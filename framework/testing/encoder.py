@@ -88,7 +88,7 @@ def check_memory_is_declared(subject: Subject) -> None:
 
 @over(_observations)
 def check_row_independence(subject: Subject, name: str) -> None:
-    """What one environment shows changes the features of that environment only, in training mode too."""
+    """An observation changes the features of its own environment only, in training mode too."""
     import torch
 
     module = encoder(subject, name)
@@ -107,7 +107,7 @@ def check_row_independence(subject: Subject, name: str) -> None:
 
 @over(_observations)
 def check_batch_of_one(subject: Subject, name: str) -> None:
-    """One environment alone has the features that it has among others."""
+    """Features do not depend on the batch size: a batch of one gives the same."""
     module = encoder(subject, name)
     x = observation(subject.context(name), 0)
     alone = {key: value[:, :1] for key, value in x.items()}
@@ -118,7 +118,7 @@ def check_batch_of_one(subject: Subject, name: str) -> None:
 
 @over(_observations)
 def check_train_eval_parity(subject: Subject, name: str) -> None:
-    """Features are the same in training mode: the policy that learns is the one that acted."""
+    """Features are the same in training and evaluation mode: the policy that learns is the one that acted."""
     module = encoder(subject, name)
     x = observation(subject.context(name), 0)
     pair = (features(module, x, training=True), features(module, x, training=False))
@@ -169,7 +169,7 @@ def check_inputs_are_left_alone(subject: Subject, name: str) -> None:
 
 @over(_observations)
 def check_acting_equals_learning(subject: Subject, name: str) -> None:
-    """Step by step, handing the memory on, gives the features and the memory that one pass over all steps gives."""
+    """Single steps with the memory passed on give the same features and memory as one pass over all steps."""
     import torch
 
     module = encoder(subject, name).eval()
@@ -191,7 +191,7 @@ def check_acting_equals_learning(subject: Subject, name: str) -> None:
 
 @over(_observations)
 def check_first_resets_memory(subject: Subject, name: str) -> None:
-    """Where an episode starts, nothing that came before has any effect."""
+    """Memory is reset where an episode starts: nothing before has any effect."""
     import torch
 
     module = _with_memory(subject, name)
@@ -210,7 +210,7 @@ def check_first_resets_memory(subject: Subject, name: str) -> None:
 
 @over(_observations)
 def check_starts_from_initial_memory(subject: Subject, name: str) -> None:
-    """A start in the middle of a trajectory is like one with the memory that `initial_memory` gives."""
+    """A reset in the middle of a trajectory equals a start from `initial_memory`."""
     import torch
 
     module = _with_memory(subject, name)
@@ -281,7 +281,7 @@ def starts(steps: int = _STEPS) -> torch.Tensor:
 
 
 def features(module: Any, x: Tensors, *, first: torch.Tensor | None = None, training: bool = False) -> torch.Tensor:
-    """Features [T, N, F] from the initial memory on, by a copy where the module may change while it trains."""
+    """Features [T, N, F], starting from the initial memory."""
     import torch
 
     count = next(iter(x.values())).shape[1]

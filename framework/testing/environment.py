@@ -46,7 +46,7 @@ def check_spaces(subject: Subject) -> None:
 
 
 def check_seeding(subject: Subject) -> None:
-    """The same seed and actions give the same episodes, whatever was played before: how runs are resumed."""
+    """The same seed and actions give the same episodes, whatever was played before: runs are resumed this way."""
     with _environments(subject, 2) as (one, other):
         with seeded(1):
             _play(other, 3)
@@ -80,7 +80,7 @@ def check_no_global_random_state(subject: Subject) -> None:
 
 
 def check_vector_equals_single(subject: Subject) -> None:
-    """Stepped side by side, environments give what each gives alone: they share nothing."""
+    """Environments stepped side by side share nothing: each gives what it gives alone."""
     with _environments(subject, 3) as together:
         turns = [_turns(environment, seed) for seed, environment in enumerate(together)]
         mixed: list[list[Any]] = [[] for _ in together]
@@ -105,7 +105,7 @@ def check_observations_fit(subject: Subject) -> None:
 
 
 def check_observations_are_not_reused(subject: Subject) -> None:
-    """An observation that was given stays as it is while the environment goes on."""
+    """Later steps do not change an observation."""
     with _environments(subject, 1) as (environment,):
         observation, info = environment.reset(seed=0)
         kept = [(observation, deepcopy(observation))]

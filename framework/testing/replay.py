@@ -1,4 +1,4 @@
-"""Checks of replay buffers, against a list that keeps everything."""
+"""Checks of replay buffers, against a list of all steps."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Step(NamedTuple):
 
 
 class Model:
-    """Every step that was ever added, in the order of each environment."""
+    """The reference: every step that was ever added, in order for each environment."""
 
     def __init__(self) -> None:
         self.columns: list[list[Step]] = [[] for _ in range(_COUNT)]
@@ -174,7 +174,7 @@ def check_evicts_the_oldest(subject: Subject) -> None:
 
 
 def check_sampling_statistics(subject: Subject) -> None:
-    """Importance weights are in (0, 1]; where all are equal, all steps are sampled equally often."""
+    """Importance weights are in (0, 1]; where all are equal, sampling is uniform."""
     replay, experience = _with(subject)
     for batch in islice(experience, 2):
         replay.add(batch)

@@ -1,4 +1,4 @@
-"""What a check gets: a component with its options, and everything that it can be built with."""
+"""The subject of a check: a component with its options, and contexts to build it with."""
 
 from __future__ import annotations
 

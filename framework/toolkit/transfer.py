@@ -1,4 +1,4 @@
-"""Weights of another run, or of another program, for a module of one's own: loading, and freezing."""
+"""Transfer of weights from another run or program: loading, and freezing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from framework.errors import FrameworkError
 
 @frozen
 class Report:
-    """What became of a module's tensors, its parameters and buffers, and of those that were given for them."""
+    """Which tensors were loaded into a module's parameters and buffers, and which were not."""
 
     loaded: tuple[str, ...]  #: names of the module's tensors that got the values given
     missing: tuple[str, ...]  #: the module's, not given
@@ -56,10 +56,10 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def find_part(module: nn.Module, tensors: Mapping[str, Tensor]) -> str:
-    """The prefix below which ``tensors`` hold most of what the module is made of, such as ``"policy/encoder."``.
+    """The prefix under which most tensors match the module's by name and shape, such as ``"policy/encoder."``.
 
-    What counts is how many names, with what shapes, are the module's; of equals the first in alphabetical order is
-    taken. Raises `FrameworkError` where no name is one of the module's.
+    Of equal matches the first in alphabetical order is taken. Raises `FrameworkError` where no name is one of the
+    module's.
     """
     fitting: dict[str, int] = {}
     known: dict[str, int] = {}
@@ -84,11 +84,11 @@ def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def load_matching(module: nn.Module, tensors: Mapping[str, Tensor], *, share: float) -> Report:
-    """Copy each tensor into the module's parameter or buffer of that name and shape, in place; tells what happened.
+    """Copy tensors into the module's parameters and buffers of equal name and shape, in place; returns a report.
 
     Floating-point numbers are converted where precisions differ. Raises `FrameworkError`, and changes nothing, where
-    less than ``share``, in [0, 1], of all numbers in the module's tensors would be loaded: weights that are mostly left
-    out would otherwise look as if they had been no help.
+    less than ``share``, in [0, 1], of the module's numbers would be loaded: weights that are mostly left out would
+    otherwise look like a transfer that did not help.
     """
     own = module.state_dict()
     skipped = {
@@ -115,7 +115,7 @@ def load_matching(module: nn.Module, tensors: Mapping[str, Tensor], *, share: fl
 
 
 def freeze(module: nn.Module) -> None:
-    """Have nothing of the module change any more: no gradients, and evaluation mode for good.
+    """Freeze the module: no gradients, and evaluation mode for good.
 
     Norms keep their statistics and dropout stays off, even after ``train()`` of the module, of a part of it, or of what
     it is part of. To be called before an optimizer is made.

@@ -12,10 +12,10 @@ from framework_curiosity.steps import Steps
 
 
 class RND(Curiosity):
-    """The error of a network that learns to predict a random one (Burda et al., 2018, arXiv:1810.12894).
+    """Random network distillation (Burda et al., 2018, arXiv:1810.12894).
 
-    ``r = mean over features of (predictor(s') - target(s'))^2``, s' being what the step led to. The target is never
-    trained; the predictor has some layers more.
+    ``r = mean over features of (predictor(s') - target(s'))^2``, s' being the next observation. The target is fixed
+    and random; the predictor has some layers more.
     """
 
     def make_network(self, config: RNDConfig, context: Context) -> nn.Module:
@@ -24,7 +24,7 @@ class RND(Curiosity):
 
 
 class Distillation(nn.Module):
-    """A fixed random network and its predictor."""
+    """The random target network and its predictor."""
 
     def __init__(self, config: RNDConfig, context: Context):
         super().__init__()

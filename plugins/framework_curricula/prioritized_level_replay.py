@@ -1,4 +1,4 @@
-"""Tasks that there was much to learn from, and those that were not played for long."""
+"""Tasks by the advantages of their last episode, and by staleness."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from framework_curricula.tasks import TaskList, effective_tasks, proportional
 class PrioritizedLevelReplay:
     """Prioritized level replay (arXiv:2010.03934): a task's score is the mean absolute advantage of its last episode.
 
-    With the share of tasks that were played already, one of these is drawn: by ``rank ** (-1 / temperature)`` of its
-    score, or, with a share of ``staleness``, in proportion to the episodes since it was last played. Otherwise one
-    that was not played yet, uniformly. Equal scores have equal ranks. Episodes without a score change nothing; where
-    not even the first ones have any, `update` raises `RunError`.
+    With a probability of the share of tasks that were played already, one of these is drawn: by
+    ``rank ** (-1 / temperature)`` of its score, or, with a share of ``staleness``, in proportion to the episodes since
+    it was last played. Otherwise a new task is drawn uniformly. Equal scores have equal ranks. Episodes without a score
+    change nothing; where not even the first ones have any, `update` raises `RunError`.
     """
 
     def __init__(self, config: PrioritizedLevelReplayConfig, context: Context):
@@ -79,5 +79,5 @@ class PrioritizedLevelReplay:
 
 
 def ranks(scores: np.ndarray) -> np.ndarray:
-    """1 for the largest of ``scores`` [K], and so on, as float64; equal ones share the best of their ranks."""
+    """Ranks of ``scores`` [K], float64: 1 for the largest; equal scores share the best of their ranks."""
     return len(scores) + 1.0 - np.searchsorted(np.sort(scores), scores, side="right")

@@ -22,9 +22,9 @@ class Autograd:
     def __call__(
         self, objective: Callable[..., Loss], observations: Tensors, actions: Tensor, *arguments: Any
     ) -> Predictions:
-        """Of ``objective(predictions, *arguments)`` and the encoder's auxiliary losses; returns the predictions.
+        """Backpropagate ``objective(predictions, *arguments)`` plus the encoder's auxiliary losses.
 
-        ``actions`` [B] that were taken are numbered from zero.
+        ``actions`` [B] that were taken are numbered from zero. Returns the predictions, detached.
         """
         with torch.enable_grad():
             values, losses = self._network(observations)
@@ -35,5 +35,5 @@ class Autograd:
         return Predictions(new.values.detach())
 
     def _differentiable(self, objective: Callable[..., Loss], new: Predictions, *arguments: Any) -> Tensor:
-        """A number [] whose gradient is the objective's."""
+        """A scalar [] whose gradient is the objective's."""
         return objective(new, *arguments).total

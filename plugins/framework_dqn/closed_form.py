@@ -1,6 +1,6 @@
-"""The gradient of the objective in closed form: of exactly this function, which a test holds it to.
+"""The gradient of the objective in closed form, which a test compares with autograd's.
 
-The network follows by the rules of `framework.toolkit.vjp`, or by autograd where it has none.
+It is backpropagated through the network by the rules of `framework.toolkit.vjp`, or by autograd where it has none.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from framework_dqn.objective import Loss, Predictions, Targets, dqn_loss
 
 
 def dqn_gradient(new: Predictions, old: Targets, options: DQNConfig) -> Tensor:
-    """Of `dqn_loss` with respect to the values, [B]."""
-    bound = options.huber_delta
+    """Gradient of `dqn_loss` with respect to the values, [B]."""
+    delta = options.huber_delta
     errors = new.values - old.values
-    return errors.clamp(-bound, bound).mul_(old.weights).mul_(1.0 / len(errors))
+    return errors.clamp(-delta, delta).mul_(old.weights).mul_(1.0 / len(errors))
 
 
 _GRADIENTS: dict[Callable[..., Any], Callable[..., Tensor]] = {dqn_loss: dqn_gradient}
@@ -35,7 +35,7 @@ def covers(objective: Callable[..., Any]) -> bool:
 
 
 class ClosedForm(Autograd):
-    """As `Autograd`, with the gradient of the objective by hand."""
+    """As `Autograd`, with the objective's gradient in closed form."""
 
     def __call__(
         self, objective: Callable[..., Loss], observations: Tensors, actions: Tensor, *arguments: Any

@@ -1,4 +1,4 @@
-"""The value of each action: an encoder, and one head or two."""
+"""The Q-network: an encoder, and a plain or a dueling head."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from framework_dqn.config import DQNConfig
 
 
 class QNetwork(nn.Module):
-    """``{name: [B, ...]}`` -> the value of each action, [B, A] float32 whatever the precision."""
+    """Observations ``{name: [B, ...]}`` -> Q-values [B, A], float32 in any precision."""
 
     def __init__(self, config: DQNConfig, context: Context):
         super().__init__()
@@ -39,7 +39,7 @@ class QNetwork(nn.Module):
         self.closed_form = context.precision == "float32" and not context.compile and covers(self.encoder)
 
     def forward(self, observations: Tensors) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """Values, and the encoder's own losses, with gradient."""
+        """Q-values and the encoder's auxiliary losses, with gradient."""
         rows = _as_steps(observations)
         some = next(iter(rows.values()))
         with self._autocast:
@@ -49,12 +49,12 @@ class QNetwork(nn.Module):
         return values.to(torch.float32), encoding.losses
 
     def values(self, observations: Tensors) -> Tensor:
-        """Values without gradient; call without gradient recording."""
+        """Q-values without gradient; call without gradient recording."""
         return vjp(self, observations)[0] if self.closed_form else self(observations)[0]
 
 
 class Head(nn.Module):
-    """Features [B, F] -> [B, outputs]: hidden layers with a ReLU each, then a linear one."""
+    """Features [B, F] -> [B, outputs]: hidden layers with ReLU, then a linear one."""
 
     def __init__(self, features: int, hidden: Sequence[int], outputs: int):
         super().__init__()
@@ -62,12 +62,12 @@ class Head(nn.Module):
         self.output = MLP(self.hidden.features, (outputs,), "identity", gain=1.0)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Apply all layers."""
+        """See the class."""
         return self.output.forward(self.hidden.forward(features))
 
 
 class DuelingHead(nn.Module):
-    """``V + A - mean(A)`` of a head for the state's value and one for the actions' advantages.
+    """Dueling head: ``V + A - mean(A)`` of the state's value and the actions' advantages.
 
     Wang et al. (2016, arXiv:1511.06581), equation 9.
     """
@@ -83,7 +83,7 @@ class DuelingHead(nn.Module):
 
 
 def _joined(value: Tensor, advantage: Tensor) -> Tensor:
-    """V [B, 1] and A [B, A] -> the values of the actions [B, A], see `DuelingHead`."""
+    """V [B, 1] and A [B, A] -> Q-values [B, A], see `DuelingHead`."""
     return value + advantage - advantage.mean(-1, keepdim=True)
 
 

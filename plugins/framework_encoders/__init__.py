@@ -1,18 +1,18 @@
-"""Encoders for vectors, images, tokens, and all of them together; and memories over them."""
+"""Encoders for vectors, images, tokens and several modalities; recurrent encoders and memory transformers."""
 
 from framework import hookimpl
 from framework.hookspecs import Register
 
 #: Name, which is also that of the module -> class, what it supports, summary.
 ENCODERS = {
-    "mlp": ("MLP", (), "Fully connected layers over everything that is not an image."),
-    "cnn": ("CNN", (), "The convolutional network of the Nature DQN paper (Mnih et al., 2015), for images."),
-    "impala_cnn": ("ImpalaCNN", (), "The residual network of the IMPALA paper (Espeholt et al., 2018)."),
-    "transformer": ("Transformer", (), "Self-attention over tokens: numbers, ids or patches."),
-    "multimodal": ("Multimodal", (), "An encoder for each modality, fused by attention."),
-    "gru": ("GRU", ("memory",), "Gated recurrent units over any encoder: a memory."),
-    "lstm": ("LSTM", ("memory",), "Long short-term memory over any encoder."),
-    "transformer_memory": ("TransformerMemory", ("memory",), "Attention over the last steps, on any encoder."),
+    "mlp": ("MLP", (), "Multilayer perceptron over all observations that are no images."),
+    "cnn": ("CNN", (), "Convolutional network of the Nature DQN paper (Mnih et al., 2015), for images."),
+    "impala_cnn": ("ImpalaCNN", (), "Residual network of the IMPALA paper (Espeholt et al., 2018), for images."),
+    "transformer": ("Transformer", (), "Transformer over tokens: feature vectors, ids or image patches."),
+    "multimodal": ("Multimodal", (), "One encoder per modality, fused by cross-attention."),
+    "gru": ("GRU", ("memory",), "Gated recurrent units (GRU) over another encoder."),
+    "lstm": ("LSTM", ("memory",), "Long short-term memory (LSTM) over another encoder."),
+    "transformer_memory": ("TransformerMemory", ("memory",), "Transformer over the last steps, over another encoder."),
 }
 
 

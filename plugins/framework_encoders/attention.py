@@ -1,4 +1,4 @@
-"""Attention with pre-normalisation, for sets of which some members may be absent."""
+"""Pre-norm transformer blocks over tokens of which some may be absent."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from framework.toolkit.networks import orthogonal
 
 
 class Attention(nn.Module):
-    """Multi-head attention (Vaswani et al., 2017, arXiv:1706.03762): what queries find in tokens."""
+    """Multi-head attention (Vaswani et al., 2017, arXiv:1706.03762)."""
 
     def __init__(self, width: int, heads: int, gain: float = 1.0):
         super().__init__()
@@ -37,8 +37,8 @@ class Attention(nn.Module):
 def attend(queries: Tensor, keys: Tensor, values: Tensor, present: Tensor | None = None) -> Tensor:
     """Scaled dot-product attention: [B, H, Q, D] and twice [B, H, K, D] -> [B, H, Q, D].
 
-    Where ``present`` [B, K] is false, a token has no influence on anything, not even on gradients; where all tokens of
-    a row are absent, the result is zero.
+    Tokens for which ``present`` [B, K] is false are masked, in gradients too; where all tokens of a row are, the result
+    is zero.
     """
     if present is None:
         return functional.scaled_dot_product_attention(queries, keys, values)
@@ -49,7 +49,7 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor, present: Tensor | None
 
 
 class FeedForward(nn.Module):
-    """Two fully connected layers with a GELU between them, beside a residual connection."""
+    """Two fully connected layers with a GELU between them and a residual connection, pre-norm."""
 
     def __init__(self, width: int, expansion: int, gain: float = 1.0):
         super().__init__()
@@ -63,9 +63,9 @@ class FeedForward(nn.Module):
 
 
 class Block(nn.Module):
-    """Self-attention, then a feed-forward part, each on normalised inputs beside a residual connection.
+    """Transformer block: self-attention, then a feed-forward layer, each pre-norm with a residual connection.
 
-    Pre-normalisation as in Xiong et al. (2020, arXiv:2002.04745), which needs no warm-up of the learning rate.
+    Pre-norm as in Xiong et al. (2020, arXiv:2002.04745), which needs no warm-up of the learning rate.
     ``gain`` is that of the weights that write to the residual stream; 1 / sqrt(2 * depth) keeps its scale.
     """
 
@@ -82,7 +82,7 @@ class Block(nn.Module):
 
 
 class CrossBlock(nn.Module):
-    """As `Block`, but queries look at other tokens; the residual connection is the query's."""
+    """Cross-attention block: as `Block`, but queries attend to other tokens."""
 
     def __init__(self, width: int, heads: int, expansion: int, gain: float = 1.0):
         super().__init__()
@@ -98,7 +98,7 @@ class CrossBlock(nn.Module):
 
 
 def pooled(tokens: Tensor, present: Tensor | None = None) -> Tensor:
-    """The mean of the tokens that are there: [B, K, width] -> [B, width]; zero where there are none."""
+    """Mean of the tokens that are present, [B, K, width] -> [B, width]; zero where none are."""
     if present is None:
         return tokens.mean(1)
     kept = torch.where(present.unsqueeze(-1), tokens, 0.0)

@@ -1,4 +1,4 @@
-"""What encoders of images share: finding the images, bringing them into shape, and joining what is no image."""
+"""Base of the image encoders: image layouts, one tower per image, and an MLP for all other observations."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def is_image(space: spaces.Space) -> bool:
 
 
 class ImageLayout:
-    """How one leaf's images lie in memory, and the way to what convolutions want."""
+    """Layout of one leaf's images, and their conversion to [B, C, H, W]."""
 
     def __init__(self, space: spaces.Box, layout: str):
         shape = space.shape
@@ -38,7 +38,7 @@ class ImageLayout:
         self.integers = np.issubdtype(space.dtype, np.integer)
 
     def factor(self, scale: float) -> float:
-        """What pixels are to be multiplied by: integers are divided by ``scale``, floats are taken as they are."""
+        """Factor of the pixels: ``1 / scale`` for integers, 1 for floats."""
         return 1.0 / scale if self.integers else 1.0
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -57,7 +57,7 @@ class ImageLayout:
 
 
 class ImageEncoder(nn.Module):
-    """One tower for each leaf that is an image, an `MLP` for all others together; their features side by side.
+    """One tower per image, an `MLP` over all other leaves; their features are concatenated.
 
     A tower turns ``[B, C, H, W]`` into ``[B, tower.features]``.
     """
@@ -80,14 +80,14 @@ class ImageEncoder(nn.Module):
 
     @abstractmethod
     def tower(self, name: str, layout: ImageLayout, config: Any) -> nn.Module:
-        """Make the tower for the images of one leaf."""
+        """The tower of one leaf's images."""
 
     def initial_memory(self, count: int) -> Tensors:
         """None: stateless."""
         return {}
 
     def images(self, observation: Tensors) -> list[Tensor]:
-        """What each tower takes, see `ImageLayout`."""
+        """The input of each tower, see `ImageLayout`."""
         return [layout(observation[name]) for name, layout in self._layouts.items()]
 
     def forward(self, observation: Tensors, memory: Tensors, first: Tensor) -> tuple[Encoding, Tensors]:

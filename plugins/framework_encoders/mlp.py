@@ -1,4 +1,4 @@
-"""Fully connected layers over everything that is not an image."""
+"""Multilayer perceptron over all observations that are no images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from framework_encoders.vectors import Vectors
 
 
 class MLP(nn.Module):
-    """All leaves of the observation as one vector (see `Vectors`), through fully connected layers.
+    """Fully connected layers over all leaves of the observation as one vector (see `Vectors`).
 
     Weights are orthogonal with gain sqrt(2), as in "The 37 implementation details of PPO" (Huang et al., 2022).
     """

@@ -1,4 +1,4 @@
-"""The modalities of an observation: which leaves belong together, and their encoders."""
+"""The modalities of an observation: groups of leaves, with an encoder each."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from framework_encoders.transformer import Transformer
 
 Leaves = Mapping[str, spaces.Space]
 
-#: The modality of all leaves that make no tokens of their own.
+#: The modality of all leaves without tokens of their own.
 VECTORS = "vectors"
 
 
 class Seen(NamedTuple):
-    """What an encoder saw in one modality."""
+    """The encoding of one modality."""
 
     tokens: Tensor  #: [B, K, width]
-    present: Tensor | None  #: [B, K] bool: which of them are there; None where all are
+    present: Tensor | None  #: [B, K] bool: which of them are present; None where all are
     encoding: Encoding
 
 
 class Modality(nn.Module):
-    """Some leaves of an observation, and the encoder that makes tokens of them; its only one where it gives none."""
+    """Some leaves of an observation, and their encoder. An encoder without tokens gives its features as one token."""
 
     def __init__(self, name: str, leaves: Leaves, config: MultimodalConfig, context: Context):
         super().__init__()
@@ -69,7 +69,7 @@ class Modality(nn.Module):
 def modalities(config: MultimodalConfig, leaves: Leaves) -> dict[str, dict[str, spaces.Space]]:
     """The leaves of each modality, by its name.
 
-    Those that the options name, then each leaf of tokens or of an image, then `VECTORS`: all others. Raises
+    First those that the options name, then each leaf of tokens or images, then `VECTORS` with all others. Raises
     `FrameworkError` where the options do not fit the leaves.
     """
     for name, flag in config.present.items():
@@ -107,7 +107,7 @@ def _encoder(name: str, config: MultimodalConfig, context: Context) -> Encoder:
 
 
 def _kept(x: Tensor, there: Tensor) -> Tensor:
-    """``x`` [T, N, ...] where it is there: what absent sensors report may not even be numbers."""
+    """``x`` [T, N, ...], zero where it is absent: absent sensors may report NaN."""
     if not x.is_floating_point():
         return x
     return x.masked_fill(~there.view(*there.shape, *(1,) * (x.ndim - 2)), 0.0)

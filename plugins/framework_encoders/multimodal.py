@@ -1,4 +1,4 @@
-"""Several modalities, each through an encoder of its own, fused by attention."""
+"""Several modalities, each with an encoder of its own, fused by cross-attention."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ from framework_encoders.tokens import embedding
 
 
 class Multimodal(nn.Module):
-    """Each modality as tokens, and a query for each that looks at the tokens of all.
+    """One query per modality attends to the tokens of all modalities.
 
-    A query starts as the mean of its modality's tokens, is kept beside what it finds (residual connection), and is told
-    from the others by a learned vector. Tokens of an absent modality are masked: they have no influence, and the query
-    is the learned vector alone. The queries, side by side, go through a fully connected layer.
+    A query is the mean of its modality's tokens plus a learned embedding of the modality. Tokens of an absent modality
+    are masked, and its query is the embedding alone. The concatenated queries go through a fully connected layer.
     """
 
     def __init__(self, config: MultimodalConfig, context: Context):
@@ -45,7 +44,7 @@ class Multimodal(nn.Module):
         return {}
 
     def forward(self, observation: Tensors, memory: Tensors, first: Tensor) -> tuple[Encoding, Tensors]:
-        """``{name: [T, N, ...]}`` -> features [T, N, F], and the losses of the alignment and of the parts."""
+        """``{name: [T, N, ...]}`` -> features [T, N, F], and the auxiliary losses of alignment and parts."""
         seen = [modality(observation, first) for modality in self.modalities]
         means = torch.stack([pooled(each.tokens, each.present) for each in seen], 1)
         kinds = self.kinds.weight
@@ -70,7 +69,10 @@ class Multimodal(nn.Module):
         return losses
 
     def _alignment_loss(self, observation: Tensors, seen: list[Seen], means: Tensor) -> Tensor:
-        """Over the rows where both modalities are there. What has no image is a caption: equal ones are positives."""
+        """Contrastive loss over rows with both modalities.
+
+        Rows with equal observations of a modality without images, such as captions, are positives.
+        """
         there = torch.stack([_presence(seen[index]).any(1) for index in self._aligned]).all(0)
         left, right = (means[there, index] for index in self._aligned)
         positives = torch.eye(len(left), dtype=torch.bool, device=left.device)

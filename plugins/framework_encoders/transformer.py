@@ -22,9 +22,9 @@ Leaves = Mapping[str, spaces.Space]
 class Transformer(nn.Module):
     """Pre-norm self-attention over all tokens of an observation (Vaswani et al., 2017, arXiv:1706.03762).
 
-    Each leaf gives tokens: numbers [tokens, features], ids [tokens] and images give several, any other leaf gives one.
-    Without positions the tokens are a set: their order means nothing. `Encoding.tokens` has the leaf of tokens alone
-    (all, where no leaf is that), zero where they are padding.
+    Feature vectors [tokens, features], ids [tokens] and images give several tokens, any other leaf gives one. Without
+    positional embeddings the tokens are an unordered set. `Encoding.tokens` has those of the leaf of tokens alone (all,
+    where there is no such leaf), zero where they are padding.
     """
 
     def __init__(self, config: TransformerConfig, context: Context):
@@ -71,7 +71,7 @@ class Transformer(nn.Module):
         return Encoding(features.unflatten(0, shape), own, token_mask=mask), memory
 
     def _tokens(self, rows: Tensors) -> tuple[Tensor, Tensor | None]:
-        """All tokens [B, K, width], the leaf of tokens first; and [B, K] which of them are there, None for all."""
+        """All tokens [B, K, width], those of the leaf of tokens first, and which are present [B, K]; None for all."""
         padding = None
         if self._padding is not None:
             padding = check_integers(self._padding, rows[self._padding]) != 0
@@ -109,7 +109,7 @@ def _roles(config: TransformerConfig, leaves: Leaves) -> tuple[str | None, str |
 
 
 def _source(name: str, space: spaces.Space, config: TransformerConfig) -> nn.Module:
-    """What makes tokens of a leaf."""
+    """The embedding of a leaf."""
     kind, chosen = kind_of(space), name == config.tokens
     if kind == "ids" or (chosen and are_integers(space)):
         source: nn.Module = Ids(name, space, config.width)

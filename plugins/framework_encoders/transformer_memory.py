@@ -1,4 +1,4 @@
-"""A transformer over the last steps of an episode, on top of another encoder."""
+"""A transformer over the last steps of an episode, over another encoder."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from framework_encoders.recurrent import stateless_core
 
 
 class TransformerMemory(nn.Module):
-    """Layers of attention over the last ``window`` steps of the episode.
+    """Transformer layers over the last ``window`` steps of the episode.
 
-    As in Transformer-XL (Dai et al., 2019, arXiv:1901.02860) the memory holds what each layer took at the last
-    ``window - 1`` steps, no gradient flows through it, and positions are relative: so that a pass over T steps and T
-    passes over one step each give the same. Norms come before attention and fully connected layers, which for
-    reinforcement learning is what makes transformers train (Parisotto et al., 2020, arXiv:1910.06764).
+    As in Transformer-XL (Dai et al., 2019, arXiv:1901.02860) the memory holds each layer's inputs at the last
+    ``window - 1`` steps, without gradient, and positions are relative: so one pass over T steps equals T passes over
+    one step each. Layers are pre-norm, which makes transformers train in reinforcement learning (Parisotto et al.,
+    2020, arXiv:1910.06764).
 
     Memory: ``inputs`` [N, depth, window - 1, width], zero where ``seen`` [N, window - 1] is false, as no step of this
     episode was there. Both end with the last step.
@@ -38,7 +38,7 @@ class TransformerMemory(nn.Module):
         self._past = config.window - 1
 
     def initial_memory(self, count: int) -> Tensors:
-        """No step seen: ``count`` environments, zeros."""
+        """No past steps: zeros for ``count`` environments."""
         weight = self.project.weight
         return {
             "inputs": weight.new_zeros(count, len(self.layers), self._past, self.features),
@@ -61,7 +61,7 @@ class TransformerMemory(nn.Module):
 
 
 class Bands:
-    """Which steps each step attends to: those of its own episode, itself and at most ``past`` before it.
+    """Attention mask: each step attends to itself and at most ``past`` steps before it, of the same episode.
 
     Steps are queried in blocks of B, at most ``past + 1`` of them, so that the work grows with T and not its square:
     a block's queries see the ``past + B`` steps that end with the block. T is filled up to whole blocks; below it
@@ -104,7 +104,7 @@ class Bands:
         return x.transpose(1, 2).reshape(-1, self.blocks * self.block, x.shape[1], x.shape[3])
 
     def aligned(self, scores: Tensor) -> Tensor:
-        """Scores by distance [..., B, past + 1], the farthest first -> scores by key [..., B, past + B].
+        """Relative shift: scores by distance [..., B, past + 1], farthest first -> by key [..., B, past + B].
 
         Row ``i`` is moved ``i`` places to the right, by filling rows up and reading them again one place shorter.
         What comes to stand beyond the distances is of no meaning, and hidden.
@@ -114,7 +114,7 @@ class Bands:
 
 
 class Layer(nn.Module):
-    """``x + attention(norm(x))``, then a `FeedForward`."""
+    """Transformer layer: ``x + attention(norm(x))``, then a `FeedForward`."""
 
     def __init__(self, config: TransformerMemoryConfig):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Environments that are registered with Gymnasium."""
+"""Environments registered with Gymnasium."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _BOX2D = "gymnasium.envs.box2d"
 
 
 class GymnasiumEnvironment:
-    """Any registered environment.
+    """Any environment registered with Gymnasium.
 
     Raises `PipelineError` for an unknown id, wrapper or argument, and `PluginError` where a package is missing.
     """

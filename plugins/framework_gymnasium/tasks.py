@@ -1,4 +1,4 @@
-"""Tasks of a curriculum, for environments that know of none."""
+"""Wrappers that give tasks to environments without any."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Proximal policy optimization with a clipped objective."""
+"""Proximal policy optimization with the clipped objective."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from framework_ppo.streams import BonusStreams, estimate
 class PPO:
     """Proximal policy optimization (Schulman et al., 2017, arXiv:1707.06347), with generalised advantage estimation.
 
-    The learner owns every statistic: of observations, which travel inside the policy and are updated once with each
-    batch after it was learned from; and of rewards, which never leave it. Data of older policies is weighted by the
+    The learner owns all running statistics: those of observations travel inside the policy, and are updated once per
+    batch after it was learned from; those of rewards never leave the learner. Off-policy data is corrected by the
     clipped objective alone, except with ``policy_lag = "free"``, where V-trace corrects returns and advantages. With an
-    encoder that has a memory, minibatches are of whole environments, each from the memory that its steps began with.
+    encoder that has a memory, minibatches are whole environments, each starting from its recorded memory.
     """
 
     supports = frozenset({"action_mask", "memory", "replay", "stale", "streams"})
@@ -76,11 +76,10 @@ class PPO:
 
     @torch.no_grad()
     def update(self, batch: Batch) -> dict[str, float]:
-        """Some epochs of minibatches over the batch.
+        """Train for ``epochs`` over minibatches of the batch.
 
-        Metrics are means over all rows of all minibatches; ``explained_variance`` tells how much of the returns'
-        variance the values knew before the update, ``gradient_norm`` is that before clipping, ``loss/NAME`` an
-        auxiliary loss of the encoders.
+        Metrics are means over all rows of all minibatches; ``explained_variance`` is that of the values before the
+        update, ``gradient_norm`` is the norm before clipping, ``loss/NAME`` an auxiliary loss of the encoders.
         """
         config = self._config
         learning_rate = _scheduled(config.learning_rate, config.learning_rate_schedule, batch.progress)
@@ -124,7 +123,7 @@ class PPO:
         }
 
     def episode_scores(self) -> np.ndarray:
-        """See `framework.interfaces.EpisodeScores`; of the advantages as they were before they were standardized."""
+        """See `framework.interfaces.EpisodeScores`; of the advantages before they are normalized."""
         return np.empty(0) if self._scored is None else mean_advantages(*self._scored)
 
     def state_dict(self) -> dict[str, Any]:
@@ -142,7 +141,7 @@ class PPO:
             part.load_state_dict(state[name])
 
     def _parts(self) -> dict[str, Any]:
-        """What has a state of its own, beside the policy."""
+        """All parts with state, beside the policy."""
         parts = {
             "optimizer": self._optimizer,
             "moments": self._moments,
@@ -154,9 +153,9 @@ class PPO:
         return {name: part for name, part in parts.items() if part is not None}
 
     def _targets(self, batch: Batch, bonuses: Sequence[Tensor]) -> Targets:
-        """What each step of the batch is learned from, [T, N], now and, where it is worth imitating, later.
+        """The targets of each step of the batch, [T, N]; stores the batch for self-imitation, too.
 
-        ``bonuses`` are the rewards [T, N] of the bonuses.
+        ``bonuses`` are the intrinsic rewards [T, N], one tensor per bonus.
         """
         gamma, lam = self._config.gamma, self._config.gae_lambda
         actions = self.policy.from_environment(batch.actions)
@@ -182,7 +181,7 @@ class PPO:
         return rewards if bound is None else rewards.clamp(-bound, bound)
 
     def _minibatches(self, batch: Batch, targets: Targets) -> Iterator[Minibatch]:
-        """All epochs, each in an order of its own."""
+        """The minibatches of all epochs, shuffled in each."""
         config = self._config
         minibatches = sequence_minibatches if self.policy.remembers else row_minibatches
         how = (config.minibatch_size, config.epochs, self._generator)
@@ -200,7 +199,7 @@ def _scheduled(value: float, schedule: str, progress: float) -> float:
 
 
 def mean_advantages(advantages: Tensor, first: Tensor, valid: Tensor, final_index: Tensor) -> np.ndarray:
-    """The mean absolute advantage of each episode that ended, [K] float64, over those of its steps in the batch.
+    """Mean absolute advantage [K] float64 of each episode that ended, over its steps in the batch.
 
     It is the average magnitude of the generalised advantage, by which Jiang et al. (2021, arXiv:2010.03934, equation 2)
     rank levels. ``advantages`` [T, N]; the others as in `framework.interfaces.Batch`.

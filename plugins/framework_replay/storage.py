@@ -1,4 +1,4 @@
-"""Steps of all environments in one ring of rows, one column for each environment, and transitions made of them.
+"""Ring buffer of steps, one column per environment, and the transitions made of them.
 
 Rows are counted from 0 for ever, and the step of column ``n`` in row ``t`` has the id ``t * columns + n``: its place in
 a ring is the remainder, and whether it is still there a comparison.
@@ -93,7 +93,7 @@ class Storage:
         return valid
 
     def transitions(self, ids: np.ndarray) -> Transitions:
-        """The transitions that start with some steps, which must still be there."""
+        """The transitions that start at some steps, which must still be there."""
         first, last, steps, rewards = self._spans(ids)
         following = ids + steps * self.columns
         finals = self._steps["final"][last]
