@@ -52,11 +52,11 @@ def unknown_keys(
 
     Keys that are ``reserved`` are somebody else's: no problem, and no option.
     """
-    present, names, others = set(table), list(known), list(reserved)
+    present, names, foreign = set(table), list(known), list(reserved)
     problems, meant = [], set()
-    unknown = [key for key in table if key not in names and key not in others]
+    unknown = [key for key in table if key not in names and key not in foreign]
     for key in unknown[:20]:  # a table of some thousands would take minutes to suggest for
-        guess = suggest(key, (name for name in (*names, *others) if name not in present))
+        guess = suggest(key, (name for name in (*names, *foreign) if name not in present))
         meant.add(guess)
         advice = (
             f"did you mean {guess}?" if guess else f"known: {', '.join(names)}" if names else "there are no options"
@@ -83,26 +83,27 @@ def _read_class(cls: Any, value: Any, path: str, problems: list[Problem], reserv
     unknown, meant = unknown_keys(value, options(cls), path, (*reserved, *renamed))
     problems.extend(unknown)
     meant.update(renamed.values())
-    good, bad = {}, set()
+    arguments: dict[str, Any] = {}
+    unreadable: set[str] = set()
     for key, (field, hint) in options(cls).items():
         if key in value:
             mistakes: list[Problem] = []
             argument = read_option(field, hint, value[key], join(path, key), mistakes)
             problems.extend(mistakes)
             if mistakes:
-                bad.add(key)
+                unreadable.add(key)
             else:
-                good[key] = argument
+                arguments[key] = argument
         elif field.default is NOTHING and key not in meant:
             problems.append(Problem(f"missing: {field.metadata.get('help', 'it has no default')}", join(path, key)))
     result = None
-    if all(key in good or field.default is not NOTHING for key, (field, _) in options(cls).items()):
+    if all(key in arguments or field.default is not NOTHING for key, (field, _) in options(cls).items()):
         try:
-            result = cls(**good)
+            result = cls(**arguments)
         except ValueError as error:
             names = getattr(error, "options", ())
             # A rule is only known to be broken where all that it is about could be read.
-            if not bad or (names and bad.isdisjoint(names)):
+            if not unreadable or (names and unreadable.isdisjoint(names)):
                 problems.append(Problem(str(error), join(path, names[0]) if names else path or None))
     return result if len(problems) == problems_before else None
 
@@ -188,8 +189,8 @@ def _read_array(hint: Any, value: Any, path: str, problems: list[Problem]) -> An
 def _read_table(hint: Any, value: Any, path: str, problems: list[Problem]) -> Any:
     if not isinstance(value, Mapping):
         return _mismatch("a table", value, path, problems)
-    if wrong := [key for key in value if not isinstance(key, str)]:
-        return problems.append(Problem(f"keys must be strings, not {show(wrong[0])}", path))
+    if no_strings := [key for key in value if not isinstance(key, str)]:
+        return problems.append(Problem(f"keys must be strings, not {show(no_strings[0])}", path))
     inner = (get_args(hint) or (str, Any))[1]
     return {key: _read(inner, item, join(path, key), problems) for key, item in value.items()}
 

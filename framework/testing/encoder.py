@@ -35,12 +35,13 @@ def trial(subject: Subject) -> Trial:
     def inputs(_: Any) -> Iterator[tuple[Tensors, torch.Tensor]]:
         return ((observation(context, seed), starts()) for seed in count())
 
-    def use(module: Any, given: tuple[Tensors, torch.Tensor]) -> Any:
+    def use(module: Any, sequence: tuple[Tensors, torch.Tensor]) -> Any:
         import torch
 
+        observations, first = sequence
         module.eval()
         with torch.no_grad():
-            encoding, memory = module(given[0], module.initial_memory(_COUNT), given[1])
+            encoding, memory = module(observations, module.initial_memory(_COUNT), first)
         return encoding.features, memory
 
     return Trial(lambda: subject.build(context), inputs, use, builds_with_global_generator=True)
@@ -73,7 +74,7 @@ def check_shapes(subject: Subject, name: str) -> None:
         if encoding.tokens is not None:
             shape = list(encoding.tokens.shape)
             assert (len(shape), shape[:2]) == (4, [steps, _COUNT]), f"tokens are {shape}, not [T, N, K, F]"
-        before, later = ({key: (x.shape, x.dtype) for key, x in each.items()} for each in (memory, after))
+        before, later = ({key: (x.shape, x.dtype) for key, x in tensors.items()} for tensors in (memory, after))
         assert before == later, f"memory was {before} and became {later}"
 
 
@@ -82,8 +83,8 @@ def check_memory_is_declared(subject: Subject) -> None:
     module = encoder(subject, usable(subject.observations, lambda name: encoder(subject, name))[0])
     memory, declared = module.initial_memory(2), "memory" in subject.component.supports
     assert bool(memory) == declared, f"initial_memory(2) gives {list(memory)}, and supports says {declared}"
-    wrong = [key for key, x in memory.items() if len(x) != 2]
-    assert not wrong, f"initial_memory(2) does not have two rows in {wrong}"
+    other_sizes = [key for key, x in memory.items() if len(x) != 2]
+    assert not other_sizes, f"initial_memory(2) does not have two rows in {other_sizes}"
 
 
 @over(_observations)
@@ -93,10 +94,10 @@ def check_row_independence(subject: Subject, name: str) -> None:
 
     module = encoder(subject, name)
     context = subject.context(name)
-    one, other = observation(context, 0), observation(context, 1)
-    mixed = {key: torch.cat((other[key][:, :1], x[:, 1:]), 1) for key, x in one.items()}
+    original, replacement = observation(context, 0), observation(context, 1)
+    mixed = {key: torch.cat((replacement[key][:, :1], x[:, 1:]), 1) for key, x in original.items()}
     for training in (True, False):
-        before, after = (features(module, x, training=training) for x in (one, mixed))
+        before, after = (features(module, x, training=training) for x in (original, mixed))
         moved = (after - before).abs().amax(dim=(0, 2))
         assert moved[0] > 0, "another observation gives the same features"
         assert moved[1:].max() <= 1e-5, (
@@ -162,9 +163,9 @@ def check_inputs_are_left_alone(subject: Subject, name: str) -> None:
     """Observations and memory that it gets stay as they are."""
     module = encoder(subject, name).eval()
     x, memory = observation(subject.context(name), 0), module.initial_memory(_COUNT)
-    copies = [{key: value.clone() for key, value in each.items()} for each in (x, memory)]
+    copies = [{key: value.clone() for key, value in tensors.items()} for tensors in (x, memory)]
     module(x, memory, starts())
-    assert not (found := difference([x, memory], copies)), f"it changed what it was given: {found}"
+    assert not (changed := difference([x, memory], copies)), f"it changed what it was given: {changed}"
 
 
 @over(_observations)
@@ -288,8 +289,8 @@ def features(module: Any, x: Tensors, *, first: torch.Tensor | None = None, trai
     module.train(training)
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         encoding, _ = module(x, module.initial_memory(count), starts()[:, :count] if first is None else first)
-    found: torch.Tensor = encoding.features
-    return found
+    encoded: torch.Tensor = encoding.features
+    return encoded
 
 
 def _with_memory(subject: Subject, name: str) -> Any:
@@ -298,11 +299,11 @@ def _with_memory(subject: Subject, name: str) -> Any:
     return encoder(subject, name)
 
 
-def _assert_close(found: torch.Tensor, expected: torch.Tensor, what: str) -> None:
+def _assert_close(actual: torch.Tensor, expected: torch.Tensor, what: str) -> None:
     import torch
 
-    assert torch.allclose(found, expected, rtol=_RELATIVE, atol=_ABSOLUTE), (
-        f"{what} by {(found - expected).abs().max():.3g}"
+    assert torch.allclose(actual, expected, rtol=_RELATIVE, atol=_ABSOLUTE), (
+        f"{what} by {(actual - expected).abs().max():.3g}"
     )
 
 

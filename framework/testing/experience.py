@@ -167,8 +167,8 @@ class Experience(Iterator["Batch"]):
         from framework.runtime.vector import SteppedVector
 
         self._space = nested(context)
-        made = make or (lambda n: Chance(self._space, context.action_space, **chances))
-        vector = SteppedVector([made(n) for n in range(context.environments)])
+        make = make or (lambda n: Chance(self._space, context.action_space, **chances))
+        vector = SteppedVector([make(n) for n in range(context.environments)])
         self._policy = policy or RandomPolicy(context.action_space)
         self._collector = Collector(seed, 0, range(context.environments), vector, context.rollout_length)
         self._collector.restore(None, self._policy)

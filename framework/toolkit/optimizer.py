@@ -60,9 +60,9 @@ class FlatAdamW:
         self._steps = torch.zeros((), dtype=torch.float32, device=self.parameters.device)
         edge = sum(sizes[: len(decayed)]) if weight_decay else 0
         # What Adam's step takes: parameters, gradients and moments of each part with a weight decay of its own.
-        whole = (self.parameters, self.gradients, *self._moments)
+        flat = (self.parameters, self.gradients, *self._moments)
         self._segments = [
-            ([[tensor[begin:end]] for tensor in whole], decay)
+            ([[tensor[begin:end]] for tensor in flat], decay)
             for begin, end, decay in ((0, edge, weight_decay), (edge, start, 0.0))
             if end > begin
         ]

@@ -183,19 +183,19 @@ def environment_actions(space: Space[Any], actions: np.ndarray) -> np.ndarray:
 
 
 def _named_leaves(space: Space[Any]) -> Iterator[tuple[str, Path, Space[Any]]]:
-    seen = set()
+    names = set()
     for path, leaf in _leaves(space, ()):
         name = "/".join(str(key) for key in path) if path else PLAIN
-        if name in seen:
+        if name in names:
             raise FrameworkError(f"two parts of the observation space are both named {name!r}: rename one's key")
         if not isinstance(leaf, _LEAVES):
             raise FrameworkError(
                 f"observation {name!r} has the unsupported space {leaf}: it must be Box, Discrete, MultiDiscrete or"
                 " MultiBinary, or a Dict or Tuple of them; remove or convert it with a wrapper"
             )
-        seen.add(name)
+        names.add(name)
         yield name, path, leaf
-    if not seen:
+    if not names:
         raise FrameworkError(f"the observation space {space} is empty")
 
 

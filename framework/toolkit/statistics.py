@@ -56,7 +56,9 @@ def stratified_interval(
     """
 
     def drawn() -> float:
-        return statistic(np.concatenate([each[generator.integers(len(each), size=len(each))] for each in strata]))
+        return statistic(
+            np.concatenate([scores[generator.integers(len(scores), size=len(scores))] for scores in strata])
+        )
 
     return _interval(statistic(np.concatenate(list(strata))), drawn, confidence, resamples)
 
@@ -85,7 +87,7 @@ def two_level_interval(
 
     def drawn() -> float:
         runs = generator.integers(count, size=(count, 1))
-        return statistic(*(each[runs, generator.integers(each.shape[1], size=each.shape)] for each in scores))
+        return statistic(*(table[runs, generator.integers(table.shape[1], size=table.shape)] for table in scores))
 
     return _interval(statistic(*scores), drawn, confidence, resamples)
 

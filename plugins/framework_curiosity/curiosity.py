@@ -109,5 +109,5 @@ class Curiosity:
         self._generator.set_state(state["generator"])
 
     def _modules(self) -> dict[str, nn.Module]:
-        found = {"network": self.network, "whitening": self._whitening, "scale": self._scale}
-        return {name: module for name, module in found.items() if module is not None}
+        modules = {"network": self.network, "whitening": self._whitening, "scale": self._scale}
+        return {name: module for name, module in modules.items() if module is not None}

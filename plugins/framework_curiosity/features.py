@@ -43,11 +43,11 @@ class Whitening(nn.Module):
 
     def forward(self, observations: Tensors) -> Tensors:
         """Observations ``{name: [B, ...]}`` -> whitened observations of `space`."""
-        seen = dict(observations)
+        whitened = dict(observations)
         for name, standardize in zip(self._names, self.standardize, strict=True):
             rows = standardize(observations[name])
-            seen[name] = rows.view(len(rows), *self.space[name].shape)
-        return seen
+            whitened[name] = rows.view(len(rows), *self.space[name].shape)
+        return whitened
 
 
 class Features(nn.Module):
@@ -70,8 +70,8 @@ class Features(nn.Module):
     def forward(self, observations: Tensors) -> Tensor:
         """See the class."""
         rows = {name: x.unsqueeze(0) for name, x in observations.items()}
-        some = next(iter(rows.values()))
-        first = torch.ones(some.shape[:2], dtype=torch.bool, device=some.device)
+        leaf = next(iter(rows.values()))
+        first = torch.ones(leaf.shape[:2], dtype=torch.bool, device=leaf.device)
         features: Tensor = self.encoder(rows, {}, first)[0].features[0]
         return features
 
@@ -88,9 +88,9 @@ def seeded(seed: int, name: str) -> Iterator[torch.Generator]:
 
     Equal seeds give equal networks only under equal names. Torch's global generator is left as it was.
     """
-    own, later = np.random.SeedSequence([seed, *name.encode()]).generate_state(2, np.uint64).tolist()
+    initial, later = np.random.SeedSequence([seed, *name.encode()]).generate_state(2, np.uint64).tolist()
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(own)
+        torch.default_generator.manual_seed(initial)
         yield torch.Generator().manual_seed(later)
 
 

@@ -33,8 +33,8 @@ class Distillation(nn.Module):
 
     def forward(self, steps: Steps) -> Judgement:
         """The reward is the loss."""
-        seen = steps.following
-        error = (self.predictor(seen) - self.target(seen)).square().mean(-1)
+        following = steps.following
+        error = (self.predictor(following) - self.target(following)).square().mean(-1)
         return Judgement(error, error)
 
 

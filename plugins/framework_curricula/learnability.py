@@ -34,8 +34,8 @@ class Learnability:
     def update(self, episodes: Iterable[Mapping[str, Any]]) -> dict[str, float]:
         """See `framework.interfaces.Curriculum`."""
         results = self._tasks.by_place(successes(episodes, self._config.success_return))
-        for place, found in results.items():
-            self._rates[place] = decayed(float(self._rates[place]), found, self._config.smoothing)
+        for place, outcomes in results.items():
+            self._rates[place] = decayed(float(self._rates[place]), outcomes, self._config.smoothing)
         return {
             "success_rate": float(self._rates.mean()),
             "effective_tasks": effective_tasks(self._probabilities()),

@@ -35,12 +35,12 @@ class LearningProgress:
     def update(self, episodes: Iterable[Mapping[str, Any]]) -> dict[str, float]:
         """See `framework.interfaces.Curriculum`."""
         results = self._tasks.by_place(successes(episodes, self._config.success_return))
-        for place, found in results.items():
-            self._episodes[place] += len(found)
+        for place, outcomes in results.items():
+            self._episodes[place] += len(outcomes)
             for average, smoothing in zip(self._averages, (self._config.fast, self._config.slow), strict=True):
                 # A plain mean at first: an average that started anywhere else would have to make progress from there.
-                share = max(newest_share(len(found), smoothing), len(found) / self._episodes[place])
-                average[place] += share * (sum(found) / len(found) - average[place])
+                share = max(newest_share(len(outcomes), smoothing), len(outcomes) / self._episodes[place])
+                average[place] += share * (sum(outcomes) / len(outcomes) - average[place])
         return {
             "success_rate": float(self._averages[0].mean()),
             "progress": float(self._progress().mean()),

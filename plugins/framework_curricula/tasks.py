@@ -28,12 +28,12 @@ class TaskList:
 
     def by_place(self, results: Iterable[tuple[Any, float]]) -> dict[int, list[float]]:
         """The results of each task, by its place; tasks that are not in the list are left out."""
-        found: dict[int, list[float]] = {}
+        by_place: dict[int, list[float]] = {}
         for task, result in results:
             place = self._place.get(task_key(task))
             if place is not None:
-                found.setdefault(place, []).append(result)
-        return found
+                by_place.setdefault(place, []).append(result)
+        return by_place
 
     def restored(self, saved: Any) -> np.ndarray:
         """Saved numbers, [..., K], as an array. Raises `RunError` where they are of another number of tasks."""
@@ -57,5 +57,5 @@ def proportional(weights: np.ndarray, exploration: float = 0.0) -> np.ndarray:
 
 def effective_tasks(probabilities: np.ndarray) -> float:
     """Effective number of tasks: the exponential of the entropy, from 1 to K."""
-    some = probabilities[probabilities > 0]
-    return float(np.exp(-(some * np.log(some)).sum()))
+    positive = probabilities[probabilities > 0]
+    return float(np.exp(-(positive * np.log(positive)).sum()))

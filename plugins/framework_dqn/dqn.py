@@ -100,8 +100,8 @@ class DQN:
             metrics |= self._summary([self._learn(learning_rate) for _ in range(count)])
         for stream in self._streams:
             with torch.enable_grad():
-                learned = stream.bonus.update(batch)
-            metrics |= {f"bonus/{stream.name}/{name}": value for name, value in learned.items()}
+                bonus_metrics = stream.bonus.update(batch)
+            metrics |= {f"bonus/{stream.name}/{name}": value for name, value in bonus_metrics.items()}
         epsilon = self._epsilon(batch.progress + batch.steps / self._context.total_steps)
         self.policy.epsilon.fill_(epsilon)
         return {
@@ -171,10 +171,10 @@ class DQN:
         """TD targets of the actions taken, [B]."""
         following, mask = transitions.next_observations, transitions.next_action_mask
         values = self._target.values(following)
-        judged = self.policy.network.values(following) if self._config.double else values
+        scores = self.policy.network.values(following) if self._config.double else values
         if mask is not None:
-            judged = mask_logits(judged, mask)
-        next_values = values.gather(-1, judged.argmax(-1, keepdim=True)).squeeze(-1)
+            scores = mask_logits(scores, mask)
+        next_values = values.gather(-1, scores.argmax(-1, keepdim=True)).squeeze(-1)
         return td_targets(
             transitions.rewards, transitions.steps, transitions.terminated, next_values, self._config.gamma
         )
@@ -199,8 +199,8 @@ class DQN:
         new = Predictions(*map(torch.cat, zip(*predictions, strict=True)))
         old = Targets(*map(torch.cat, zip(*targets, strict=True)))
         means = {name: term.mean() for name, term in self._objective(new, old, self._config).terms.items()}
-        taken = torch.stack(norms)
+        gradient_norms = torch.stack(norms)
         if self._loss_scale is not None:  # steps that overflowed were not taken
-            taken = taken[taken.isfinite()]
-        means["gradient_norm"] = taken.sum() / max(len(taken), 1)
+            gradient_norms = gradient_norms[gradient_norms.isfinite()]
+        means["gradient_norm"] = gradient_norms.sum() / max(len(gradient_norms), 1)
         return dict(zip(means, torch.stack(list(means.values())).tolist(), strict=True))

@@ -41,9 +41,9 @@ class QNetwork(nn.Module):
     def forward(self, observations: Tensors) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Q-values and the encoder's auxiliary losses, with gradient."""
         rows = _as_steps(observations)
-        some = next(iter(rows.values()))
+        leaf = next(iter(rows.values()))
         with self._autocast:
-            first = torch.ones(some.shape[:2], dtype=torch.bool, device=some.device)
+            first = torch.ones(leaf.shape[:2], dtype=torch.bool, device=leaf.device)
             encoding, _ = self.encoder(rows, {}, first)
             values = self.head(encoding.features[0])
         return values.to(torch.float32), encoding.losses

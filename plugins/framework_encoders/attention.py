@@ -28,10 +28,10 @@ class Attention(nn.Module):
         else:
             sizes = (self._width, 2 * self._width)
             weights, biases = self.projections.weight.split(sizes), self.projections.bias.split(sizes)
-            asked, offered = map(functional.linear, (queries, tokens), weights, biases)
-            parts = (asked, *offered.chunk(2, -1))
-        found = attend(*(x.unflatten(-1, (self._heads, -1)).transpose(1, 2) for x in parts), present)
-        return self.output(found.transpose(1, 2).flatten(2))
+            query, keys_and_values = map(functional.linear, (queries, tokens), weights, biases)
+            parts = (query, *keys_and_values.chunk(2, -1))
+        attended = attend(*(x.unflatten(-1, (self._heads, -1)).transpose(1, 2) for x in parts), present)
+        return self.output(attended.transpose(1, 2).flatten(2))
 
 
 def attend(queries: Tensor, keys: Tensor, values: Tensor, present: Tensor | None = None) -> Tensor:
@@ -42,10 +42,10 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor, present: Tensor | None
     """
     if present is None:
         return functional.scaled_dot_product_attention(queries, keys, values)
-    some = present.any(-1)[:, None, None, None]
-    # A softmax over nothing has no value: where no token is there all are taken, and what they give is dropped.
-    mask = present[:, None, None, :] | ~some
-    return functional.scaled_dot_product_attention(queries, keys, values, mask) * some
+    any_present = present.any(-1)[:, None, None, None]
+    # A softmax over nothing has no value: where no token is present all are taken, and the result is dropped.
+    mask = present[:, None, None, :] | ~any_present
+    return functional.scaled_dot_product_attention(queries, keys, values, mask) * any_present
 
 
 class FeedForward(nn.Module):
@@ -93,13 +93,13 @@ class CrossBlock(nn.Module):
 
     def forward(self, queries: Tensor, tokens: Tensor, present: Tensor | None = None) -> Tensor:
         """[B, Q, width] and [B, K, width] -> [B, Q, width]."""
-        found = self.attention(self.norm(queries), self.tokens_norm(tokens), present)
-        return self.feed_forward(queries + found)
+        attended = self.attention(self.norm(queries), self.tokens_norm(tokens), present)
+        return self.feed_forward(queries + attended)
 
 
 def pooled(tokens: Tensor, present: Tensor | None = None) -> Tensor:
     """Mean of the tokens that are present, [B, K, width] -> [B, width]; zero where none are."""
     if present is None:
         return tokens.mean(1)
-    kept = torch.where(present.unsqueeze(-1), tokens, 0.0)
-    return kept.sum(1) / present.sum(1, keepdim=True).clamp(min=1)
+    masked = torch.where(present.unsqueeze(-1), tokens, 0.0)
+    return masked.sum(1) / present.sum(1, keepdim=True).clamp(min=1)

@@ -57,8 +57,8 @@ class Convolutions(nn.Module):
 
     def weights(self) -> list[Tensor]:
         """Weights of the convolutions; those of the first include the scaling of pixels, as there are fewer weights."""
-        first, *others = (layer.weight for layer in self.convolutions)
-        return [first if self.factor == 1.0 else first * self.factor, *others]
+        first, *following = (layer.weight for layer in self.convolutions)
+        return [first if self.factor == 1.0 else first * self.factor, *following]
 
 
 def _flat(x: Tensor) -> Tensor:

@@ -65,7 +65,7 @@ class ImageEncoder(nn.Module):
     def __init__(self, config: ImageConfig, context: Context):
         super().__init__()
         images = {name: space for name, space in sorted(context.observation_space.items()) if is_image(space)}
-        others = {name: space for name, space in context.observation_space.items() if name not in images}
+        vectors = {name: space for name, space in context.observation_space.items() if name not in images}
         if not images:
             raise FrameworkError(
                 "the observation holds no image (a Box of three axes, or of two axes of bytes): "
@@ -73,7 +73,7 @@ class ImageEncoder(nn.Module):
             )
         self._layouts = {name: ImageLayout(space, config.layout) for name, space in images.items()}
         self.towers = nn.ModuleList(self.tower(name, layout, config) for name, layout in self._layouts.items())
-        self.vectors = Vectors(others) if others else None
+        self.vectors = Vectors(vectors) if vectors else None
         self.layers = MLP(self.vectors.width, config.hidden, "relu") if self.vectors else None
         self.features = sum(tower.features for tower in self.towers) + (self.layers.features if self.layers else 0)
         self.to(memory_format=torch.channels_last)

@@ -68,8 +68,8 @@ def stateless_core(core: str | Mapping[str, Any], context: Context) -> Encoder:
     """The core of an encoder with memory. Raises `FrameworkError` where the core has a memory itself."""
     if context.make_part is None:
         raise FrameworkError("an encoder with memory needs a context that can make its core")
-    made = context.make_part(core, context)
-    if made.initial_memory(1):
+    encoder = context.make_part(core, context)
+    if encoder.initial_memory(1):
         name = core if isinstance(core, str) else core["use"]
         raise FrameworkError(f"core: {name} has a memory itself; use one without, such as mlp or cnn")
-    return made
+    return encoder

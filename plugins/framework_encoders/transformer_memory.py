@@ -52,12 +52,12 @@ class TransformerMemory(nn.Module):
         x = bands.filled(self.project(encoding.features).to(torch.float32).transpose(0, 1))
         kept = []
         for layer, past in zip(self.layers, memory["inputs"].detach().unbind(1), strict=True):
-            known = torch.cat((past, x), 1)  # [N, past + T, width]
-            kept.append(known[:, bands.steps : bands.steps + bands.past].detach())
-            x = layer(known, bands)
+            inputs = torch.cat((past, x), 1)  # [N, past + T, width]
+            kept.append(inputs[:, bands.steps : bands.steps + bands.past].detach())
+            x = layer(inputs, bands)
         features = self.norm(x)[:, : bands.steps].transpose(0, 1)
-        inputs = torch.stack(kept, 1) * bands.seen[:, None, :, None]
-        return evolve(encoding, features=features), {"inputs": inputs, "seen": bands.seen}
+        last_inputs = torch.stack(kept, 1) * bands.seen[:, None, :, None]
+        return evolve(encoding, features=features), {"inputs": last_inputs, "seen": bands.seen}
 
 
 class Bands:
@@ -129,17 +129,17 @@ class Layer(nn.Module):
         self.output = orthogonal(nn.Linear(width, width), gain)
         self.feed_forward = FeedForward(width, config.expansion, gain)
 
-    def forward(self, known: Tensor, bands: Bands) -> Tensor:
-        """Inputs [N, past + T, width] of all steps that are known -> outputs [N, T, width]."""
-        normed = self.norm(known)
+    def forward(self, inputs: Tensor, bands: Bands) -> Tensor:
+        """Inputs [N, past + T, width] of past and current steps -> outputs [N, T, width]."""
+        normed = self.norm(inputs)
         query = bands.queries(self._by_head(self.queries(normed[:, bands.past :])))
         key, value = (bands.keys(self._by_head(x)) for x in self.keys_and_values(normed).chunk(2, -1))
         # Each key's score is query * (key + position), the position being that of its distance (Shaw et al., 2018).
         query = query * query.shape[-1] ** -0.5
         distances = query @ self._by_head(self.positions.weight).permute(1, 2, 0)
         mask = bands.aligned(distances).masked_fill(bands.hidden, -math.inf)
-        found = functional.scaled_dot_product_attention(query, key, value, mask, scale=1.0)
-        x = known[:, bands.past :] + self.output(bands.in_order(found).flatten(-2))
+        attended = functional.scaled_dot_product_attention(query, key, value, mask, scale=1.0)
+        x = inputs[:, bands.past :] + self.output(bands.in_order(attended).flatten(-2))
         mixed: Tensor = self.feed_forward(x)
         return mixed
 

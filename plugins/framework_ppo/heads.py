@@ -36,15 +36,15 @@ class TokenHead(nn.Module):
                 'action_head = "tokens" needs actions that say which token they are about (TokenDiscrete), not'
                 f' {space}: use action_head = "flat"'
             )
-        found = _tokens_of(encoder, context)
-        if found is None or found.shape[-2] <= max(space.tokens):
-            count = "none" if found is None else found.shape[-2]
+        tokens = _tokens_of(encoder, context)
+        if tokens is None or tokens.shape[-2] <= max(space.tokens):
+            count = "none" if tokens is None else tokens.shape[-2]
             raise FrameworkError(
                 f'action_head = "tokens" needs an encoder with at least {max(space.tokens) + 1} tokens, such as'
                 f" transformer; this one has {count}"
             )
         verbs = max(space.verbs) + 1
-        self.verbs = MLP(found.shape[-1], (verbs,), "identity", gain=_GAIN)
+        self.verbs = MLP(tokens.shape[-1], (verbs,), "identity", gain=_GAIN)
         places = torch.tensor(space.tokens) * verbs + torch.tensor(space.verbs)
         self.register_buffer("places", places, persistent=False)
 

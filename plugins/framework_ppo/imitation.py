@@ -64,7 +64,7 @@ class SelfImitation:
         self, policy: ActorCritic, backward: Callable[..., Any], step: Callable[[], Tensor], rng: np.random.Generator
     ) -> dict[str, float]:
         """``sil_updates`` gradient steps, which ``step`` takes; returns metrics named ``imitation/...``."""
-        seen = []
+        minibatch_gaps = []
         for _ in range(self._config.sil_updates):
             transitions, ids, weights = self._replay.sample(self._config.sil_batch_size, rng)
             returns = transitions.extras["return"]
@@ -75,8 +75,8 @@ class SelfImitation:
             step()
             gaps = value_gaps(new, past)
             self._replay.update_priorities(ids, gaps.cpu().numpy())
-            seen.append(gaps)
-        gaps = torch.cat(seen)
+            minibatch_gaps.append(gaps)
+        gaps = torch.cat(minibatch_gaps)
         return {
             "imitation/gap": gaps.mean().item(),
             "imitation/share": (gaps > 0).to(torch.float32).mean().item(),

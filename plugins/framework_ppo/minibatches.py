@@ -51,16 +51,16 @@ def row_minibatches(
 
     With ``normalize``, the advantages of each minibatch have mean 0 and standard deviation 1.
     """
-    seen = {name: valid_rows(batch, x[:-1]) for name, x in batch.observations.items()}
+    rows = {name: valid_rows(batch, x[:-1]) for name, x in batch.observations.items()}
     masks = None if batch.action_mask is None else valid_rows(batch, batch.action_mask[:-1])
-    everything = Targets(*(valid_rows(batch, x) for x in targets))
+    valid_targets = Targets(*(valid_rows(batch, x) for x in targets))
     for _ in range(epochs):
-        order = torch.randperm(len(everything.actions), generator=generator).to(everything.actions.device)
-        shuffled = Targets(*(x.index_select(0, order) for x in everything))
+        order = torch.randperm(len(valid_targets.actions), generator=generator).to(valid_targets.actions.device)
+        shuffled = Targets(*(x.index_select(0, order) for x in valid_targets))
         if normalize:
             shuffled = shuffled._replace(advantages=standardized(shuffled.advantages, size))
         for index, *part in zip(order.split(size), *(x.split(size) for x in shuffled), strict=True):
-            observations = {name: x.index_select(0, index) for name, x in seen.items()}
+            observations = {name: x.index_select(0, index) for name, x in rows.items()}
             yield Rows(observations, None if masks is None else masks.index_select(0, index)), Targets(*part)
 
 

@@ -65,8 +65,8 @@ class ActorCritic(nn.Module):
         self._read = attrgetter("tokens" if by_token else "features")
         # Kept apart too, as finding a part of a module takes as long as a small layer does.
         self._acting = (self.encoder, self._read, self.action_head.forward)
-        seen, streams = (self.value_encoder or self.encoder).features, 1 + len(context.bonuses)
-        self.value_head = MLP(seen, (streams,), "identity", config.value_gain)
+        value_features, streams = (self.value_encoder or self.encoder).features, 1 + len(context.bonuses)
+        self.value_head = MLP(value_features, (streams,), "identity", config.value_gain)
         self.log_std = nn.Parameter(torch.full((outputs,), config.log_std_init)) if self._gaussian else None
         normalized = normalized_leaves(context) if config.normalize_observations else {}
         self._normalized = list(normalized)
@@ -84,8 +84,8 @@ class ActorCritic(nn.Module):
     @property
     def encoders(self) -> dict[str, nn.Module]:
         """The encoders by what they are for: ``policy``, and ``value`` where that has its own."""
-        own = {} if self.value_encoder is None else {"value": self.value_encoder}
-        return {"policy": self.encoder, **own}
+        encoders = {"policy": self.encoder, "value": self.value_encoder}
+        return {use: encoder for use, encoder in encoders.items() if encoder is not None}
 
     # What samplers call.
 
@@ -176,12 +176,12 @@ class ActorCritic(nn.Module):
     def batch_parameters(self, batch: Batch) -> Tensor:
         """Parameters of the action distributions [T, N, P], as in `batch_values`."""
         shape = batch.rewards.shape
-        seen = {name: x[:-1] for name, x in batch.observations.items()}
+        observations = {name: x[:-1] for name, x in batch.observations.items()}
         if self.remembers:
-            parts = self._encoded_sequences("policy", seen, batch.memory, batch.first[:-1])
+            parts = self._encoded_sequences("policy", observations, batch.memory, batch.first[:-1])
             outputs = torch.cat([self._action_outputs(encoding) for encoding in parts], 1)
         else:
-            rows = in_parts({name: x.flatten(0, 1) for name, x in seen.items()})
+            rows = in_parts({name: x.flatten(0, 1) for name, x in observations.items()})
             encoded = (self._encode_constant(self.encoder, self.normalized_rows(part)) for part in rows)
             outputs = torch.cat([self._action_outputs(encoding)[0] for encoding in encoded]).unflatten(0, shape)
         return self.distribution_parameters(outputs, None if batch.action_mask is None else batch.action_mask[:-1])
@@ -189,9 +189,9 @@ class ActorCritic(nn.Module):
     def _encoded_sequences(self, use: str, observations: Tensors, memory: Tensors, first: Tensor) -> Iterator[Encoding]:
         """``{name: [L, N, ...]}`` -> encodings [L, n, ...] of some environments at a time."""
         for part in column_parts(observations, _PART_BYTES):
-            some = self._normalize({name: x[:, part] for name, x in observations.items()})
+            steps = self._normalize({name: x[:, part] for name, x in observations.items()})
             start = {name: x[part] for name, x in _part(memory, use).items()}
-            yield self._encode_sequences(self.encoders[use], some, start, first[:, part])
+            yield self._encode_sequences(self.encoders[use], steps, start, first[:, part])
 
     # What the learner calls.
 
@@ -244,9 +244,9 @@ class ActorCritic(nn.Module):
 
     def _encode(self, encoder: nn.Module, rows: Tensors) -> Encoding:
         """Encoding of independent rows ``{name: [1, B, ...]}``, differentiable."""
-        some = next(iter(rows.values()))
-        starts = torch.ones(some.shape[:2], dtype=torch.bool, device=some.device)
-        return self._encode_sequences(encoder, rows, encoder.initial_memory(some.shape[1]), starts)
+        leaf = next(iter(rows.values()))
+        starts = torch.ones(leaf.shape[:2], dtype=torch.bool, device=leaf.device)
+        return self._encode_sequences(encoder, rows, encoder.initial_memory(leaf.shape[1]), starts)
 
     @torch.no_grad()
     def _encode_constant(self, encoder: nn.Module, rows: Tensors) -> Encoding:

@@ -89,12 +89,12 @@ class PPO:
         targets = self._targets(batch, bonuses)
         self._scored = targets.advantages, batch.first, batch.valid, batch.final_index
 
-        seen: list[tuple[Predictions, Targets]] = []
+        learned: list[tuple[Predictions, Targets]] = []
         losses: list[dict[str, Tensor]] = []
         norms: list[Tensor] = []
         for inputs, part in self._minibatches(batch, targets):
             new, auxiliary = self._backward(self._objective, inputs, part.actions, part, clip_range, config)
-            seen.append((new, part))
+            learned.append((new, part))
             losses.append(auxiliary)
             if config.target_kl is not None and approximate_kl(new, part) > config.target_kl:
                 break
@@ -102,12 +102,12 @@ class PPO:
         imitated = self._imitate(learning_rate) if self._imitation else {}
         self._moments.update(batch, self.policy)
 
-        metrics = term_means(self._objective, seen, clip_range, config)
-        metrics |= {f"loss/{name}": torch.stack([each[name] for each in losses]).mean() for name in losses[0]}
-        taken = torch.stack(norms) if norms else targets.values.new_zeros(0)
+        metrics = term_means(self._objective, learned, clip_range, config)
+        metrics |= {f"loss/{name}": torch.stack([loss[name] for loss in losses]).mean() for name in losses[0]}
+        gradient_norms = torch.stack(norms) if norms else targets.values.new_zeros(0)
         if self._loss_scale is not None:  # steps that overflowed were not taken
-            taken = taken[taken.isfinite()]
-        metrics["gradient_norm"] = taken.sum() / max(len(taken), 1)
+            gradient_norms = gradient_norms[gradient_norms.isfinite()]
+        metrics["gradient_norm"] = gradient_norms.sum() / max(len(gradient_norms), 1)
         values, returns = valid_rows(batch, targets.values), valid_rows(batch, targets.returns)
         metrics["explained_variance"] = explained_variance(
             *((values[:, 0], returns[:, 0]) if self._streams else (values, returns))
@@ -117,7 +117,7 @@ class PPO:
             **dict(zip(metrics, numbers, strict=True)),
             "learning_rate": learning_rate,
             "clip_range": clip_range,
-            "minibatches": float(len(taken)),
+            "minibatches": float(len(gradient_norms)),
             **imitated,
             **(self._streams.update(batch, bonuses) if self._streams else {}),
         }

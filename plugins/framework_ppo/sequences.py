@@ -44,7 +44,7 @@ def interleave(batch: Batch) -> Interleaved:
 
 def column_parts(observations: Tensors, most_bytes: int) -> Iterator[slice]:
     """Ranges of columns of ``{name: [L, N, ...]}``, each of at most so many bytes or of one column."""
-    some = next(iter(observations.values()))
+    leaf = next(iter(observations.values()))
     column_bytes = sum(x[:, :1].nbytes for x in observations.values())
     size = max(1, most_bytes // max(column_bytes, 1))
-    return (slice(start, start + size) for start in range(0, some.shape[1], size))
+    return (slice(start, start + size) for start in range(0, leaf.shape[1], size))

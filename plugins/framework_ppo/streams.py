@@ -83,10 +83,10 @@ class BonusStreams:
         ``values`` [T + 1, N, S] and ``final_values`` [K, S] are of all streams, that of the environment first.
         """
         advantages, returns = own.advantages, [own.returns]
-        for index, (stream, paid) in enumerate(zip(self._streams, rewards, strict=True), start=1):
-            found = estimate(
+        for index, (stream, reward) in enumerate(zip(self._streams, rewards, strict=True), start=1):
+            estimated = estimate(
                 batch,
-                paid,
+                reward,
                 values[..., index],
                 final_values[..., index],
                 log_ratios,
@@ -94,18 +94,18 @@ class BonusStreams:
                 lam=lam,
                 episodic=stream.bonus.episodic,
             )
-            advantages = advantages + stream.weight * found.advantages
-            returns.append(found.returns)
+            advantages = advantages + stream.weight * estimated.advantages
+            returns.append(estimated.returns)
         return Estimate(advantages, torch.stack(returns, -1))
 
     def update(self, batch: Batch, rewards: Sequence[Tensor]) -> dict[str, float]:
         """Update each bonus with the batch; returns metrics named ``bonus/NAME/...``."""
         metrics: dict[str, float] = {}
-        for stream, paid in zip(self._streams, rewards, strict=True):
+        for stream, reward in zip(self._streams, rewards, strict=True):
             with torch.enable_grad():
-                learned = stream.bonus.update(batch)
-            learned = {"reward": paid[batch.valid].mean().item(), **learned}
-            metrics |= {f"bonus/{stream.name}/{name}": value for name, value in learned.items()}
+                bonus_metrics = stream.bonus.update(batch)
+            bonus_metrics = {"reward": reward[batch.valid].mean().item(), **bonus_metrics}
+            metrics |= {f"bonus/{stream.name}/{name}": value for name, value in bonus_metrics.items()}
         return metrics
 
     def state_dict(self) -> dict[str, Any]:
@@ -119,10 +119,10 @@ class BonusStreams:
 
 
 def _reward(stream: Stream, batch: Batch) -> Tensor:
-    paid = stream.bonus.reward(batch)
-    if paid.shape != batch.rewards.shape:
+    reward = stream.bonus.reward(batch)
+    if reward.shape != batch.rewards.shape:
         raise FrameworkError(
             f"bonus {stream.name}: reward() must give one number for each step, {list(batch.rewards.shape)},"
-            f" and gave {list(paid.shape)}"
+            f" and gave {list(reward.shape)}"
         )
-    return paid.detach().to(batch.rewards.dtype)
+    return reward.detach().to(batch.rewards.dtype)

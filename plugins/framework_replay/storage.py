@@ -161,19 +161,19 @@ class Storage:
         """
         if not self.next_row or not self._continued:
             return np.ones(self.columns, bool)
-        pending, other = np.arange(self.next_id, self.next_id + self.columns), np.zeros(self.columns, bool)
+        pending, unknown = np.arange(self.next_id, self.next_id + self.columns), np.zeros(self.columns, bool)
         for name, leaf in self._leaves.items():
             differs = leaf.take(pending) != leaves[name][0]
-            other |= differs.reshape(self.columns, differs.size // self.columns).any(axis=1)
-        self._cut((first | other) & (self._last_row()["final"] < 0))
-        return other
+            unknown |= differs.reshape(self.columns, differs.size // self.columns).any(axis=1)
+        self._cut((first | unknown) & (self._last_row()["final"] < 0))
+        return unknown
 
     def _cut(self, columns: np.ndarray) -> None:
         """End the episodes of the last row in some columns [N] bool, with the observations that followed it."""
-        which = np.flatnonzero(columns)
-        if len(which):
-            after = {name: leaf.take(self.next_id + which) for name, leaf in self._leaves.items() if name != _MASK}
-            self._last_row()["final"][which] = self._finals.push(after)
+        ended = np.flatnonzero(columns)
+        if len(ended):
+            following = {name: leaf.take(self.next_id + ended) for name, leaf in self._leaves.items() if name != _MASK}
+            self._last_row()["final"][ended] = self._finals.push(following)
             self._finals_after[(self.next_row - 1) % len(self._finals_after)] = self._finals.next
 
     def _push_finals(self, batch: Batch, records: np.ndarray) -> None:
