@@ -142,8 +142,8 @@ class Catalog:
 
         Their components are named ``plugin/name``. ``offered=plugins.installed()`` adds what is installed.
         """
-        given = [EntryPoint(hookspecs.GROUP, name, module, "", "") for name, module in modules.items()]
-        return cls(plugins.load([*offered, *given]))
+        entries = [EntryPoint(hookspecs.GROUP, name, module, "", "") for name, module in modules.items()]
+        return cls(plugins.load([*offered, *entries]))
 
     def components(self, kind: str | None = None) -> list[Component]:
         """All of them, or those of one kind: the bundled ones first, then by plugin."""
@@ -179,15 +179,16 @@ class Catalog:
                 return UnknownComponent(f"no plugin named {plugin!r} is installed{hint}", EXIT_PLUGIN)
             return _not_loaded("", absent)
         message = f"there is no {kind} named {use!r}"
-        if others := [other for other, known in self._components if known == use]:
-            return UnknownComponent(f"{message}; {use!r} is of the kind {' and '.join(others)}")
-        same = [known for known in self.names(kind) if known.rpartition("/")[2] == name]
-        if hint := plugins.did_you_mean(same[0], same) if same else plugins.did_you_mean(use, self.names(kind)):
+        if kinds := [component_kind for component_kind, qualified in self._components if qualified == use]:
+            return UnknownComponent(f"{message}; {use!r} is of the kind {' and '.join(kinds)}")
+        namesakes = [qualified for qualified in self.names(kind) if qualified.rpartition("/")[2] == name]
+        similar = (namesakes[0], namesakes) if namesakes else (use, self.names(kind))
+        if hint := plugins.did_you_mean(*similar):
             return UnknownComponent(message + hint)
         if absent:
             return _not_loaded(f"{message} among what is loaded; ", absent)
-        known = ", ".join(self.names(kind))
-        return UnknownComponent(f"{message}; {f'known: {known}' if known else f'no {kind} is installed'}")
+        names = ", ".join(self.names(kind))
+        return UnknownComponent(f"{message}; {f'known: {names}' if names else f'no {kind} is installed'}")
 
 
 @functools.cache
@@ -258,8 +259,8 @@ def find_function(target: str, directory: Path | None = None) -> Callable[..., A
         raise _unknown_name(error) from error
     if not callable(function):
         raise UnknownComponent(f"{title} is no function, but {function!r}")
-    found: Callable[..., Any] = function
-    return found
+    named: Callable[..., Any] = function
+    return named
 
 
 def function_provenance(target: str, directory: Path | None = None) -> dict[str, str | None]:

@@ -30,14 +30,14 @@ def entry_points(group: str, path: Iterable[str] | None = None) -> list[EntryPoi
 
     ``path`` is ``sys.path`` by default. What on it is not a folder (a zip file) is left to `importlib.metadata`.
     """
-    seen: set[str] = set()
-    found: list[EntryPoint] = []
+    distributions: set[str] = set()
+    entries: list[EntryPoint] = []
     for place in dict.fromkeys(sys.path if path is None else path):
         for identity, text, metadata in _distributions(place or ".", group):
-            if identity not in seen:
-                seen.add(identity)
-                found += _entries(text, group, {"name": identity, "version": "?"} | _fields(metadata))
-    return found
+            if identity not in distributions:
+                distributions.add(identity)
+                entries += _entries(text, group, {"name": identity, "version": "?"} | _fields(metadata))
+    return entries
 
 
 def normalize(distribution: str) -> str:

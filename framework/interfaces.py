@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
-    Tensors = dict[str, torch.Tensor]
+#: Tensors by name: an observation, a memory, or what a policy records.
+Tensors = dict[str, "torch.Tensor"]
 
 
 @frozen

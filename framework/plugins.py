@@ -178,9 +178,13 @@ def _declarations(plugin: object, manager: pluggy.PluginManager) -> tuple[tuple[
     trial = pluggy.PluginManager("framework")
     trial.register(plugin, "plugin")
     implementations = [
-        (caller.name, each) for caller in trial.get_hookcallers(plugin) or () for each in caller.get_hookimpls()
+        (caller.name, implementation)
+        for caller in trial.get_hookcallers(plugin) or ()
+        for implementation in caller.get_hookimpls()
     ]
-    problems = [problem for name, each in implementations for problem in _broken_rules(name, each, hooks)]
+    problems = [
+        problem for name, implementation in implementations for problem in _broken_rules(name, implementation, hooks)
+    ]
     for name in hooks.keys() - {name for name, _ in implementations}:
         if callable(getattr(plugin, name, None)):
             problems.append(f"{name} is not marked with @hookimpl")
@@ -197,7 +201,9 @@ def _declarations(plugin: object, manager: pluggy.PluginManager) -> tuple[tuple[
 def _hooks(manager: pluggy.PluginManager) -> dict[str, tuple[str, ...]]:
     """{hook of the contract: the arguments that it gives}."""
     callers = (getattr(manager.hook, name, None) for name in vars(hookspecs))
-    return {each.name: each.spec.argnames for each in callers if isinstance(each, pluggy.HookCaller) and each.spec}
+    return {
+        caller.name: caller.spec.argnames for caller in callers if isinstance(caller, pluggy.HookCaller) and caller.spec
+    }
 
 
 def _broken_rules(name: str, implementation: pluggy.HookImpl, hooks: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
@@ -312,7 +318,7 @@ class Lifecycle:
 
     def __init__(self, manager: pluggy.PluginManager, report: Callable[[HookFailure], None]):
         self._report = report
-        self._hooks = {name: given for name, given in _hooks(manager).items() if name not in REGISTER_HOOKS}
+        self._hooks = {hook: arguments for hook, arguments in _hooks(manager).items() if hook not in REGISTER_HOOKS}
         # pluggy calls the last registered first, so that is the order here too.
         self._listeners = {name: getattr(manager.hook, name).get_hookimpls()[::-1] for name in self._hooks}
 

@@ -37,10 +37,12 @@ def load_document(
 ) -> tuple[Pipeline, Document]:
     """As `load`, with the document that tells where each value comes from."""
     document = read(path, overrides)
-    pipeline, found = resolve(document.values, directory or Path(path).resolve().parent, catalog or default_catalog())
-    problems = document.problems + [document.locate(problem, str(path)) for problem in found]
+    pipeline, unresolved = resolve(
+        document.values, directory or Path(path).resolve().parent, catalog or default_catalog()
+    )
+    problems = document.problems + [document.locate(problem, str(path)) for problem in unresolved]
     if pipeline is None or problems:
         # This file's problems, those of what it extends, and the overrides'.
         order = {str(path): 0, str(OVERRIDE): 2}
-        raise PipelineError(sorted(problems, key=lambda each: (order.get(each.file or "", 1), each.line or 0)))
+        raise PipelineError(sorted(problems, key=lambda problem: (order.get(problem.file or "", 1), problem.line or 0)))
     return pipeline, document

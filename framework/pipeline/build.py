@@ -154,35 +154,35 @@ def make_context(
         policy_lag=pipeline.sampling.policy_lag,
         precision=precision or pipeline.runtime.precision,
         compile=pipeline.runtime.compile,
-        bonuses=_distinct(chosen.use for chosen in pipeline.bonuses),
+        bonuses=_distinct(bonus.use for bonus in pipeline.bonuses),
     )
 
-    def prepared(chosen: Chosen, own: Context) -> Encoder:
-        encoder: Encoder = build(chosen, own)
+    def prepared(chosen: Chosen, encoder_context: Context) -> Encoder:
+        encoder: Encoder = build(chosen, encoder_context)
         prepare(encoder, chosen.kernel, pipeline.directory, tell)
         return encoder
 
-    def make_encoder(own: Context | None = None) -> Encoder:
-        return prepared(pipeline.encoder, own or context)
+    def make_encoder(encoder_context: Context | None = None) -> Encoder:
+        return prepared(pipeline.encoder, encoder_context or context)
 
-    def make_own_encoder(own: Context | None = None) -> Encoder:
-        encoder: Encoder = build(pipeline.encoder, own or context)
+    def make_trainable_encoder(encoder_context: Context | None = None) -> Encoder:
+        encoder: Encoder = build(pipeline.encoder, encoder_context or context)
         return encoder
 
-    def make_part(part: str | Mapping[str, Any], own: Context) -> Encoder:
+    def make_part(part: str | Mapping[str, Any], part_context: Context) -> Encoder:
         chosen, problems = choose(
             "encoder", as_table(part), "encoder", directory=pipeline.directory, catalog=default_catalog()
         )
         if chosen is None:
             raise PipelineError(problems)
-        return prepared(chosen, own)
+        return prepared(chosen, part_context)
 
     def make_streams() -> list[Stream]:
         # A bonus trains an encoder of its own, also where the policy's is frozen.
-        given = evolve(context, make_encoder=make_own_encoder)
+        bonus_context = evolve(context, make_encoder=make_trainable_encoder)
         return [
-            Stream(name, build(chosen, given), chosen.kernel.weight, chosen.kernel.discount)
-            for name, chosen in zip(context.bonuses, pipeline.bonuses, strict=True)
+            Stream(name, build(bonus, bonus_context), bonus.kernel.weight, bonus.kernel.discount)
+            for name, bonus in zip(context.bonuses, pipeline.bonuses, strict=True)
         ]
 
     def make_replay() -> Replay:
@@ -203,9 +203,9 @@ def make_context(
 
 def _distinct(names: Iterable[str]) -> tuple[str, ...]:
     """The last part of each name, with a number where that has come before: ``rnd``, ``rnd_2``."""
-    found: list[str] = []
+    distinct: list[str] = []
     for name in names:
         short = re.split("[/:.]", name)[-1]
-        same = sum(re.fullmatch(rf"{short}(_\d+)?", other) is not None for other in found)
-        found.append(f"{short}_{same + 1}" if same else short)
-    return tuple(found)
+        namesakes = sum(re.fullmatch(rf"{short}(_\d+)?", earlier) is not None for earlier in distinct)
+        distinct.append(f"{short}_{namesakes + 1}" if namesakes else short)
+    return tuple(distinct)

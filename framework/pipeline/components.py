@@ -26,8 +26,8 @@ class Chosen:
 
     def to_plain(self) -> dict[str, Any]:
         """Its table in a pipeline file, with every option."""
-        given = (plain(part) for part in (self.kernel, self.config) if part is not None)
-        return {"use": self.use} | {key: value for part in given for key, value in part.items()}
+        tables = (plain(part) for part in (self.kernel, self.config) if part is not None)
+        return {"use": self.use} | {key: value for table in tables for key, value in table.items()}
 
 
 @frozen
@@ -59,10 +59,10 @@ def choose(
     kind: str, table: Any, path: str, *, directory: Path, catalog: Catalog
 ) -> tuple[Chosen | None, list[Problem]]:
     """The component that the ``table`` at ``path`` describes, or ``None`` and everything that is wrong with it."""
-    found = _find(kind, table, path, directory, catalog)
-    if isinstance(found, Problem):
-        return None, [found]
-    component, config_class = found
+    declared = _find(kind, table, path, directory, catalog)
+    if isinstance(declared, Problem):
+        return None, [declared]
+    component, config_class = declared
     kernel_class = KERNEL_OPTIONS.get(kind)
     kernel_keys = tuple(options(kernel_class)) if kernel_class else ()
     reserved = ("use", *kernel_keys)
@@ -76,8 +76,10 @@ def choose(
         return None, [Problem(f"{reason}\n{traceback_of(error)}", join(path, "use"), exit_code=EXIT_PLUGIN)]
     kernel = None
     if kernel_class is not None:
-        kernel, wrong = structure(kernel_class, {key: table[key] for key in kernel_keys if key in table}, path)
-        problems += wrong
+        kernel, kernel_problems = structure(
+            kernel_class, {key: table[key] for key in kernel_keys if key in table}, path
+        )
+        problems += kernel_problems
     for where, part_kind, part in parts(config):
         problems += choose(part_kind, as_table(part), f"{path}.{where}", directory=directory, catalog=catalog)[1]
     for where, target in functions(config):
@@ -149,15 +151,15 @@ def refusals(chosen: Mapping[str, Chosen], policy_lag: int | str) -> Iterator[Pr
             yield from _refusal(path, part, algorithm, "memory")
     for part in chosen.values():
         for kind in sorted(part.component.needs):
-            if not any(other.kind == kind for other in chosen.values()):
+            if not any(component.kind == kind for component in chosen.values()):
                 yield Problem(f"missing: {part.use} needs a {kind}", kind)
     if policy_lag == "free" and algorithm and "stale" not in algorithm.component.supports:
         yield Problem(f'"free" needs an algorithm that supports "stale", unlike {algorithm.use}', "sampling.policy_lag")
 
 
-def _refusal(path: str, part: Chosen, other: Chosen | None, capability: str) -> Iterator[Problem]:
-    if other and capability not in other.component.supports:
-        yield Problem(f'{part.use} needs an {other.kind} that supports "{capability}", unlike {other.use}', path)
+def _refusal(path: str, part: Chosen, host: Chosen | None, capability: str) -> Iterator[Problem]:
+    if host and capability not in host.component.supports:
+        yield Problem(f'{part.use} needs an {host.kind} that supports "{capability}", unlike {host.use}', path)
 
 
 def unmet_requirements(requirements: Sequence[str]) -> Iterator[Problem]:
@@ -172,11 +174,11 @@ def unmet_requirements(requirements: Sequence[str]) -> Iterator[Problem]:
         path = join("requires", index)
         try:
             requirement = Requirement(text)
-            found = version(requirement.name)
+            installed = version(requirement.name)
         except InvalidRequirement:
             yield Problem(f'expected a distribution, such as "framework-acme>=0.2", not "{text}"', path)
         except PackageNotFoundError:
             yield Problem(f"{text} is not installed", path, exit_code=EXIT_PLUGIN)
         else:
-            if not requirement.specifier.contains(found, prereleases=True):
-                yield Problem(f"{text} is required, {found} is installed", path, exit_code=EXIT_PLUGIN)
+            if not requirement.specifier.contains(installed, prereleases=True):
+                yield Problem(f"{text} is required, {installed} is installed", path, exit_code=EXIT_PLUGIN)

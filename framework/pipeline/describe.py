@@ -71,7 +71,7 @@ def pipeline_schema(catalog: Catalog) -> tuple[dict[str, Any], list[str]]:
             demands[key] = _required(section.pop("required", []))
             properties[key] = section | {"description": _summary(SECTIONS[key])}
         elif key in COMPONENTS:
-            variants = {each: _variant(each, unknown) for each in catalog.components(key)}
+            variants = {component: _variant(component, unknown) for component in catalog.components(key)}
             demands[key] = _demand(key, variants)
             properties[key] = _choice(catalog.names(key), variants.values())
     properties |= json_schema(Top)["properties"]
@@ -101,17 +101,17 @@ def _variant(component: Component, unknown: list[str]) -> dict[str, Any]:
     except PluginError as error:
         unknown.append(str(error))
         return head | {"properties": properties}
-    own: dict[str, Any] = (
+    options_schema: dict[str, Any] = (
         json_schema(cls) if cls else {"type": "object", "properties": {}, "additionalProperties": False}
     )
-    return own | head | {"properties": own["properties"] | properties}
+    return options_schema | head | {"properties": options_schema["properties"] | properties}
 
 
 def _choice(names: list[str], variants: Iterable[dict[str, Any]]) -> dict[str, Any]:
     direct = {"type": "string", "pattern": f"^{TARGET.pattern}$"}
-    own = {"title": "module:Class", "properties": {"use": direct}, "required": ["use"]}
+    unnamed = {"title": "module:Class", "properties": {"use": direct}, "required": ["use"]}
     use = {"anyOf": [{"enum": names}, direct], "description": "Which one: its name, or module:Class."}
-    return {"type": "object", "properties": {"use": use}, "anyOf": [*variants, own]}
+    return {"type": "object", "properties": {"use": use}, "anyOf": [*variants, unnamed]}
 
 
 def _demand(kind: str, variants: Mapping[Component, dict[str, Any]]) -> dict[str, Any]:

@@ -72,8 +72,8 @@ def read(path: str | Path, overrides: Sequence[str] | Mapping[str, Any] = ()) ->
 def override(document: Document, overrides: Sequence[str] | Mapping[str, Any]) -> None:
     """Lay overrides, as `read` takes them, over a document; what is wrong with them is added to its problems."""
     pairs = []
-    for each in overrides.items() if isinstance(overrides, Mapping) else overrides:
-        keys, value, reason = _read_override(each)
+    for written in overrides.items() if isinstance(overrides, Mapping) else overrides:
+        keys, value, reason = _read_override(written)
         if reason:
             document.problems.append(Problem(reason, None, str(OVERRIDE)))
         else:
@@ -87,16 +87,16 @@ def differences(one: Any, other: Any, path: str = "") -> dict[str, tuple[Any, An
     """Both values at each dotted key where nested plain values differ; None for one that is not there."""
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         inner = (differences(one.get(key), other.get(key), join(path, key)) for key in one.keys() | other.keys())
-        return {key: values for found in inner for key, values in found.items()}
+        return {key: values for differing in inner for key, values in differing.items()}
     return {} if one == other else {path: (one, other)}
 
 
 def restrict(overrides: Sequence[str] | Mapping[str, Any], sections: Sequence[str], why: str) -> None:
     """Raise `PipelineError`, saying ``why``, where overrides change anything outside of ``sections``."""
     problems = []
-    for each in overrides.items() if isinstance(overrides, Mapping) else overrides:
-        keys, _, wrong = _read_override(each)
-        if not wrong and keys[0] not in sections:  # what cannot be read is reported where it is laid over the document
+    for written in overrides.items() if isinstance(overrides, Mapping) else overrides:
+        keys, _, reason = _read_override(written)
+        if not reason and keys[0] not in sections:  # what cannot be read is reported where it is laid over the document
             problems.append(Problem(why, functools.reduce(join, keys, ""), str(OVERRIDE)))
     if problems:
         raise PipelineError(problems)
@@ -180,20 +180,20 @@ def _inside(path: str, value: Any) -> Iterator[str]:
 # --- overrides ---------------------------------------------------------------------------------------------------
 
 
-def _read_override(given: str | tuple[str, Any]) -> tuple[list[str], Any, str]:
+def _read_override(written: str | tuple[str, Any]) -> tuple[list[str], Any, str]:
     """Keys, value, and what is wrong with an override, too."""
     try:
-        keys, value, reason = _parse_override(given) if isinstance(given, str) else _given(*given)
+        keys, value, reason = _parse_override(written) if isinstance(written, str) else _given(*written)
         check_size({"": value})
     except (RecursionError, ValueError) as error:
-        return [], None, f"{_shortened(given)}: {too_large(error)}"
+        return [], None, f"{_shortened(written)}: {too_large(error)}"
     if len(keys) > DEPTH_LIMIT:
-        return [], None, f"{_shortened(given)}: a key of {len(keys):,} parts; {DEPTH_LIMIT} at most are possible"
+        return [], None, f"{_shortened(written)}: a key of {len(keys):,} parts; {DEPTH_LIMIT} at most are possible"
     return keys, value, reason
 
 
-def _shortened(given: str | tuple[str, Any]) -> str:
-    text = given if isinstance(given, str) else given[0]
+def _shortened(written: str | tuple[str, Any]) -> str:
+    text = written if isinstance(written, str) else written[0]
     return repr(text if len(text) <= 60 else f"{text[:60]}…")
 
 

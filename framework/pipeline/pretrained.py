@@ -38,6 +38,6 @@ def _source(path: Path) -> Path:
         return path
     folder = path / "checkpoints"
     for prefix in ("best-", "update-"):
-        if found := sorted(folder.glob(f"{prefix}*")):
-            return found[-1]
+        if checkpoints := sorted(folder.glob(f"{prefix}*")):
+            return checkpoints[-1]
     raise FrameworkError(f"{path} has no checkpoint to take weights from")

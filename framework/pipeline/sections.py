@@ -145,8 +145,8 @@ class Pipeline:
                 values[key] = plain(getattr(self, key))
             elif key == "bonus":
                 values |= {"bonus": [bonus.to_plain() for bonus in self.bonuses]} if self.bonuses else {}
-            elif (chosen := getattr(self, key)) is not None:
-                values[key] = chosen.to_plain()
+            elif (component := getattr(self, key)) is not None:
+                values[key] = component.to_plain()
         return values
 
     @classmethod
@@ -161,12 +161,12 @@ class Pipeline:
 def resolve(values: Mapping[str, Any], directory: Path, catalog: Catalog) -> tuple[Pipeline | None, list[Problem]]:
     """The pipeline that plain values describe, or ``None`` and everything that is wrong with them."""
     problems, meant = unknown_keys(values, ("extends", *KEYS), "")
-    top, wrong = structure(Top, {key: values[key] for key in ("requires",) if key in values})
-    problems += wrong or unmet_requirements(top.requires)
+    top, mistakes = structure(Top, {key: values[key] for key in ("requires",) if key in values})
+    problems += mistakes or unmet_requirements(top.requires)
     sections: dict[str, Any] = {}
     for name in (name for name in SECTIONS if name not in meant):
-        sections[name], wrong = structure(SECTIONS[name], values.get(name, {}), name)
-        problems += wrong
+        sections[name], mistakes = structure(SECTIONS[name], values.get(name, {}), name)
+        problems += mistakes
 
     tables = {kind: values[kind] for kind in COMPONENTS if kind in values}
     tables |= {kind: {} for kind in REQUIRED if kind not in values and kind not in meant}
@@ -177,20 +177,20 @@ def resolve(values: Mapping[str, Any], directory: Path, catalog: Catalog) -> tup
         problems.append(Problem("expected an array of tables, each written [[bonus]]", "bonus"))
     else:
         tables |= {join("bonus", index): table for index, table in enumerate(bonuses)}
-    chosen: dict[str, Any] = {}
+    components: dict[str, Any] = {}
     for path, table in tables.items():
         kind = path.partition(".")[0]
-        chosen[path], wrong = choose(kind, table, path, directory=directory, catalog=catalog)
-        problems += wrong
+        components[path], mistakes = choose(kind, table, path, directory=directory, catalog=catalog)
+        problems += mistakes
 
     for where, kind, part in parts(sections.get("runtime")):
         path = join("runtime", where)
         problems += choose(kind, as_table(part), path, directory=directory, catalog=catalog)[1]
 
     lag = sections["sampling"].policy_lag if sections.get("sampling") else 0
-    problems += refusals({path: part for path, part in chosen.items() if part is not None}, lag)
+    problems += refusals({path: component for path, component in components.items() if component is not None}, lag)
     if problems:
         return None, problems
-    single = {kind: chosen.pop(kind, None) for kind in COMPONENTS if kind != "bonus"}
-    made = Pipeline(**sections, **single, bonuses=tuple(chosen.values()), requires=top.requires, directory=directory)
-    return made, []
+    single = {kind: components.pop(kind, None) for kind in COMPONENTS if kind != "bonus"}
+    bonuses = tuple(components.values())
+    return Pipeline(**sections, **single, bonuses=bonuses, requires=top.requires, directory=directory), []

@@ -1,4 +1,4 @@
-"""For those who write components: checks that prove one right, and environments that find a wrong one."""
+"""Conformance checks for components, and probe environments."""
 
 from framework.testing.conformance import Case, Report, Result, cases, conformance, run
 from framework.testing.subject import Skip, Subject, subject

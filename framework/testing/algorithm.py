@@ -20,10 +20,10 @@ from framework.testing.subject import ACTIONS, Skip, Subject, find, installed, o
 if TYPE_CHECKING:
     from framework.interfaces import Batch, Context
 
-#: Environment steps that a probe may take with the options given.
+#: Environment steps within which a probe must be solved.
 BUDGET = 100_000
 _DONE = 0.95
-#: Updates in which something has to be learned.
+#: Updates within which a weight must change.
 _PATIENCE = 400
 
 
@@ -43,10 +43,10 @@ def trial(subject: Subject) -> Trial:
         return algorithm.update(batch), algorithm.policy.state_dict()
 
     # Long batches: some algorithms only learn when they have seen a thousand steps.
-    made = context(subject, action, environments=8, rollout_length=64)
+    algorithm_context = context(subject, action, environments=8, rollout_length=64)
     return Trial(
-        lambda: subject.build(made),
-        lambda algorithm: Experience(made, algorithm.policy, masked=action == "masked"),
+        lambda: subject.build(algorithm_context),
+        lambda algorithm: Experience(algorithm_context, algorithm.policy, masked=action == "masked"),
         use,
     )
 
@@ -61,12 +61,12 @@ def check_takes_some_action_space(subject: Subject) -> None:
 
 @over(_actions)
 def check_acts(subject: Subject, action: str) -> None:
-    """Actions are legal and in the space; all chance comes from the generator; greedy actions have none."""
+    """Actions are legal and in the space; all randomness comes from the generator; greedy actions have none."""
     import torch
 
-    made = context(subject, action)
+    algorithm_context = context(subject, action)
     policy = make(subject, action).policy
-    batch = next(Experience(made, policy, masked=action == "masked"))
+    batch = next(Experience(algorithm_context, policy, masked=action == "masked"))
     row = {name: x[0] for name, x in batch.observations.items()}
     mask = None if batch.action_mask is None else batch.action_mask[0]
 
@@ -74,47 +74,48 @@ def check_acts(subject: Subject, action: str) -> None:
         with torch.inference_mode():
             return policy.act(
                 row,
-                policy.initial_memory(made.environments),
-                torch.ones(made.environments, dtype=torch.bool),
+                policy.initial_memory(algorithm_context.environments),
+                torch.ones(algorithm_context.environments, dtype=torch.bool),
                 torch.Generator().manual_seed(seed),
                 action_mask=mask,
                 deterministic=deterministic,
             )
 
-    assert not (found := difference(act(1, False), act(1, False))), f"two draws with equal generators differ: {found}"
+    repeated = difference(act(1, False), act(1, False))
+    assert not repeated, f"two draws with equal generators differ: {repeated}"
     greedy = difference(act(1, True)[0], act(2, True)[0])
     assert not greedy, f"deterministic actions depend on the generator: {greedy}"
     actions, extras, _ = act(1, False)
     sizes = {name: len(x) for name, x in {"actions": actions, **extras}.items()}
-    assert set(sizes.values()) == {made.environments}, f"not one row for each environment: {sizes}"
+    assert set(sizes.values()) == {algorithm_context.environments}, f"not one row for each environment: {sizes}"
 
 
 @over(_actions)
 def check_results_stay(subject: Subject, action: str) -> None:
-    """What `act` gave for one step is left alone by the next: the steps of a trajectory are put together later."""
+    """Later steps do not change the results of `act`: a trajectory is stacked only at its end."""
     import torch
 
-    made = context(subject, action)
+    algorithm_context = context(subject, action)
     policy = make(subject, action).policy
-    batch = next(Experience(made, policy, masked=action == "masked"))
-    memory, kept = policy.initial_memory(made.environments), []
+    batch = next(Experience(algorithm_context, policy, masked=action == "masked"))
+    memory, results = policy.initial_memory(algorithm_context.environments), []
     generator = torch.Generator().manual_seed(0)
     for step in range(2):
         row = {name: x[step] for name, x in batch.observations.items()}
         mask = None if batch.action_mask is None else batch.action_mask[step]
         with torch.inference_mode():
             actions, extras, memory = policy.act(row, memory, batch.first[step], generator, action_mask=mask)
-        kept.append(({"actions": actions, **extras}, {"actions": actions.clone(), **deepcopy(extras)}))
-    for given, copied in kept:
-        assert not (found := difference(given, copied)), f"a later step changed what act() had given: {found}"
+        results.append(({"actions": actions, **extras}, {"actions": actions.clone(), **deepcopy(extras)}))
+    for result, copied in results:
+        assert not (changed := difference(result, copied)), f"a later step changed what act() had given: {changed}"
 
 
 @over(_actions)
 def check_policy_alone(subject: Subject, action: str) -> None:
-    """`make_policy` gives a policy with the algorithm's first weights, without what only learning needs."""
-    made = context(subject, action)
+    """`make_policy` gives a policy with the algorithm's initial weights, without what only learning needs."""
+    algorithm_context = context(subject, action)
     algorithm = make(subject, action)
-    policy: Any = make_policy(subject.chosen, made)
+    policy: Any = make_policy(subject.chosen, algorithm_context)
     differing = difference(dict(policy.state_dict()), dict(algorithm.policy.state_dict()))
     assert not differing, f"make_policy gives other weights than the algorithm starts with: {differing}"
 
@@ -123,9 +124,9 @@ def check_policy_alone(subject: Subject, action: str) -> None:
 def check_takes_observations(subject: Subject, name: str) -> None:
     """It learns from every kind of observation that its encoder takes."""
     action = usable(ACTIONS, lambda action: make(subject, action))[0]
-    made = context(subject, action, observation=name)
-    algorithm = subject.build(made)
-    _learn(algorithm, Experience(made, algorithm.policy, masked=action == "masked"), 1)
+    algorithm_context = context(subject, action, observation=name)
+    algorithm = subject.build(algorithm_context)
+    _learn(algorithm, Experience(algorithm_context, algorithm.policy, masked=action == "masked"), 1)
 
 
 @over(_actions)
@@ -157,7 +158,8 @@ def check_batch_is_left_alone(subject: Subject) -> None:
         batch = next(experience)
         copied = deepcopy(batch)
         algorithm.update(batch)
-        assert not (found := difference(contents(batch), contents(copied))), f"the update changed the batch: {found}"
+        changed = difference(contents(batch), contents(copied))
+        assert not changed, f"the update changed the batch: {changed}"
 
 
 def check_truncation_is_not_termination(subject: Subject) -> None:
@@ -173,7 +175,7 @@ def check_truncation_is_not_termination(subject: Subject) -> None:
 
 
 def check_true_last_observation(subject: Subject) -> None:
-    """What an episode's last observation was makes a difference where it was truncated."""
+    """The final observation of a truncated episode makes a difference."""
     results = []
     for last in (1.0, -1.0):
         algorithm, experience = _with(subject, ends=0.3, truncates=1.0, last=last)
@@ -192,7 +194,9 @@ def check_invalid_steps_have_no_effect(subject: Subject) -> None:
         metrics = algorithm.update(with_reset_step(next(experience), garbage))
         _learn(algorithm, experience, 2)
         results.append((metrics, algorithm.policy.state_dict()))
-    assert not (found := difference(results[0], results[1])), f"a step that is not valid was learned from: {found}"
+    assert not (differing := difference(results[0], results[1])), (
+        f"a step that is not valid was learned from: {differing}"
+    )
 
 
 def check_stale_data(subject: Subject) -> None:
@@ -252,15 +256,15 @@ def check_solves_probe_of_memory(subject: Subject) -> None:
 
 
 def context(subject: Subject, action: str, observation: Any = None, **fields: Any) -> Context:
-    """What the algorithm may know: with a replay buffer where it needs one."""
+    """The algorithm's context, with a replay buffer where it needs one."""
     if action == "masked" and "action_mask" not in subject.component.supports:
         raise Skip('it does not support "action_mask"')
-    made = subject.context(observation, action, **fields)
-    if "replay" in subject.component.needs:
-        from framework.pipeline.build import build
+    plain = subject.context(observation, action, **fields)
+    if "replay" not in subject.component.needs:
+        return plain
+    from framework.pipeline.build import build
 
-        made = evolve(made, make_replay=lambda: build(find("replay", {"use": "uniform"}), made))
-    return made
+    return evolve(plain, make_replay=lambda: build(find("replay", {"use": "uniform"}), plain))
 
 
 def make(subject: Subject, action: str) -> Any:
@@ -271,11 +275,11 @@ def make(subject: Subject, action: str) -> Any:
 def _with(
     subject: Subject, bonus: Any = None, *, policy_lag: int | str = 0, lag: int = 0, **chances: Any
 ) -> tuple[Any, Experience]:
-    """An algorithm, and what its policy collects in environments of these ``chances``."""
-    action = usable((each for each in ACTIONS if each != "masked"), lambda each: make(subject, each))[0]
-    made = context(subject, action, policy_lag=policy_lag)
-    algorithm = subject.build(made if bonus is None else with_stream(made, bonus))
-    return algorithm, Experience(made, algorithm.policy, lag=lag, **chances)
+    """An algorithm, and the experience of its policy in environments of these ``chances``."""
+    action = usable((name for name in ACTIONS if name != "masked"), lambda name: make(subject, name))[0]
+    algorithm_context = context(subject, action, policy_lag=policy_lag)
+    algorithm = subject.build(algorithm_context if bonus is None else with_stream(algorithm_context, bonus))
+    return algorithm, Experience(algorithm_context, algorithm.policy, lag=lag, **chances)
 
 
 def _learn(algorithm: Any, experience: Experience, updates: int) -> None:
@@ -283,8 +287,8 @@ def _learn(algorithm: Any, experience: Experience, updates: int) -> None:
     weights = [parameter.detach().clone() for parameter in algorithm.policy.parameters()]
     for number in range(_PATIENCE):
         metrics = algorithm.update(next(experience))
-        wrong = [f"{name} is {value!r}" for name, value in metrics.items() if not isinstance(value, (int, float))]
-        assert not wrong, f"metrics must be numbers: {', '.join(wrong)}"
+        no_numbers = [f"{name} is {value!r}" for name, value in metrics.items() if not isinstance(value, (int, float))]
+        assert not no_numbers, f"metrics must be numbers: {', '.join(no_numbers)}"
         assert_finite(metrics, "metric ")
         if number + 1 >= updates and difference(weights, list(algorithm.policy.parameters())):
             assert_finite(algorithm.policy.state_dict(), "the policy's ")
@@ -296,9 +300,9 @@ def _learn(algorithm: Any, experience: Experience, updates: int) -> None:
 
 
 def _solve(subject: Subject, number: int, action: str, encoder: str = "") -> None:
-    """Train until the greedy policy is as good as the probe allows, or the budget is spent."""
+    """Train until the greedy policy is optimal in the probe, or the budget is spent."""
     probe = Probe(number, action=action)
-    made = context(
+    probe_context = context(
         subject,
         action,
         observation=probe.observation_space,
@@ -306,23 +310,23 @@ def _solve(subject: Subject, number: int, action: str, encoder: str = "") -> Non
         rollout_length=32,
         total_steps=BUDGET,
     )
-    made = evolve(made, action_space=probe.action_space)
+    probe_context = evolve(probe_context, action_space=probe.action_space)
     if encoder:
-        inner = made
-        made = evolve(made, make_encoder=lambda: inner.make_part(encoder, inner))  # type: ignore[misc]
-    algorithm = subject.build(made)
-    experience = Experience(made, algorithm.policy, make=lambda _: Probe(number, action=action))
-    best = expected(number).episode_return
-    reached, found = -np.inf, 0.0
+        inner = probe_context
+        probe_context = evolve(inner, make_encoder=lambda: inner.make_part(encoder, inner))  # type: ignore[misc]
+    algorithm = subject.build(probe_context)
+    experience = Experience(probe_context, algorithm.policy, make=lambda _: Probe(number, action=action))
+    optimal = expected(number).episode_return
+    highest, latest = -np.inf, 0.0
     for update in range(BUDGET // (8 * 32)):
         algorithm.update(next(experience))
         if update % 8 == 7:
-            found = _greedy_return(algorithm.policy, number, action)
-            reached = max(reached, found)
-            if found >= _DONE * best:
+            latest = _greedy_return(algorithm.policy, number, action)
+            highest = max(highest, latest)
+            if latest >= _DONE * optimal:
                 return
     raise AssertionError(
-        f"after {BUDGET:,} steps its greedy return is {found:.3g} (once {reached:.3g}) of {best}; "
+        f"after {BUDGET:,} steps its greedy return is {latest:.3g} (once {highest:.3g}) of {optimal}; "
         "where its defaults are for long runs, give options for short ones, such as a larger learning rate"
     )
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from framework.interfaces import Batch, Context
 
-#: Updates in which a bonus has to get used to what it sees again and again, and how much larger it is elsewhere then.
+#: Updates within which a bonus must fall on repeated observations, and how much larger it must be on novel ones.
 _PATIENCE, _FACTOR = 300, 1.5
 
 
@@ -89,8 +89,8 @@ def check_no_reward_for_invalid_steps(subject: Subject) -> None:
     batch = with_reset_step(next(Experience(subject.context(), ends=0.3)))
     reward = bonus.reward(batch)
     bonus.update(batch)
-    found = reward[~batch.valid]
-    assert (found == 0).all(), f"steps that are not valid are rewarded: {found.tolist()}"
+    invalid = reward[~batch.valid]
+    assert (invalid == 0).all(), f"steps that are not valid are rewarded: {invalid.tolist()}"
 
 
 def check_batch_is_left_alone(subject: Subject) -> None:
@@ -100,16 +100,16 @@ def check_batch_is_left_alone(subject: Subject) -> None:
     copied = deepcopy(batch)
     bonus.reward(batch)
     bonus.update(batch)
-    assert not (found := difference(contents(batch), contents(copied))), f"it changed the batch: {found}"
+    assert not (changed := difference(contents(batch), contents(copied))), f"it changed the batch: {changed}"
 
 
 def check_no_gradient(subject: Subject) -> None:
     """Rewards carry no gradient, so that no policy can be trained through them."""
     import torch
 
-    made = subject.context()
-    bonus = subject.build(made)
-    batch = next(Experience(made))
+    context = subject.context()
+    bonus = subject.build(context)
+    batch = next(Experience(context))
     with torch.enable_grad():
         reward = bonus.reward(batch)
         bonus.update(batch)
@@ -118,27 +118,27 @@ def check_no_gradient(subject: Subject) -> None:
 
 def check_policy_is_left_alone(subject: Subject) -> None:
     """Neither rewarding nor learning changes the policy, or leaves a gradient in it."""
-    made = subject.context()
-    policy: Any = make_policy(installed("algorithm", "streams"), made)
-    before = deepcopy(policy.state_dict())
-    bonus = subject.build(made)
-    batch = next(Experience(made, policy))
+    context = subject.context()
+    policy: Any = make_policy(installed("algorithm", "streams"), context)
+    weights = deepcopy(policy.state_dict())
+    bonus = subject.build(context)
+    batch = next(Experience(context, policy))
     bonus.reward(batch)
     bonus.update(batch)
-    assert not (found := difference(before, policy.state_dict())), f"it changed the policy: {found}"
+    assert not (changed := difference(weights, policy.state_dict())), f"it changed the policy: {changed}"
     touched = [name for name, p in policy.named_parameters() if p.grad is not None]
     assert not touched, f"it left a gradient in the policy: {', '.join(touched)}"
 
 
 def check_falls_on_repetition(subject: Subject) -> None:
-    """It becomes smaller where the agent was often than where it never was."""
+    """It falls on repeated observations: it is smaller there than on novel ones."""
     import torch
 
-    seen, novel = [], []
-    made = subject.context(Ring(0).observation_space, Ring(0).action_space, environments=4, rollout_length=32)
-    bonus = subject.build(made)
-    familiar = Experience(made, make=lambda _: Ring(0))
-    mixed = Experience(made, make=lambda n: Ring(n % 2), seed=1)
+    repeated, novel = [], []
+    context = subject.context(Ring(0).observation_space, Ring(0).action_space, environments=4, rollout_length=32)
+    bonus = subject.build(context)
+    familiar = Experience(context, make=lambda _: Ring(0))
+    mixed = Experience(context, make=lambda n: Ring(n % 2), seed=1)
     for number in range(1, _PATIENCE + 1):
         batch = next(familiar)
         bonus.reward(batch)
@@ -146,30 +146,30 @@ def check_falls_on_repetition(subject: Subject) -> None:
         if number & (number - 1) == 0 or number == _PATIENCE:
             with torch.random.fork_rng(devices=[]):
                 reward = deepcopy(bonus).reward(next(mixed))
-            seen.append(float(reward[:, 0::2].mean()))
+            repeated.append(float(reward[:, 0::2].mean()))
             novel.append(float(reward[:, 1::2].mean()))
-            if novel[-1] > _FACTOR * seen[-1]:
+            if novel[-1] > _FACTOR * repeated[-1]:
                 return
     raise AssertionError(
-        f"after {_PATIENCE} updates on the same places they are rewarded with {seen[-1]:.3g}, and places never seen "
-        f"with {novel[-1]:.3g}: the bonus does not tell them apart"
+        f"after {_PATIENCE} updates on the same places they are rewarded with {repeated[-1]:.3g}, and places never"
+        f" seen with {novel[-1]:.3g}: the bonus does not tell them apart"
     )
 
 
 def check_changes_advantages(subject: Subject) -> None:
     """An algorithm that supports "streams" learns something else with it than with a bonus of 0."""
-    chosen = installed("algorithm", "streams")
-    made = subject.context()
-    own = subject.build(made)
+    learner = installed("algorithm", "streams")
+    context = subject.context()
+    checked = subject.build(context)
     weights = []
-    for bonus in (own, Flat(episodic=own.episodic)):
-        algorithm = build(chosen, with_stream(made, bonus))
-        experience = Experience(made, algorithm.policy)
+    for bonus in (checked, Flat(episodic=checked.episodic)):
+        algorithm = build(learner, with_stream(context, bonus))
+        experience = Experience(context, algorithm.policy)
         for _ in range(3):
             algorithm.update(next(experience))
         weights.append(algorithm.policy.state_dict())
     assert difference(weights[0], weights[1]), (
-        f"{chosen.use} learns the same with this bonus as with one that is 0 everywhere"
+        f"{learner.use} learns the same with this bonus as with one that is 0 everywhere"
     )
 
 
@@ -177,7 +177,7 @@ def check_changes_advantages(subject: Subject) -> None:
 
 
 class Flat:
-    """A bonus that is 0 everywhere: what others are compared with."""
+    """A bonus of 0 everywhere, as a baseline."""
 
     def __init__(self, *, episodic: bool = True) -> None:
         self.episodic = episodic
@@ -216,20 +216,20 @@ def with_stream(context: Context, bonus: Any) -> Context:
     return evolve(context, bonuses=("bonus",), make_streams=lambda: streams)
 
 
-def _rewards(subject: Subject, made: Any, **chances: Any) -> None:
+def _rewards(subject: Subject, context: Any, **chances: Any) -> None:
     import torch
 
-    bonus = subject.build(made)
-    batches = list(islice(Experience(made, **chances), 2))
-    given = []
+    bonus = subject.build(context)
+    batches = list(islice(Experience(context, **chances), 2))
+    rewards = []
     for batch in (*batches, *batches):
         reward = bonus.reward(batch)
         assert reward.shape == batch.rewards.shape, f"rewards are {list(reward.shape)}, not [T, N]"
         assert reward.dtype is torch.float32, f"rewards are {reward.dtype}, not float32"
         assert_finite(reward, "the reward")
         assert_finite(bonus.update(batch), "metric ")
-        given.append(reward.numpy())
-    values = np.stack(given)
+        rewards.append(reward.numpy())
+    values = np.stack(rewards)
     assert values.min() < values.max(), f"the reward is {values.min():.3g} at every step, even of what comes again"
 
 

@@ -25,7 +25,7 @@ _USES = 3
 
 
 class Trial(NamedTuple):
-    """How a component is used, for checks that do not care what it is."""
+    """How a component is used, for checks of all kinds."""
 
     build: Callable[[], Any]
     inputs: Callable[[Any], Iterator[Any]]  #: what a component is used on; may depend on what it does
@@ -57,8 +57,8 @@ def check_light_import(subject: Subject) -> None:
 def check_summary(subject: Subject) -> None:
     """It says in a line what it is: in its registration, or in the first line of its docstring."""
     component = subject.component
-    said = component.summary if component.plugin else (component.load().__doc__ or "")
-    assert said.strip(), "it has no summary: give register(..., summary=...)"
+    summary = component.summary if component.plugin else (component.load().__doc__ or "")
+    assert summary.strip(), "it has no summary: give register(..., summary=...)"
 
 
 def check_options_documented(subject: Subject) -> None:
@@ -96,7 +96,7 @@ def _fields(cls: type) -> Iterator[tuple[str, attrs.Attribute[Any]]]:
     for name, (field, hint) in options(cls).items():
         yield name, field
         if kind_of(hint) == "class":
-            yield from ((f"{name}.{inner}", found) for inner, found in _fields(hint))
+            yield from ((f"{name}.{inner}", inner_field) for inner, inner_field in _fields(hint))
 
 
 # --- what it depends on ------------------------------------------------------------------------------------------
@@ -109,8 +109,8 @@ def check_same_seed_same_output(subject: Subject, trial: Trial) -> None:
         with seeded(seed):
             component = built(trial)
             results.append([deepcopy(trial.use(component, x)) for x in islice(trial.inputs(component), _USES)])
-    assert not (found := difference(results[0], results[1])), (
-        f"two of the same seed differ: {found}; every random number has to come from the context's seed"
+    assert not (differing := difference(results[0], results[1])), (
+        f"two of the same seed differ: {differing}; every random number has to come from the context's seed"
     )
 
 
@@ -136,13 +136,14 @@ def check_state_round_trip(subject: Subject, trial: Trial) -> None:
         trial.use(first, x)
     second = built(trial)
     second.load_state_dict(through_checkpoint(first.state_dict()))
-    assert not (found := difference(first.state_dict(), second.state_dict())), f"a loaded state is another: {found}"
+    differing = difference(first.state_dict(), second.state_dict())
+    assert not differing, f"a loaded state is another: {differing}"
     for x in islice(inputs, _USES):
         copied = deepcopy(x)
-        found = difference(trial.use(first, x), trial.use(second, copied))
-        assert not found, f"after its state was loaded, it goes on differently: {found}"
-    found = difference(first.state_dict(), second.state_dict())
-    assert not found, f"after its state was loaded, it becomes another: {found}"
+        differing = difference(trial.use(first, x), trial.use(second, copied))
+        assert not differing, f"after its state was loaded, it goes on differently: {differing}"
+    differing = difference(first.state_dict(), second.state_dict())
+    assert not differing, f"after its state was loaded, it becomes another: {differing}"
 
 
 def built(trial: Trial) -> Any:

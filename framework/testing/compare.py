@@ -1,4 +1,4 @@
-"""Whether two nests of plain values, tensors and arrays are the same, bit for bit."""
+"""Bitwise comparison of nested plain values, tensors and arrays."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 
 def difference(one: Any, other: Any, path: str = "") -> str:
-    """Where two nests differ, in words; ``""`` where they are the same. NaN equals NaN."""
+    """The first difference of two nested values, in words; ``""`` where they are equal. NaN equals NaN."""
     place = path or "the whole"
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         inner = (difference(one[key], other[key], f"{path}/{key}") for key in one if key in other)
@@ -41,7 +41,7 @@ def _difference(one: Any, other: Any, place: str) -> str:
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, np.ndarray]]:
-    """Every tensor, array and plain value of a nest, as an array, with its path."""
+    """Every tensor, array and plain value of a nested value, as an array, with its path."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
             yield from leaves(inner, f"{path}/{key}")
@@ -53,7 +53,7 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, np.ndarray]]:
 
 
 def assert_finite(value: Any, what: str) -> None:
-    """Raise AssertionError where a number in a nest is NaN or infinite."""
+    """Raise AssertionError where a number in a nested value is NaN or infinite."""
     for path, array in leaves(value):
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise AssertionError(f"{what}{path} is not finite: {_sample(array)}")

@@ -50,11 +50,11 @@ class Report(NamedTuple):
         lines = []
         for status in ("failed", "skipped"):
             names: dict[str, list[str]] = {}
-            for each in self.results:
-                if each.status == status:
-                    names.setdefault(each.reason, []).append(each.name)
-            lines += [f"{status}: {', '.join(found)}\n    {reason}" for reason, found in names.items()]
-        counts = [sum(each.status == status for each in self.results) for status in ("passed", "failed", "skipped")]
+            for result in self.results:
+                if result.status == status:
+                    names.setdefault(result.reason, []).append(result.name)
+            lines += [f"{status}: {', '.join(checks)}\n    {reason}" for reason, checks in names.items()]
+        counts = [sum(result.status == status for result in self.results) for status in ("passed", "failed", "skipped")]
         passed, failed, left_out = counts
         numbers = f"{passed} passed, {failed} failed, {left_out} skipped, {sum(counts)} in all"
         return "\n".join([*lines, f"{self.title}: {numbers}"])
@@ -62,12 +62,12 @@ class Report(NamedTuple):
 
 def cases(what: Subject) -> Iterator[Case]:
     """Every check of a component: those of all kinds, and those of its own."""
-    own = import_module(f"framework.testing.{what.kind}")
+    of_kind = import_module(f"framework.testing.{what.kind}")
     for check in common.DECLARATION:
         yield _case(check, what)
-    for behaviour in common.BEHAVIOUR if hasattr(own, "trial") else ():
-        yield Case(_name(behaviour), partial(_on_trial, behaviour, own.trial, what), _about(behaviour))
-    for check in own.CHECKS:
+    for behaviour in common.BEHAVIOUR if hasattr(of_kind, "trial") else ():
+        yield Case(_name(behaviour), partial(_on_trial, behaviour, of_kind.trial, what), _about(behaviour))
+    for check in of_kind.CHECKS:
         names = getattr(check, "names", None)
         if names is None:
             yield _case(check, what)
@@ -120,18 +120,18 @@ def conformance(
     if kind not in KINDS:
         raise ValueError(f"{kind!r} is no kind of component, but {', '.join(KINDS)}")
     what = subject(kind, use, options, observations=observations, directory=directory, catalog=catalog)
-    found = list(cases(what))
-    known = dict(expected_failures or {})
-    if unknown := known.keys() - {case.name for case in found}:
+    checks = list(cases(what))
+    reasons = dict(expected_failures or {})
+    if unknown := reasons.keys() - {case.name for case in checks}:
         raise ValueError(f"expected_failures names no check: {', '.join(sorted(unknown))}")
     report = Report(f"{kind} {use}", [])
 
-    @pytest.mark.parametrize("case", found, ids=[case.name for case in found])
+    @pytest.mark.parametrize("case", checks, ids=[case.name for case in checks])
     def test(case: Case, request: Any) -> None:
         """The component does what its kind asks for."""
         result = run_case(case)
-        if case.name in known:
-            result = _expected(result, known[case.name])
+        if case.name in reasons:
+            result = _expected(result, reasons[case.name])
         _summarize(request.config, report)
         report.results.append(result)
         if result.status == "skipped":
@@ -167,7 +167,7 @@ def _summarize(config: Any, report: Report) -> None:
     if summary is None:
         summary = _Summary()
         config.pluginmanager.register(summary, name)
-    if not any(each is report for each in summary.reports):
+    if not any(listed is report for listed in summary.reports):
         summary.reports.append(report)
 
 

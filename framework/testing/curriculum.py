@@ -54,12 +54,12 @@ def check_tasks(subject: Subject) -> None:
 
 
 def check_sampling_has_no_memory(subject: Subject) -> None:
-    """Tasks depend on what was learned and on the generator given, and drawing them changes nothing."""
+    """Tasks depend on the state and the generator alone, and drawing them changes nothing."""
     curriculum = _trained(subject, lambda task: len(json.dumps(task)) % 2 == 0)
-    before = deepcopy(curriculum.state_dict())
+    state = deepcopy(curriculum.state_dict())
     drawn = [curriculum.sample(32, np.random.default_rng(0)) for _ in range(2)]
     assert drawn[0] == drawn[1], "equal generators gave different tasks: all chance has to come from the generator"
-    assert not (found := difference(before, curriculum.state_dict())), f"drawing tasks changed its state: {found}"
+    assert not (changed := difference(state, curriculum.state_dict())), f"drawing tasks changed its state: {changed}"
 
 
 def check_any_order(subject: Subject) -> None:
@@ -69,8 +69,8 @@ def check_any_order(subject: Subject) -> None:
     episodes = played(curriculum.sample(64, rng), lambda _: bool(rng.random() < 0.5), rng)
     late = [episodes[index] for index in rng.permutation(64)]
     unknown = [{**episodes[0], "task": task} for task in ("no such task", -17, [1, 2], {"a": 1}, None)]
-    for some in ([], late[:40], late[20:50], unknown, late[:1]):
-        assert_finite(curriculum.update(deepcopy(some)), "metric ")
+    for finished in ([], late[:40], late[20:50], unknown, late[:1]):
+        assert_finite(curriculum.update(deepcopy(finished)), "metric ")
     curriculum.sample(16, rng)
 
 
@@ -108,15 +108,15 @@ def check_no_task_starves(subject: Subject) -> None:
     least = getattr(curriculum, "minimum_probability", 0.0)
     if not least:
         raise Skip("it declares no minimum_probability")
-    known = set(_shares(curriculum))
-    assert len(known) * least <= 1 + 1e-9, f"{len(known)} tasks cannot have a probability of {least} each"
-    half = set(sorted(known)[::2])
-    for succeeds in (half.__contains__, known.difference(half).__contains__, lambda _: False, lambda _: True):
+    tasks = set(_shares(curriculum))
+    assert len(tasks) * least <= 1 + 1e-9, f"{len(tasks)} tasks cannot have a probability of {least} each"
+    half = set(sorted(tasks)[::2])
+    for succeeds in (half.__contains__, tasks.difference(half).__contains__, lambda _: False, lambda _: True):
         curriculum = _trained(subject, succeeds)
         shares = _shares(curriculum)
         # Four standard deviations below what is declared.
         bound = least - 4 * sqrt(least * (1 - least) / _DRAWS)
-        for task in sorted(known):
+        for task in sorted(tasks):
             share = shares.get(task, 0) / _DRAWS
             assert share >= bound, f"task {task} is drawn with {share:.4f}, declared is at least {least:.4f}"
 
@@ -125,7 +125,7 @@ def check_no_task_starves(subject: Subject) -> None:
 
 
 def played(tasks: list[Any], succeeds: Callable[[Any], bool], rng: np.random.Generator) -> list[Episode]:
-    """An episode on each task, as the kernel tells of it."""
+    """An episode on each task, as the kernel reports it."""
     episodes = []
     for number, task in enumerate(tasks):
         success = bool(succeeds(task))

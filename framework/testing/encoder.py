@@ -15,9 +15,7 @@ from framework.testing.subject import Skip, Subject, over, usable
 if TYPE_CHECKING:
     import torch
 
-    from framework.interfaces import Context
-
-    Tensors = dict[str, torch.Tensor]
+    from framework.interfaces import Context, Tensors
 
 #: Steps and environments of the observations that encoders are tried on.
 _STEPS, _COUNT = 6, 3
@@ -37,12 +35,13 @@ def trial(subject: Subject) -> Trial:
     def inputs(_: Any) -> Iterator[tuple[Tensors, torch.Tensor]]:
         return ((observation(context, seed), starts()) for seed in count())
 
-    def use(module: Any, given: tuple[Tensors, torch.Tensor]) -> Any:
+    def use(module: Any, sequence: tuple[Tensors, torch.Tensor]) -> Any:
         import torch
 
+        observations, first = sequence
         module.eval()
         with torch.no_grad():
-            encoding, memory = module(given[0], module.initial_memory(_COUNT), given[1])
+            encoding, memory = module(observations, module.initial_memory(_COUNT), first)
         return encoding.features, memory
 
     return Trial(lambda: subject.build(context), inputs, use, builds_with_global_generator=True)
@@ -75,7 +74,7 @@ def check_shapes(subject: Subject, name: str) -> None:
         if encoding.tokens is not None:
             shape = list(encoding.tokens.shape)
             assert (len(shape), shape[:2]) == (4, [steps, _COUNT]), f"tokens are {shape}, not [T, N, K, F]"
-        before, later = ({key: (x.shape, x.dtype) for key, x in each.items()} for each in (memory, after))
+        before, later = ({key: (x.shape, x.dtype) for key, x in tensors.items()} for tensors in (memory, after))
         assert before == later, f"memory was {before} and became {later}"
 
 
@@ -84,21 +83,21 @@ def check_memory_is_declared(subject: Subject) -> None:
     module = encoder(subject, usable(subject.observations, lambda name: encoder(subject, name))[0])
     memory, declared = module.initial_memory(2), "memory" in subject.component.supports
     assert bool(memory) == declared, f"initial_memory(2) gives {list(memory)}, and supports says {declared}"
-    wrong = [key for key, x in memory.items() if len(x) != 2]
-    assert not wrong, f"initial_memory(2) does not have two rows in {wrong}"
+    other_sizes = [key for key, x in memory.items() if len(x) != 2]
+    assert not other_sizes, f"initial_memory(2) does not have two rows in {other_sizes}"
 
 
 @over(_observations)
 def check_row_independence(subject: Subject, name: str) -> None:
-    """What one environment shows changes the features of that environment only, in training mode too."""
+    """An observation changes the features of its own environment only, in training mode too."""
     import torch
 
     module = encoder(subject, name)
     context = subject.context(name)
-    one, other = observation(context, 0), observation(context, 1)
-    mixed = {key: torch.cat((other[key][:, :1], x[:, 1:]), 1) for key, x in one.items()}
+    original, replacement = observation(context, 0), observation(context, 1)
+    mixed = {key: torch.cat((replacement[key][:, :1], x[:, 1:]), 1) for key, x in original.items()}
     for training in (True, False):
-        before, after = (features(module, x, training=training) for x in (one, mixed))
+        before, after = (features(module, x, training=training) for x in (original, mixed))
         moved = (after - before).abs().amax(dim=(0, 2))
         assert moved[0] > 0, "another observation gives the same features"
         assert moved[1:].max() <= 1e-5, (
@@ -109,7 +108,7 @@ def check_row_independence(subject: Subject, name: str) -> None:
 
 @over(_observations)
 def check_batch_of_one(subject: Subject, name: str) -> None:
-    """One environment alone has the features that it has among others."""
+    """Features do not depend on the batch size: a batch of one gives the same."""
     module = encoder(subject, name)
     x = observation(subject.context(name), 0)
     alone = {key: value[:, :1] for key, value in x.items()}
@@ -120,7 +119,7 @@ def check_batch_of_one(subject: Subject, name: str) -> None:
 
 @over(_observations)
 def check_train_eval_parity(subject: Subject, name: str) -> None:
-    """Features are the same in training mode: the policy that learns is the one that acted."""
+    """Features are the same in training and evaluation mode: the policy that learns is the one that acted."""
     module = encoder(subject, name)
     x = observation(subject.context(name), 0)
     pair = (features(module, x, training=True), features(module, x, training=False))
@@ -164,14 +163,14 @@ def check_inputs_are_left_alone(subject: Subject, name: str) -> None:
     """Observations and memory that it gets stay as they are."""
     module = encoder(subject, name).eval()
     x, memory = observation(subject.context(name), 0), module.initial_memory(_COUNT)
-    copies = [{key: value.clone() for key, value in each.items()} for each in (x, memory)]
+    copies = [{key: value.clone() for key, value in tensors.items()} for tensors in (x, memory)]
     module(x, memory, starts())
-    assert not (found := difference([x, memory], copies)), f"it changed what it was given: {found}"
+    assert not (changed := difference([x, memory], copies)), f"it changed what it was given: {changed}"
 
 
 @over(_observations)
 def check_acting_equals_learning(subject: Subject, name: str) -> None:
-    """Step by step, handing the memory on, gives the features and the memory that one pass over all steps gives."""
+    """Single steps with the memory passed on give the same features and memory as one pass over all steps."""
     import torch
 
     module = encoder(subject, name).eval()
@@ -193,7 +192,7 @@ def check_acting_equals_learning(subject: Subject, name: str) -> None:
 
 @over(_observations)
 def check_first_resets_memory(subject: Subject, name: str) -> None:
-    """Where an episode starts, nothing that came before has any effect."""
+    """Memory is reset where an episode starts: nothing before has any effect."""
     import torch
 
     module = _with_memory(subject, name)
@@ -212,7 +211,7 @@ def check_first_resets_memory(subject: Subject, name: str) -> None:
 
 @over(_observations)
 def check_starts_from_initial_memory(subject: Subject, name: str) -> None:
-    """A start in the middle of a trajectory is like one with the memory that `initial_memory` gives."""
+    """A reset in the middle of a trajectory equals a start from `initial_memory`."""
     import torch
 
     module = _with_memory(subject, name)
@@ -283,15 +282,15 @@ def starts(steps: int = _STEPS) -> torch.Tensor:
 
 
 def features(module: Any, x: Tensors, *, first: torch.Tensor | None = None, training: bool = False) -> torch.Tensor:
-    """Features [T, N, F] from the initial memory on, by a copy where the module may change while it trains."""
+    """Features [T, N, F], starting from the initial memory."""
     import torch
 
     count = next(iter(x.values())).shape[1]
     module.train(training)
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         encoding, _ = module(x, module.initial_memory(count), starts()[:, :count] if first is None else first)
-    found: torch.Tensor = encoding.features
-    return found
+    encoded: torch.Tensor = encoding.features
+    return encoded
 
 
 def _with_memory(subject: Subject, name: str) -> Any:
@@ -300,11 +299,11 @@ def _with_memory(subject: Subject, name: str) -> Any:
     return encoder(subject, name)
 
 
-def _assert_close(found: torch.Tensor, expected: torch.Tensor, what: str) -> None:
+def _assert_close(actual: torch.Tensor, expected: torch.Tensor, what: str) -> None:
     import torch
 
-    assert torch.allclose(found, expected, rtol=_RELATIVE, atol=_ABSOLUTE), (
-        f"{what} by {(found - expected).abs().max():.3g}"
+    assert torch.allclose(actual, expected, rtol=_RELATIVE, atol=_ABSOLUTE), (
+        f"{what} by {(actual - expected).abs().max():.3g}"
     )
 
 

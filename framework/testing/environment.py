@@ -38,24 +38,24 @@ def check_spaces(subject: Subject) -> None:
     """Its spaces are of the kinds that the framework takes, and its environments agree on them."""
     from framework.toolkit.spaces import check_action_space, flat_space
 
-    with _environments(subject, 2) as (one, other):
-        assert flat_space(one.observation_space)
-        check_action_space(one.action_space)
-        assert one.observation_space == other.observation_space, "two environments have different observation spaces"
-        assert one.action_space == other.action_space, "two environments have different action spaces"
+    with _environments(subject, 2) as (first, second):
+        assert flat_space(first.observation_space)
+        check_action_space(first.action_space)
+        assert first.observation_space == second.observation_space, "two environments have different observation spaces"
+        assert first.action_space == second.action_space, "two environments have different action spaces"
 
 
 def check_seeding(subject: Subject) -> None:
-    """The same seed and actions give the same episodes, whatever was played before: how runs are resumed."""
-    with _environments(subject, 2) as (one, other):
+    """The same seed and actions give the same episodes, whatever was played before: runs are resumed this way."""
+    with _environments(subject, 2) as (fresh, used):
         with seeded(1):
-            _play(other, 3)
+            _play(used, 3)
         with seeded(2):
-            first = [_play(one, seed) for seed in _SEEDS]
+            episodes = [_play(fresh, seed) for seed in _SEEDS]
         with seeded(3):
-            again = [_play(other, seed) for seed in _SEEDS]
-    assert not (found := difference(first, again)), (
-        f"two episodes of the same seed differ: {found}; draw every random number from self.np_random, after "
+            replayed = [_play(used, seed) for seed in _SEEDS]
+    assert not (differing := difference(episodes, replayed)), (
+        f"two episodes of the same seed differ: {differing}; draw every random number from self.np_random, after "
         "super().reset(seed=seed)"
     )
 
@@ -63,8 +63,8 @@ def check_seeding(subject: Subject) -> None:
 def check_seeds_matter(subject: Subject) -> None:
     """Other seeds give other episodes."""
     with _environments(subject, 1) as (environment,):
-        played = [_play(environment, seed, actions_seed=0) for seed in range(8)]
-    if not any(difference(played[0], each) for each in played[1:]):
+        episodes = [_play(environment, seed, actions_seed=0) for seed in range(8)]
+    if not any(difference(episodes[0], episode) for episode in episodes[1:]):
         raise Skip("eight seeds give the same episode: it has nothing random")
 
 
@@ -73,25 +73,25 @@ def check_no_global_random_state(subject: Subject) -> None:
     import random
 
     with _environments(subject, 1) as (environment,), seeded(1):
-        before = random.getstate(), np.random.get_state()
+        states = random.getstate(), np.random.get_state()
         _play(environment, 0)
-        found = difference((random.getstate(), np.random.get_state()), before)
-    assert not found, "it draws from a global generator: use self.np_random"
+        changed = difference((random.getstate(), np.random.get_state()), states)
+    assert not changed, "it draws from a global generator: use self.np_random"
 
 
 def check_vector_equals_single(subject: Subject) -> None:
-    """Stepped side by side, environments give what each gives alone: they share nothing."""
+    """Environments stepped side by side share nothing: each gives what it gives alone."""
     with _environments(subject, 3) as together:
         turns = [_turns(environment, seed) for seed, environment in enumerate(together)]
         mixed: list[list[Any]] = [[] for _ in together]
         for _ in range(_STEPS):
             for index, turn in enumerate(turns):
                 mixed[index].append(next(turn))
-    for seed, found in enumerate(mixed):
+    for seed, beside_others in enumerate(mixed):
         with _environments(subject, 1) as (environment,):
             turn = _turns(environment, seed)
-            wrong = difference([next(turn) for _ in range(_STEPS)], found)
-        assert not wrong, f"beside others, an environment plays differently than alone: {wrong}"
+            differing = difference([next(turn) for _ in range(_STEPS)], beside_others)
+        assert not differing, f"beside others, an environment plays differently than alone: {differing}"
 
 
 def check_observations_fit(subject: Subject) -> None:
@@ -105,18 +105,18 @@ def check_observations_fit(subject: Subject) -> None:
 
 
 def check_observations_are_not_reused(subject: Subject) -> None:
-    """An observation that was given stays as it is while the environment goes on."""
+    """Later steps do not change an observation."""
     with _environments(subject, 1) as (environment,):
         observation, info = environment.reset(seed=0)
-        kept = [(observation, deepcopy(observation))]
+        observations = [(observation, deepcopy(observation))]
         environment.action_space.seed(0)
         for _ in range(5):
             observation, _, terminated, truncated, info = environment.step(_action(environment, info))
-            kept.append((observation, deepcopy(observation)))
+            observations.append((observation, deepcopy(observation)))
             if terminated or truncated:
                 break
-        wrong = [number for number, (given, copied) in enumerate(kept) if difference(given, copied)]
-    assert not wrong, f"the observation of step {wrong[0]} changed afterwards: give a copy" if wrong else ""
+        changed = [step for step, (original, copied) in enumerate(observations) if difference(original, copied)]
+    assert not changed, f"the observation of step {changed[0]} changed afterwards: give a copy" if changed else ""
 
 
 def check_action_masks(subject: Subject) -> None:
@@ -138,11 +138,11 @@ def check_success(subject: Subject) -> None:
     """Where it tells success, it does so at each episode's end, as true or false."""
     with _environments(subject, 1) as (environment,):
         ends = [info for _, _, terminated, truncated, info in _play(environment, 0) if terminated or truncated]
-        told = [info["success"] for info in ends if "success" in info]
-        if not told:
+        successes = [info["success"] for info in ends if "success" in info]
+        if not successes:
             raise Skip("it gives no info['success']")
-        assert len(told) == len(ends), "info['success'] is there at some ends of episodes only"
-        assert all(isinstance(value, (bool, np.bool_)) for value in told), f"info['success'] is {told[0]!r}"
+        assert len(successes) == len(ends), "info['success'] is there at some ends of episodes only"
+        assert all(isinstance(value, (bool, np.bool_)) for value in successes), f"info['success'] is {successes[0]!r}"
 
 
 def check_native_vector(subject: Subject) -> None:
@@ -217,8 +217,8 @@ def _gymnasium(subject: Subject, check: Callable[[Any], Any]) -> None:
     with _environments(subject, 1) as (environment,), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         check(environment)
-    told = [str(each.message) for each in caught if issubclass(each.category, UserWarning)]
-    faults = [text for text in told if not any(part in text for part in _HARMLESS)]
+    messages = [str(warning.message) for warning in caught if issubclass(warning.category, UserWarning)]
+    faults = [text for text in messages if not any(part in text for part in _HARMLESS)]
     assert not faults, "; ".join(faults)
 
 
@@ -230,11 +230,11 @@ Turn = tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]
 @contextmanager
 def _environments(subject: Subject, count: int) -> Iterator[Sequence[gymnasium.Env[Any, Any]]]:
     component = subject.build(EnvironmentContext(seed=0))
-    made = [component.make() for _ in range(count)]
+    environments = [component.make() for _ in range(count)]
     try:
-        yield made
+        yield environments
     finally:
-        for environment in made:
+        for environment in environments:
             environment.close()
 
 

@@ -1,4 +1,4 @@
-"""Batches as the kernel collects them, from environments that are all chance or a walk round a ring."""
+"""Batches as the kernel collects them, from random environments and a walk along a ring."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class Ring(gymnasium.Env[Any, Any]):
 
 
 class RandomPolicy:
-    """Legal actions at random; it records a number of chance beside each, as an extra ``"chance"`` [T, N]."""
+    """Random legal actions, each recorded with a random number, the extra ``"chance"`` [T, N]."""
 
     def __init__(self, action_space: Space[Any]):
         self._space = deepcopy(action_space)
@@ -167,8 +167,8 @@ class Experience(Iterator["Batch"]):
         from framework.runtime.rollout.stepped_vector import SteppedVector
 
         self._space = nested(context)
-        made = make or (lambda n: Chance(self._space, context.action_space, **chances))
-        vector = SteppedVector([made(n) for n in range(context.environments)])
+        make = make or (lambda n: Chance(self._space, context.action_space, **chances))
+        vector = SteppedVector([make(n) for n in range(context.environments)])
         self._policy = policy or RandomPolicy(context.action_space)
         self._collector = Collector(seed, 0, range(context.environments), vector, context.rollout_length)
         self._collector.restore(None, self._policy)
@@ -184,7 +184,7 @@ class Experience(Iterator["Batch"]):
 
 
 def nested(context: Context) -> Space[Any]:
-    """An observation space with the leaves that a context tells."""
+    """The observation space of a context, with its leaves nested in a Dict."""
     leaves = context.observation_space
     return leaves["observation"] if leaves.keys() == {"observation"} else gymnasium.spaces.Dict(dict(leaves))
 

@@ -1,4 +1,4 @@
-"""Probe environments: each is solved in seconds by a right learner, and each isolates one mistake of a wrong one.
+"""Probe environments: a correct learner solves each in seconds, and each isolates one mistake of an incorrect one.
 
 They follow Andy Jones, "Debugging RL, without the agonizing pain", and add truncation, memory, and every kind of
 space. Importing this module registers them, so that a pipeline can name them:
@@ -32,7 +32,7 @@ _PERIOD = 20
 
 @frozen
 class ProbeFacts:
-    """What a probe is for, and what a right learner reaches."""
+    """What a probe isolates, and its optimal results."""
 
     isolates: str  #: what is broken where this probe fails and those before it do not
     steps: int  #: environment steps of an episode
@@ -52,7 +52,7 @@ PROBES: dict[int, ProbeFacts] = {
 
 
 def expected(number: int) -> ProbeFacts:
-    """What a right learner reaches in a probe; probe 7 takes an encoder with memory.
+    """The optimal results of a probe; probe 7 takes an encoder with memory.
 
     The values are those of the signal an episode starts with, under the best policy and without intrinsic rewards.
     In probe 3 the second step shows the signal 1, whose value is 1.

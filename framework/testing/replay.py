@@ -1,4 +1,4 @@
-"""Checks of replay buffers, against a list that keeps everything."""
+"""Checks of replay buffers, against a list of all steps."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Step(NamedTuple):
 
 
 class Model:
-    """Every step that was ever added, in the order of each environment."""
+    """The reference: every step that was ever added, in order for each environment."""
 
     def __init__(self) -> None:
         self.columns: list[list[Step]] = [[] for _ in range(_COUNT)]
@@ -67,20 +67,20 @@ class Model:
             self.places[int(ids[t, n])] = (n, len(self.columns[n]))
             self.columns[n].append(step)
 
-    def check(self, number: int, id: int, found: Transitions, length: int) -> None:
+    def check(self, number: int, id: int, sampled: Transitions, length: int) -> None:
         """Compare row ``number`` of what was sampled with what the list has for its id."""
         column, place = self.places[id]
-        taken = int(found.steps[number])
-        assert 1 <= taken <= length, f"a transition of {taken} steps, where at most {length} were asked for"
-        steps = self.columns[column][place : place + taken]
-        assert len(steps) == taken, "a transition goes on beyond what was stored"
+        count = int(sampled.steps[number])
+        assert 1 <= count <= length, f"a transition of {count} steps, where at most {length} were asked for"
+        steps = self.columns[column][place : place + count]
+        assert len(steps) == count, "a transition goes on beyond what was stored"
         assert not any(step.terminated or step.truncated for step in steps[:-1]), (
             "a transition crosses an episode's end"
         )
         last = steps[-1]
-        whole = last.terminated or last.truncated or place + taken == len(self.columns[column])
-        assert taken == length or whole, f"a transition of {taken} steps, though {length} were there"
-        rewards = [step.reward for step in steps] + [0.0] * (length - taken)
+        ends = last.terminated or last.truncated or place + count == len(self.columns[column])
+        assert count == length or ends, f"a transition of {count} steps, though {length} were there"
+        rewards = [step.reward for step in steps] + [0.0] * (length - count)
         masks = {} if last.following_mask is None else {"next_action_mask": last.following_mask}
         expected = {
             "observations": steps[0].observations,
@@ -92,8 +92,8 @@ class Model:
             "extras": {"chance": np.float32(steps[0].chance)},
             **masks,
         }
-        actual = {name: _row(getattr(found, name), number) for name in expected}
-        assert not (wrong := difference(actual, expected)), f"the transition of id {id}: {wrong}"
+        actual = {name: _row(getattr(sampled, name), number) for name in expected}
+        assert not (differing := difference(actual, expected)), f"the transition of id {id}: {differing}"
 
 
 def _steps(subject: Subject) -> Iterable[str]:
@@ -102,7 +102,7 @@ def _steps(subject: Subject) -> Iterable[str]:
 
 def trial(subject: Subject) -> Trial:
     """See `framework.testing.common`: each use adds a batch, samples, and changes priorities."""
-    made = _context(subject)
+    context = _context(subject)
 
     def use(replay: Any, batch: Batch) -> Any:
         ids = replay.add(batch)
@@ -111,13 +111,13 @@ def trial(subject: Subject) -> Trial:
         replay.update_priorities(sampled, rng.random(16))
         return ids, _values(transitions), sampled, weights, len(replay)
 
-    return Trial(lambda: _small(subject).build(made), lambda _: Experience(made, masked=True), use)
+    return Trial(lambda: _small(subject).build(context), lambda _: Experience(context, masked=True), use)
 
 
 def check_ids(subject: Subject) -> None:
     """Each stored step gets an int64 of its own, for ever; -1 stands where no action was taken."""
     replay, experience = _with(subject)
-    seen: set[int] = set()
+    used: set[int] = set()
     for number in range(8):
         batch = _batch(next(experience), number)
         ids = replay.add(batch)
@@ -128,8 +128,8 @@ def check_ids(subject: Subject) -> None:
         new = set(ids[valid].tolist())
         assert len(new) == valid.sum(), "two steps of a batch have the same id"
         assert min(new) >= 0, "an id is negative"
-        assert not (seen & new), "an id is used again: whoever remembers it means an evicted step"
-        seen |= new
+        assert not (used & new), "an id is used again: whoever remembers it means an evicted step"
+        used |= new
 
 
 @over(_steps)
@@ -152,9 +152,9 @@ def check_everything_can_be_sampled(subject: Subject) -> None:
     """Before it is full, every stored step is sampled at times; `len` says how many these are."""
     replay, experience = _with(subject)
     added = np.concatenate([replay.add(batch).ravel() for batch in islice(experience, 2)])
-    seen = set(_draw(replay, 100 * len(added)).tolist())
-    assert len(seen) == len(replay), f"{len(seen)} different steps are sampled, and len says {len(replay)}"
-    missing = set(added.tolist()) - seen
+    sampled = set(_draw(replay, 100 * len(added)).tolist())
+    assert len(sampled) == len(replay), f"{len(sampled)} different steps are sampled, and len says {len(replay)}"
+    missing = set(added.tolist()) - sampled
     # The newest step of an environment may have to wait for what follows it.
     assert len(missing) <= _COUNT, f"{len(missing)} of {len(added)} stored steps are never sampled"
 
@@ -169,24 +169,26 @@ def check_evicts_the_oldest(subject: Subject) -> None:
     assert len(replay) >= _CAPACITY // 2, f"it holds {len(replay)} transitions of the {_CAPACITY} that it should"
     batches = -(-_CAPACITY // (_COUNT * _LENGTH))
     old = {int(id) for batch in ids[:-batches] for id in batch.ravel()}
-    kept = old & set(_draw(replay, 4000).tolist())
-    assert not kept, f"{len(kept)} steps are sampled that should have been evicted"
+    sampled = old & set(_draw(replay, 4000).tolist())
+    assert not sampled, f"{len(sampled)} steps are sampled that should have been evicted"
 
 
 def check_sampling_statistics(subject: Subject) -> None:
-    """Importance weights are in (0, 1]; where all are equal, all steps are sampled equally often."""
+    """Importance weights are in (0, 1]; where all are equal, sampling is uniform."""
     replay, experience = _with(subject)
     for batch in islice(experience, 2):
         replay.add(batch)
     rng = np.random.default_rng(0)
-    drawn, weights = zip(*(replay.sample(100, rng)[1:] for _ in range(100)), strict=True)
-    given = np.concatenate(weights)
-    assert_finite(given, "the weights")
-    assert given.dtype == np.float32, f"weights are {given.dtype}, not float32"
-    assert 0 < given.min() <= given.max() <= 1 + 1e-6, f"weights are from {given.min():.3g} to {given.max():.3g}"
-    if np.ptp(given) > 1e-6:
+    ids, samples = zip(*(replay.sample(100, rng)[1:] for _ in range(100)), strict=True)
+    weights = np.concatenate(samples)
+    assert_finite(weights, "the weights")
+    assert weights.dtype == np.float32, f"weights are {weights.dtype}, not float32"
+    assert 0 < weights.min() <= weights.max() <= 1 + 1e-6, (
+        f"weights are from {weights.min():.3g} to {weights.max():.3g}"
+    )
+    if np.ptp(weights) > 1e-6:
         raise Skip("its weights differ from the start, so that it need not sample uniformly")
-    counts = np.unique(np.concatenate(drawn), return_counts=True)[1]
+    counts = np.unique(np.concatenate(ids), return_counts=True)[1]
     even = counts.sum() / len(replay)
     statistic = float(((counts - even) ** 2 / even).sum()) + even * (len(replay) - len(counts))
     degrees = len(replay) - 1
@@ -200,16 +202,18 @@ def check_priorities(subject: Subject) -> None:
     replay, experience = _with(subject)
     ids = replay.add(next(experience)).ravel()
     replay.update_priorities(ids, np.ones(len(ids)))
-    chosen = int(_draw(replay, 1)[0])
-    replay.update_priorities([chosen], [1000.0])
+    raised = int(_draw(replay, 1)[0])
+    replay.update_priorities([raised], [1000.0])
     rng = np.random.default_rng(0)
     drawn, weights = zip(*(replay.sample(50, rng)[1:] for _ in range(40)), strict=True)
     all_ids, all_weights = np.concatenate(drawn), np.concatenate(weights)
-    share, even = (all_ids == chosen).mean(), 1 / len(replay)
+    share, even = (all_ids == raised).mean(), 1 / len(replay)
     assert share > even / 2, f"the step of the highest priority is sampled with {share:.4f}, all others more often"
     if share > 4 * even:
-        own, others = all_weights[all_ids == chosen].max(), all_weights[all_ids != chosen]
-        assert not len(others) or own < others.min(), "what is sampled more often has no smaller weight"
+        weight, other_weights = all_weights[all_ids == raised].max(), all_weights[all_ids != raised]
+        assert not len(other_weights) or weight < other_weights.min(), (
+            "what is sampled more often has no smaller weight"
+        )
 
 
 def check_evicted_ids_are_ignored(subject: Subject) -> None:
@@ -218,14 +222,14 @@ def check_evicted_ids_are_ignored(subject: Subject) -> None:
         raise Skip("it has no option capacity")
     replay, experience = _with(subject)
     ids = [replay.add(batch).ravel() for batch in islice(experience, 8)]
-    before = deepcopy(replay.state_dict())
+    state = deepcopy(replay.state_dict())
     replay.update_priorities(ids[0], np.full(len(ids[0]), 1e6))
     # The largest priority ever seen may be noted; what is stored may not change.
-    assert not difference(_sampled(replay), _sampled(_loaded(subject, before))), "an evicted id changed the sampling"
+    assert not difference(_sampled(replay), _sampled(_loaded(subject, state))), "an evicted id changed the sampling"
     replay.update_priorities([ids[-1][0], ids[-1][0]], [1e6, 1.0])
-    other = _loaded(subject, before)
-    other.update_priorities([ids[-1][0]], [1.0])
-    assert not difference(_sampled(replay)[:2], _sampled(other)[:2]), "of an id given twice the last must count"
+    set_once = _loaded(subject, state)
+    set_once.update_priorities([ids[-1][0]], [1.0])
+    assert not difference(_sampled(replay)[:2], _sampled(set_once)[:2]), "of an id given twice the last must count"
 
 
 def check_nothing_is_shared(subject: Subject) -> None:
@@ -233,14 +237,16 @@ def check_nothing_is_shared(subject: Subject) -> None:
     replay, experience = _with(subject)
     batch = next(experience)
     replay.add(batch)
-    before = deepcopy(_sampled(replay))
+    stored = deepcopy(_sampled(replay))
     for x in (*batch.observations.values(), batch.actions, batch.rewards, *batch.extras.values()):
         x.zero_()
-    assert not (found := difference(before, _sampled(replay))), f"changing the batch changed what is stored: {found}"
+    changed = difference(stored, _sampled(replay))
+    assert not changed, f"changing the batch changed what is stored: {changed}"
     transitions, _, _ = replay.sample(64, np.random.default_rng(0))
     for x in (*transitions.observations.values(), *transitions.next_observations.values(), transitions.rewards):
         x.zero_()
-    assert not (found := difference(before, _sampled(replay))), f"changing a sample changed what is stored: {found}"
+    changed = difference(stored, _sampled(replay))
+    assert not changed, f"changing a sample changed what is stored: {changed}"
 
 
 def check_batch_is_left_alone(subject: Subject) -> None:
@@ -249,7 +255,7 @@ def check_batch_is_left_alone(subject: Subject) -> None:
     batch = next(experience)
     copied = deepcopy(batch)
     replay.add(batch)
-    assert not (found := difference(contents(batch), contents(copied))), f"it changed the batch: {found}"
+    assert not (changed := difference(contents(batch), contents(copied))), f"it changed the batch: {changed}"
 
 
 # --- helpers -----------------------------------------------------------------------------------------------------
@@ -266,8 +272,8 @@ def _small(subject: Subject, length: int = 1) -> Subject:
 
 def _with(subject: Subject, length: int = 1) -> tuple[Any, Experience]:
     """A small buffer, and what can be added to it."""
-    made = _context(subject)
-    return _small(subject, length).build(made), Experience(made, masked=True)
+    context = _context(subject)
+    return _small(subject, length).build(context), Experience(context, masked=True)
 
 
 def _loaded(subject: Subject, state: dict[str, Any]) -> Any:

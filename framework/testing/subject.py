@@ -1,4 +1,4 @@
-"""What a check gets: a component with its options, and everything that it can be built with."""
+"""The subject of a check: a component with its options, and contexts to build it with."""
 
 from __future__ import annotations
 
@@ -81,8 +81,9 @@ class Subject:
 
     def with_options(self, **options: Any) -> Subject:
         """The same component with these options set, as far as it has them."""
-        known = {name: value for name, value in options.items() if hasattr(self.chosen.config, name)}
-        return evolve(self, chosen=evolve(self.chosen, config=evolve(self.chosen.config, **known))) if known else self
+        config = self.chosen.config
+        values = {name: value for name, value in options.items() if hasattr(config, name)}
+        return evolve(self, chosen=evolve(self.chosen, config=evolve(config, **values))) if values else self
 
     def context(
         self, observation: str | Space[Any] | None = None, action: str | Space[Any] = "discrete", **fields: Any
@@ -99,12 +100,12 @@ class Subject:
             **values,
         )
 
-        def make_part(part: Any, own: Context) -> Encoder:
-            encoder: Encoder = build(find("encoder", as_table(part), self.directory), own)
+        def make_part(part: Any, part_context: Context) -> Encoder:
+            encoder: Encoder = build(find("encoder", as_table(part), self.directory), part_context)
             return encoder
 
-        def make_encoder(own: Context | None = None) -> Encoder:
-            return make_part(DEFAULT_ENCODER, own or context)
+        def make_encoder(encoder_context: Context | None = None) -> Encoder:
+            return make_part(DEFAULT_ENCODER, encoder_context or context)
 
         return evolve(context, make_part=make_part, make_encoder=make_encoder)
 
@@ -155,16 +156,16 @@ def installed(kind: str, capability: str, catalog: Catalog | None = None) -> Cho
 
 def usable(names: Iterable[str], attempt: Callable[[str], Any]) -> list[str]:
     """The names for which ``attempt(name)`` does not raise `Skip`; `Skip` with the last reason where there are none."""
-    found, reason = [], Skip("there is nothing to check it over")
+    accepted, reason = [], Skip("there is nothing to check it over")
     for name in names:
         try:
             attempt(name)
-            found.append(name)
+            accepted.append(name)
         except Skip as refusal:
             reason = refusal
-    if not found:
+    if not accepted:
         raise reason
-    return found
+    return accepted
 
 
 def over(names: Callable[[Subject], Iterable[str]]) -> Callable[[Check], Check]:

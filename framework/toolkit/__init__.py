@@ -1,1 +1,1 @@
-"""What plugin authors reuse: pure functions and small modules."""
+"""Building blocks for plugins: pure functions and small modules."""

@@ -1,8 +1,8 @@
 """Action distributions as functions of one tensor of parameters, ``[..., size]``.
 
-No object is made per batch: a distribution is built once from the action space, and every method takes the
-parameters that a network's head gave (float32). `log_prob` and `entropy` are plain differentiable formulas.
-Actions are numbered from zero; a Discrete space's ``start`` is added by whoever knows the space.
+A distribution is built once from the action space, and every method takes the parameters, outputs of a network's head
+(float32). `log_prob` and `entropy` are plain differentiable formulas. Actions are numbered from zero; a Discrete
+space's ``start`` is added by the caller.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LOG_2PI = math.log(2 * math.pi)
 
 
 class Distribution(Protocol):
-    """What every distribution offers. ``B`` stands for any leading dimensions."""
+    """An action distribution. ``B`` stands for any leading dimensions."""
 
     size: int  #: width of the parameters
 
@@ -39,7 +39,7 @@ class Distribution(Protocol):
 
 
 def distribution_for(space: spaces.Space[Any]) -> Distribution:
-    """The distribution for an action space; `FrameworkError` where there is none."""
+    """The distribution of an action space; raises `FrameworkError` where there is none."""
     check_action_space(space)
     if isinstance(space, spaces.Discrete):
         return Categorical(int(space.n))
@@ -51,7 +51,7 @@ def distribution_for(space: spaces.Space[Any]) -> Distribution:
 
 
 def mask_logits(logits: Tensor, legal: Tensor) -> Tensor:
-    """Logits with those of illegal actions at the dtype's minimum: their probability is exactly 0.
+    """Mask the logits of illegal actions by the dtype's minimum: their probability is exactly 0.
 
     ``legal`` is boolean, of the logits' shape. Where no action is legal, all become equally probable.
     """
@@ -65,7 +65,7 @@ class Categorical:
         self.size = size
 
     def sample(self, parameters: Tensor, generator: torch.Generator) -> Tensor:
-        """The winner of a race of exponential clocks, whose rates are the probabilities."""
+        """``argmax(p / e)`` with exponential variates e, which is the Gumbel-max trick."""
         clocks = torch.empty_like(parameters).exponential_(generator=generator)
         return torch.softmax(parameters, -1).div_(clocks).argmax(-1)
 
@@ -74,17 +74,17 @@ class Categorical:
         return parameters.argmax(-1)
 
     def log_prob(self, parameters: Tensor, actions: Tensor) -> Tensor:
-        """Of each row's action, [B]."""
+        """Log-probability of each row's action, [B]."""
         return torch.log_softmax(parameters, -1).gather(-1, actions.unsqueeze(-1)).squeeze(-1)
 
     def entropy(self, parameters: Tensor) -> Tensor:
-        """In nats, [B]; impossible actions add nothing."""
+        """Entropy in nats, [B]; impossible actions add nothing."""
         log_probs = torch.log_softmax(parameters, -1)
         return -(log_probs.exp() * log_probs).sum(-1)
 
 
 class MultiCategorical:
-    """Several independent categorical actions; parameters are their logits side by side, actions [B, k] int64."""
+    """Independent categorical actions; parameters are their concatenated logits, actions [B, k] int64."""
 
     def __init__(self, sizes: tuple[int, ...]):
         self.sizes, self.size = list(sizes), sum(sizes)
@@ -111,7 +111,7 @@ class MultiCategorical:
 
 
 class Bernoulli:
-    """``size`` independent yes-or-no actions; parameters are log-odds, actions [B, size] int8."""
+    """``size`` independent binary actions; parameters are logits, actions [B, size] int8."""
 
     def __init__(self, size: int):
         self.size = size
@@ -135,9 +135,9 @@ class Bernoulli:
 
 
 class DiagonalGaussian:
-    """``dimensions`` independent normal actions; parameters are means, then log standard deviations.
+    """Gaussian with diagonal covariance; parameters are the means, then the log standard deviations.
 
-    Actions are [B, dimensions] float32, unbounded: whoever steps the environment clips them.
+    Actions are [B, dimensions] float32, unbounded: they are clipped where the environment is stepped.
     """
 
     def __init__(self, dimensions: int):

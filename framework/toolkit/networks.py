@@ -1,4 +1,4 @@
-"""Building blocks of networks: initialisation, and fully connected layers."""
+"""Building blocks of networks: initialization, activations, and multilayer perceptrons."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-#: How weights can be drawn at first: see `initialization`.
+#: Initializations by name, see `initialization`.
 INITIALIZATIONS = ("orthogonal", "uniform")
 _initialization = ContextVar("initialization", default="orthogonal")
 
 
 @contextmanager
 def initialization(name: str) -> Iterator[None]:
-    """How `orthogonal` leaves the layers that are made here, those of encoders too.
+    """Sets how `orthogonal` initializes the layers that are made inside, those of encoders too.
 
-    ``"orthogonal"``: as it says. ``"uniform"``: as torch makes them, weights and biases uniform within
+    ``"orthogonal"``: orthogonal weights, zero biases. ``"uniform"``: torch's default, weights and biases uniform within
     ``1 / sqrt(inputs)``.
     """
     token = _initialization.set(name)
@@ -44,9 +44,9 @@ def initialization(name: str) -> Iterator[None]:
 
 
 def orthogonal(layer: Layer, gain: float = math.sqrt(2.0)) -> Layer:
-    """Give the layer orthogonal weights and no bias (Saxe et al., 2014, arXiv:1312.6120); returns it.
+    """Orthogonal initialization of the layer's weights, zero biases (Saxe et al., 2014, arXiv:1312.6120); returns it.
 
-    Inside `initialization` of another name the layer stays as torch has made it.
+    Inside `initialization` of another name the layer keeps torch's default.
     """
     if _initialization.get() != "orthogonal":
         return layer
@@ -57,9 +57,9 @@ def orthogonal(layer: Layer, gain: float = math.sqrt(2.0)) -> Layer:
 
 
 class MLP(nn.Module):
-    """Fully connected layers, the same activation after each: ``[..., inputs]`` -> ``[..., features]``.
+    """Multilayer perceptron, ``[..., inputs]`` -> ``[..., features]``, with the same activation after each layer.
 
-    ``activation`` is one of `ACTIVATIONS`; ``"identity"`` makes the linear head of a network.
+    ``activation`` is one of `ACTIVATIONS`; ``"identity"`` makes a linear head.
     """
 
     def __init__(self, inputs: int, sizes: Sequence[int], activation: str = "tanh", gain: float = math.sqrt(2.0)):
@@ -72,7 +72,7 @@ class MLP(nn.Module):
         self.weights: list[tuple[Tensor, Tensor]] = [(layer.weight, layer.bias) for layer in layers]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Apply all layers."""
+        """See the class."""
         activate = ACTIVATIONS[self.activation]
         for weight, bias in self.weights:
             x = activate(functional.linear(x, weight, bias))

@@ -1,4 +1,4 @@
-"""Running mean and variance, and inputs standardised by them.
+"""Running mean and variance, and the normalization of observations and rewards by them.
 
 The learner owns `RunningMoments`: it alone sees every observation exactly once. What acts carries a `Standardize`,
 which only holds the mean and scale to apply, so that it is frozen wherever nobody updates it.
@@ -13,14 +13,14 @@ from framework.toolkit.returns import forward_scan
 
 #: Spreads below this share of the mean are rounding, of float64 and of float32: nothing varies.
 ROUNDING, ROUNDING_32 = 1e-12, 1e-6
-#: Bound of normalized rewards, as usual (Engstrom et al., 2020, arXiv:2005.12729, section 3).
+#: Clip range of normalized rewards, as usual (Engstrom et al., 2020, arXiv:2005.12729, section 3).
 REWARD_CLIP = 10.0
 #: What float32 does not hold exactly.
 _WIDE = (torch.float64, torch.int64, torch.int32, torch.uint64, torch.uint32)
 
 
 class RunningMoments(nn.Module):
-    """Count, mean and variance of all rows seen so far, in float64, kept as buffers.
+    """Running count, mean and variance of rows, in float64 buffers.
 
     Parts are merged by the rule of Chan, Golub and LeVeque (1979), which stays exact when the mean is far larger
     than the deviation.
@@ -38,7 +38,7 @@ class RunningMoments(nn.Module):
 
     @torch.no_grad()
     def update(self, rows: Tensor) -> None:
-        """Take in ``rows`` [B, *shape]; no rows change nothing."""
+        """Update with ``rows`` [B, *shape]; no rows change nothing."""
         if rows.shape[0]:
             rows = rows.to(torch.float64)
             mean = rows.mean(0)
@@ -46,7 +46,7 @@ class RunningMoments(nn.Module):
 
     @torch.no_grad()
     def merge(self, count: float | Tensor, mean: Tensor, m2: Tensor) -> None:
-        """Take in the moments of ``count`` other rows; a count of zero changes nothing."""
+        """Update with the moments of ``count`` other rows; a count of zero changes nothing."""
         total = self.count + count
         share = count / total.clamp(min=1.0)
         delta = mean - self.mean
@@ -60,19 +60,19 @@ class RunningMoments(nn.Module):
         return torch.where(self.count > 1, self.m2 / self.count.clamp(min=1.0), torch.ones_like(self.m2))
 
     def scale(self, epsilon: float, rounding: float = ROUNDING) -> Tensor:
-        """What brings the rows to standard deviation 1, ``shape`` float64; 1 where nothing has varied yet.
+        """Inverse standard deviation, ``shape`` float64; 1 where nothing has varied yet.
 
-        A standard deviation below ``rounding`` times the mean is none.
+        A standard deviation below ``rounding`` times the mean counts as none.
         """
         varies = self.variance > (rounding * self.mean).square()
         return torch.where(varies, (self.variance + epsilon).rsqrt(), torch.ones_like(self.m2))
 
 
 class Standardize(nn.Module):
-    """``clamp((x - mean) * scale, -clip, clip)``: the identity within ``clip`` until it is `set`.
+    """Normalization ``clamp((x - mean) * scale, -clip, clip)``: the identity within ``clip`` until it is `set`.
 
-    Of what lies far from zero little is left when the mean is subtracted: it is kept in two parts, which together
-    hold 48 bits and cost less than float64. The result is float32.
+    The mean is kept in two float32 parts, which together hold 48 bits and cost less than float64: subtracting a rounded
+    mean would leave little of values far from zero. The result is float32.
     """
 
     mean: Tensor  #: ``shape`` float32
@@ -87,7 +87,7 @@ class Standardize(nn.Module):
         self.register_buffer("scale", torch.ones(shape, dtype=torch.float32))
 
     def set(self, moments: RunningMoments) -> None:
-        """Standardise by these moments from now on."""
+        """Normalize by these moments from now on."""
         limit = torch.finfo(torch.float32).max  # a mean of infinity would leave no number
         self.mean.copy_(moments.mean.clamp(-limit, limit))
         self.rest.copy_((moments.mean - self.mean).clamp(-limit, limit))
@@ -100,15 +100,15 @@ class Standardize(nn.Module):
 
 
 class ReturnScale(nn.Module):
-    """Rewards divided by the standard deviation of their discounted sum so far, which runs on from batch to batch.
+    """Reward normalization: division by the running standard deviation of the discounted return.
 
-    The sum of each environment is ``R[t] = r[t] + gamma * R[t - 1]`` and starts anew with each episode; the mean is not
-    subtracted, so that the sign of a reward stays what it is (Engstrom et al., 2020, arXiv:2005.12729, section 3).
-    Until the sums vary, rewards stay as they are. None is beyond ``clip`` either way: one reward after many zeros is as
-    rare as the scale then makes it large.
+    The return of each environment is ``R[t] = r[t] + gamma * R[t - 1]``, goes on from batch to batch, and starts anew
+    with each episode; the mean is not subtracted, so that rewards keep their sign (Engstrom et al., 2020,
+    arXiv:2005.12729, section 3). Until returns vary, rewards are not scaled. The result is clipped to
+    ``[-clip, clip]``: a first reward after many zeros would be as large as it was rare.
     """
 
-    returns: Tensor  #: [environments] float64: the sum after the last step of the last batch
+    returns: Tensor  #: [environments] float64, after the last step of the last batch
 
     def __init__(self, environments: int, gamma: float, clip: float = REWARD_CLIP, epsilon: float = 1e-8):
         super().__init__()
@@ -121,7 +121,7 @@ class ReturnScale(nn.Module):
         """``rewards``, ``done``, ``valid`` [T, N] -> scaled rewards [T, N] float32.
 
         Steps that are not ``valid`` do not count. With ``continued`` false the columns are not the environments of
-        the last batch, and all sums start from nothing.
+        the last batch, and all returns start at 0.
         """
         going_on = done.logical_not().to(torch.float64)
         x = rewards.to(torch.float64)

@@ -1,8 +1,8 @@
 """AdamW over all parameters of a module as one flat tensor.
 
-A small network's optimizer step is all dispatch: a dozen tensors, several operations each. With the parameters laid
-out in one tensor, the norm of the gradient is one operation and Adam another. It also spares every process the import
-of what making a `torch.optim` optimizer pulls in: the compiler, a second and 70 MB.
+A small network's optimizer step is mostly overhead: a dozen tensors, several operations each. With all parameters in
+one tensor, the gradient norm is one operation and Adam another. It also spares every process the imports of a
+`torch.optim` optimizer, among them the compiler: a second and 70 MB.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _UNDECAYED = (nn.Embedding, nn.EmbeddingBag, nn.LayerNorm, nn.RMSNorm, nn.GroupN
 class FlatAdamW:
     """AdamW (Loshchilov and Hutter, 2019, arXiv:1711.05101), with gradients clipped by their global norm.
 
-    From when it is made, the module's trainable parameters and their ``grad`` are views of `parameters` and
+    From its creation on, the module's trainable parameters and their ``grad`` are views of `parameters` and
     `gradients`: load weights into them in place, and neither move the module nor set a ``grad`` to None (`check`
-    tells). Weight decay spares biases and all other vectors, norms, and embeddings. Parameters must share one dtype
-    and one device, else `ValueError`.
+    tells). Biases and other vectors, norms and embeddings are excluded from weight decay. Parameters must share one
+    dtype and one device, else `ValueError`.
     """
 
     parameters: Tensor  #: [size]
@@ -60,9 +60,9 @@ class FlatAdamW:
         self._steps = torch.zeros((), dtype=torch.float32, device=self.parameters.device)
         edge = sum(sizes[: len(decayed)]) if weight_decay else 0
         # What Adam's step takes: parameters, gradients and moments of each part with a weight decay of its own.
-        whole = (self.parameters, self.gradients, *self._moments)
+        flat = (self.parameters, self.gradients, *self._moments)
         self._segments = [
-            ([[tensor[begin:end]] for tensor in whole], decay)
+            ([[tensor[begin:end]] for tensor in flat], decay)
             for begin, end, decay in ((0, edge, weight_decay), (edge, start, 0.0))
             if end > begin
         ]
@@ -79,10 +79,10 @@ class FlatAdamW:
 
     @torch.no_grad()
     def step(self, learning_rate: float, scale: LossScale | None = None) -> Tensor:
-        """Update the parameters by `gradients`; returns the gradient's norm before it was clipped, [].
+        """Update the parameters by `gradients`; returns the gradient norm before clipping, [].
 
-        With ``scale``, gradients are those of the scaled loss: they are scaled back, and a step with an infinite or
-        NaN gradient changes nothing but the scale.
+        With ``scale``, gradients are those of the scaled loss: they are unscaled, and a step with an infinite or NaN
+        gradient is skipped and changes the scale alone.
         """
         norm: Tensor = torch.linalg.vector_norm(self.gradients)
         divisor, overflow = None, None
@@ -175,9 +175,9 @@ adamw: Callable[..., None] = getattr(torch, "_fused_adamw_", plain_adamw)
 
 
 class LossScale:
-    """The factor that keeps float16 gradients from vanishing: halved when they overflow, doubled now and then.
+    """Dynamic loss scaling for float16 (Micikevicius et al., 2018, arXiv:1710.03740), without synchronization.
 
-    Dynamic loss scaling of Micikevicius et al. (2018, arXiv:1710.03740), without waiting for the device.
+    The scale is halved when gradients overflow, and doubled after ``growth_interval`` steps without overflow.
     """
 
     value: Tensor  #: [] float32
@@ -205,7 +205,7 @@ class LossScale:
 
 
 def _split(module: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """The trainable parameters that weight decay is for, and the others; each once."""
+    """The trainable parameters with weight decay, and those without; each once."""
     decayed: dict[nn.Parameter, None] = {}
     spared: dict[nn.Parameter, None] = {}
     for part in module.modules():

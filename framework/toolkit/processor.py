@@ -1,4 +1,4 @@
-"""What processors can compute with, and in which precision networks are to."""
+"""The precision that networks compute in, and what processors support."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from framework.interfaces import Context
 
 
 def autocast(context: Context) -> AbstractContextManager[Any]:
-    """Computes in the pipeline's precision. Raises `FrameworkError` for float16 on a CPU."""
+    """Autocast to the pipeline's precision. Raises `FrameworkError` for float16 on a CPU."""
     if context.precision == "float32":
         return nullcontext()
     device = torch.device(context.device).type
@@ -22,5 +22,5 @@ def autocast(context: Context) -> AbstractContextManager[Any]:
 
 
 def emulates_bfloat16(device: str) -> bool:
-    """Whether arithmetic in bfloat16 is emulated there: right, but many times slower than float32."""
+    """Whether bfloat16 is emulated on the device: correct, but many times slower than float32."""
     return torch.device(device).type == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported()

@@ -15,10 +15,10 @@ from torch import Tensor
 
 
 class VTrace(NamedTuple):
-    """What `vtrace` gives."""
+    """The result of `vtrace`."""
 
-    targets: Tensor  #: [T, N] what the value of each step should become
-    advantages: Tensor  #: [T, N] weights of the policy gradient, importance weight included
+    targets: Tensor  #: [T, N] value targets
+    advantages: Tensor  #: [T, N] advantages of the policy gradient, importance weight included
 
 
 def reverse_scan(x: Tensor, decay: Tensor) -> Tensor:
@@ -64,15 +64,15 @@ def gae(
     gamma: float,
     lam: float,
 ) -> Tensor:
-    """Generalised advantage estimates, [T, N] (Schulman et al., 2016, arXiv:1506.02438, equation 16).
+    """Generalised advantage estimation (GAE), [T, N] (Schulman et al., 2016, arXiv:1506.02438, equation 16).
 
     ``delta[t] = r[t] + gamma * (1 - terminated[t]) * V(s'[t]) - V(s[t])`` and
-    ``A[t] = delta[t] + gamma * lam * (1 - done[t]) * A[t + 1]``, where ``done`` is terminated or truncated: an episode
-    that was cut short is bootstrapped from its last observation, and nothing flows across its end.
+    ``A[t] = delta[t] + gamma * lam * (1 - done[t]) * A[t + 1]``, where ``done`` is terminated or truncated: a truncated
+    episode is bootstrapped from its final observation, and nothing flows across its end.
     Value targets are ``A + values[:-1]``. Arguments as in `next_values`, and ``rewards``, ``truncated`` [T, N].
 
-    For data of an older policy, with ``log_ratios`` as in `vtrace`, ``A[t + 1]`` counts ``min(1, rho[t + 1])`` times:
-    as V-trace's targets see what comes after. The step's own ratio is left out, as clipped objectives weigh it.
+    For off-policy data, with ``log_ratios`` as in `vtrace`, ``A[t + 1]`` is weighted by ``min(1, rho[t + 1])``, as in
+    V-trace's targets. The step's own ratio is left out, as clipped objectives apply it.
     """
     following = next_values(values, terminated, final_index, final_values)
     delta = torch.add(rewards, following, alpha=gamma).sub_(values[:-1])
@@ -96,9 +96,9 @@ def vtrace(
     rho_bar: float = 1.0,
     rho_pg: float = 1.0,
 ) -> VTrace:
-    """V-trace targets and advantages for data of an older policy (Espeholt et al., 2018, arXiv:1802.01561, 4.1).
+    """V-trace targets and advantages for off-policy data (Espeholt et al., 2018, arXiv:1802.01561, 4.1).
 
-    ``log_ratios`` [T, N] is log pi(a|s) - log mu(a|s), pi being the policy that learns and mu the one that acted;
+    ``log_ratios`` [T, N] is log pi(a|s) - log mu(a|s), of target policy pi and behavior policy mu;
     ``values`` and ``final_values`` are pi's. With ``rho = exp(log_ratios)`` and V' as in `next_values`:
     ``delta = min(rho_bar, rho) * (r + gamma * V' - V)``, ``c = lam * min(1, rho)``,
     ``v[t] = V[t] + delta[t] + gamma * c[t] * (v[t + 1] - V[t + 1])`` and
@@ -127,10 +127,10 @@ def discounted_returns(
     *,
     gamma: float,
 ) -> Tensor:
-    """Discounted sum of the rewards that follow each step, itself included, [T, N].
+    """Discounted returns (rewards-to-go), [T, N].
 
-    Sums end with their episode; where an episode was truncated, or the trajectory ends within one, the value of its
-    last observation stands for the rest. Arguments as in `gae`.
+    A return ends with its episode; where an episode was truncated, or the trajectory ends within one, it is
+    bootstrapped from the value of the last observation. Arguments as in `gae`.
     """
     following = next_values(values, terminated, final_index, final_values)
     done = terminated | truncated

@@ -20,7 +20,7 @@ _LEAVES = (Box, Discrete, MultiDiscrete, MultiBinary)
 
 
 class TokenDiscrete(Discrete):
-    """Discrete actions of which each is something done to one token of the observation, such as opening a result.
+    """Discrete actions on tokens of the observation: each applies a verb to one token, such as opening a result.
 
     Action ``a`` does ``verbs[a]`` (numbered from 0) to token ``tokens[a]``. A policy may so read each action from the
     token that it is about, with the same weights for the same verb; to whoever does not know this class it is Discrete.
@@ -72,7 +72,7 @@ def flatten(space: Space[Any], value: Any) -> dict[str, np.ndarray]:
 
 
 def pick(name: str, path: Path, value: Any) -> Any:
-    """What stands at ``path`` in a nested value."""
+    """The part of a nested value at ``path``."""
     for key in path:
         try:
             value = value[key]
@@ -96,9 +96,9 @@ def leaf_array(name: str, leaf: Space[Any], value: Any) -> np.ndarray:
 
 
 def choices(leaf: Space[Any]) -> tuple[np.ndarray, np.ndarray] | None:
-    """The first of the choices of a leaf, and how many there are, both without a sign; None for a Box.
+    """The first choice of a leaf and the number of its choices, both unsigned; None for a Box.
 
-    Without a sign what lies below the first is far above the last, so that one comparison finds both:
+    Unsigned, what lies below the first is far above the last, so that one comparison finds both:
     ``batch - first >= count`` where ``batch`` has the leaf's dtype, less its sign.
     """
     if isinstance(leaf, Box):
@@ -183,19 +183,19 @@ def environment_actions(space: Space[Any], actions: np.ndarray) -> np.ndarray:
 
 
 def _named_leaves(space: Space[Any]) -> Iterator[tuple[str, Path, Space[Any]]]:
-    seen = set()
+    names = set()
     for path, leaf in _leaves(space, ()):
         name = "/".join(str(key) for key in path) if path else PLAIN
-        if name in seen:
+        if name in names:
             raise FrameworkError(f"two parts of the observation space are both named {name!r}: rename one's key")
         if not isinstance(leaf, _LEAVES):
             raise FrameworkError(
                 f"observation {name!r} has the unsupported space {leaf}: it must be Box, Discrete, MultiDiscrete or"
                 " MultiBinary, or a Dict or Tuple of them; remove or convert it with a wrapper"
             )
-        seen.add(name)
+        names.add(name)
         yield name, path, leaf
-    if not seen:
+    if not names:
         raise FrameworkError(f"the observation space {space} is empty")
 
 

@@ -1,4 +1,4 @@
-"""What algorithms share when they are made, saved and restored."""
+"""Seeding of initial weights, and copies of state."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from torch import Tensor
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """What draws from torch's global generator in here starts from ``seed``; afterwards it is as it was."""
+    """Seeds torch's global generator inside; afterwards it is as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         yield
 
 
 def copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A copy of each, such as of a module's ``state_dict``, whose tensors training goes on to change."""
+    """Copies of tensors by name, such as of a module's ``state_dict``, which training changes in place."""
     return {name: tensor.clone() for name, tensor in tensors.items()}

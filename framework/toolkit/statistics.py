@@ -1,4 +1,4 @@
-"""How far scores of few runs can be trusted: interquartile mean and bootstrap intervals (Agarwal et al., 2021).
+"""Interquartile mean and bootstrap confidence intervals for scores of few runs (Agarwal et al., 2021).
 
 Deep Reinforcement Learning at the Edge of the Statistical Precipice, arXiv:2108.13264.
 """
@@ -15,7 +15,7 @@ Statistic = Callable[..., float]
 
 
 class Interval(NamedTuple):
-    """A statistic of some scores, and between which values it lies with the confidence asked for."""
+    """A statistic of scores and its confidence interval."""
 
     estimate: float
     low: float
@@ -28,9 +28,9 @@ def mean(scores: np.ndarray) -> float:
 
 
 def interquartile_mean(scores: np.ndarray) -> float:
-    """The mean of the middle half of scores of any shape: a quarter of them is left out at either end.
+    """Interquartile mean (IQM) of scores of any shape: the mean of the middle half.
 
-    Where their number is not divisible by four, fewer are, as many as are whole.
+    At either end a quarter of the scores is left out, rounded down.
     """
     ordered = np.sort(scores, axis=None)
     cut = len(ordered) // 4
@@ -45,18 +45,20 @@ def stratified_interval(
     confidence: float = 0.95,
     resamples: int = 2000,
 ) -> Interval:
-    """The paper's: in each stratum, a task, as many runs are drawn with replacement as it has.
+    """Stratified bootstrap interval, as in the paper: runs are resampled within each stratum, a task.
 
     Args:
-        statistic: gets the scores of all strata, one after the other.
+        statistic: takes the concatenated scores of all strata.
         strata: the scores of each task [runs]; numbers of runs may differ.
-        generator: draws.
-        confidence: how often such intervals are to hold the true value.
-        resamples: how often is drawn.
+        generator: source of the resampling.
+        confidence: nominal coverage of the interval.
+        resamples: number of bootstrap resamples.
     """
 
     def drawn() -> float:
-        return statistic(np.concatenate([each[generator.integers(len(each), size=len(each))] for each in strata]))
+        return statistic(
+            np.concatenate([scores[generator.integers(len(scores), size=len(scores))] for scores in strata])
+        )
 
     return _interval(statistic(np.concatenate(list(strata))), drawn, confidence, resamples)
 
@@ -68,30 +70,30 @@ def two_level_interval(
     confidence: float = 0.95,
     resamples: int = 2000,
 ) -> Interval:
-    """Runs are drawn with replacement, and then episodes of each run that was drawn.
+    """Two-level bootstrap interval: runs are resampled, then the episodes of each run.
 
-    With one run these are intervals over its episodes, and say nothing of other seeds. With few runs they are too
-    narrow, as all bootstrap intervals of few values are.
+    With one run the interval is over its episodes, and says nothing of other seeds. With few runs it is too narrow, as
+    all bootstrap intervals of few values are.
 
     Args:
-        statistic: gets each of ``scores``, resampled.
+        statistic: takes each of ``scores``, resampled.
         scores: of several evaluations of the same runs, [runs, episodes] each: the runs drawn are the same in all of
             them, the episodes are not.
-        generator: draws.
-        confidence: how often such intervals are to hold the true value.
-        resamples: how often is drawn.
+        generator: source of the resampling.
+        confidence: nominal coverage of the interval.
+        resamples: number of bootstrap resamples.
     """
     count = len(scores[0])
 
     def drawn() -> float:
         runs = generator.integers(count, size=(count, 1))
-        return statistic(*(each[runs, generator.integers(each.shape[1], size=each.shape)] for each in scores))
+        return statistic(*(table[runs, generator.integers(table.shape[1], size=table.shape)] for table in scores))
 
     return _interval(statistic(*scores), drawn, confidence, resamples)
 
 
 def _interval(estimate: float, drawn: Callable[[], float], confidence: float, resamples: int) -> Interval:
-    """The percentile interval."""
+    """Percentile bootstrap interval."""
     tail = (1 - confidence) / 2
     low, high = np.quantile([drawn() for _ in range(resamples)], [tail, 1 - tail])
     return Interval(estimate, float(low), float(high))

@@ -1,4 +1,4 @@
-"""Weights of another run, or of another program, for a module of one's own: loading, and freezing."""
+"""Transfer of weights from another run or program: loading, and freezing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from framework.errors import FrameworkError
 
 @frozen
 class Report:
-    """What became of a module's tensors, its parameters and buffers, and of those that were given for them."""
+    """Which tensors were loaded into a module's parameters and buffers, and which were not."""
 
     loaded: tuple[str, ...]  #: names of the module's tensors that got the values given
     missing: tuple[str, ...]  #: the module's, not given
@@ -27,8 +27,8 @@ class Report:
     share: float = field(kw_only=True)  #: of all numbers in the module's tensors, those that were loaded; in [0, 1]
 
     def __str__(self) -> str:
-        whole = len(self.loaded) + len(self.missing) + len(self.skipped)
-        parts = [f"loaded {len(self.loaded)} of {whole} tensors, {self.share:.1%} of the numbers"]
+        count = len(self.loaded) + len(self.missing) + len(self.skipped)
+        parts = [f"loaded {len(self.loaded)} of {count} tensors, {self.share:.1%} of the numbers"]
         if self.missing:
             parts.append(f"missing: {_listed(self.missing)}")
         if self.skipped:
@@ -56,25 +56,25 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def find_part(module: nn.Module, tensors: Mapping[str, Tensor]) -> str:
-    """The prefix below which ``tensors`` hold most of what the module is made of, such as ``"policy/encoder."``.
+    """The prefix under which most tensors match the module's by name and shape, such as ``"policy/encoder."``.
 
-    What counts is how many names, with what shapes, are the module's; of equals the first in alphabetical order is
-    taken. Raises `FrameworkError` where no name is one of the module's.
+    Of equal matches the first in alphabetical order is taken. Raises `FrameworkError` where no name is one of the
+    module's.
     """
-    fitting: dict[str, int] = {}
-    known: dict[str, int] = {}
-    for own, value in module.state_dict().items():
+    of_equal_shape: dict[str, int] = {}
+    of_equal_name: dict[str, int] = {}
+    for suffix, value in module.state_dict().items():
         for name, x in tensors.items():
-            prefix = name.removesuffix(own)
-            if name.endswith(own) and (not prefix or prefix[-1] in "./"):
-                known[prefix] = known.get(prefix, 0) + 1
-                fitting[prefix] = fitting.get(prefix, 0) + (x.shape == value.shape)
-    if not known:
+            prefix = name.removesuffix(suffix)
+            if name.endswith(suffix) and (not prefix or prefix[-1] in "./"):
+                of_equal_name[prefix] = of_equal_name.get(prefix, 0) + 1
+                of_equal_shape[prefix] = of_equal_shape.get(prefix, 0) + (x.shape == value.shape)
+    if not of_equal_name:
         raise FrameworkError(
             f"none of the tensors given belongs to {type(module).__name__}: "
             f"it has {_listed(module.state_dict())}; given are {_listed(tensors)}"
         )
-    return min(known, key=lambda prefix: (-fitting[prefix], -known[prefix], prefix))
+    return min(of_equal_name, key=lambda prefix: (-of_equal_shape[prefix], -of_equal_name[prefix], prefix))
 
 
 def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -84,38 +84,38 @@ def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def load_matching(module: nn.Module, tensors: Mapping[str, Tensor], *, share: float) -> Report:
-    """Copy each tensor into the module's parameter or buffer of that name and shape, in place; tells what happened.
+    """Copy tensors into the module's parameters and buffers of equal name and shape, in place; returns a report.
 
     Floating-point numbers are converted where precisions differ. Raises `FrameworkError`, and changes nothing, where
-    less than ``share``, in [0, 1], of all numbers in the module's tensors would be loaded: weights that are mostly left
-    out would otherwise look as if they had been no help.
+    less than ``share``, in [0, 1], of the module's numbers would be loaded: weights that are mostly left out would
+    otherwise look like a transfer that did not help.
     """
-    own = module.state_dict()
+    targets = module.state_dict()
     skipped = {
         name: f"{_kind(tensors[name])} for {_kind(value)}"
-        for name, value in own.items()
+        for name, value in targets.items()
         if name in tensors and not _fits(tensors[name], value)
     }
-    loaded = tuple(name for name in own if name in tensors and name not in skipped)
-    numbers = sum(value.numel() for value in own.values())
+    loaded = tuple(name for name in targets if name in tensors and name not in skipped)
+    numbers = sum(value.numel() for value in targets.values())
     report = Report(
         loaded=loaded,
-        missing=tuple(name for name in own if name not in tensors),
-        unexpected=tuple(name for name in tensors if name not in own),
+        missing=tuple(name for name in targets if name not in tensors),
+        unexpected=tuple(name for name in tensors if name not in targets),
         skipped=skipped,
-        share=sum(own[name].numel() for name in loaded) / numbers if numbers else 0.0,
+        share=sum(targets[name].numel() for name in loaded) / numbers if numbers else 0.0,
     )
     if report.share < share or not loaded:
         raise FrameworkError(
             f"fewer weights than asked for (a share of {share:g}) fit {type(module).__name__}: {report}"
         )
     for name in loaded:
-        own[name].copy_(tensors[name])
+        targets[name].copy_(tensors[name])
     return report
 
 
 def freeze(module: nn.Module) -> None:
-    """Have nothing of the module change any more: no gradients, and evaluation mode for good.
+    """Freeze the module: no gradients, and evaluation mode for good.
 
     Norms keep their statistics and dropout stays off, even after ``train()`` of the module, of a part of it, or of what
     it is part of. To be called before an optimizer is made.
@@ -131,9 +131,9 @@ def _stay(module: nn.Module, mode: bool = True) -> nn.Module:
     return module
 
 
-def _fits(given: Tensor, own: Tensor) -> bool:
-    both_real = given.is_floating_point() and own.is_floating_point()
-    return given.shape == own.shape and (both_real or given.dtype == own.dtype)
+def _fits(source: Tensor, target: Tensor) -> bool:
+    both_real = source.is_floating_point() and target.is_floating_point()
+    return source.shape == target.shape and (both_real or source.dtype == target.dtype)
 
 
 def _kind(x: Tensor) -> str:
@@ -141,6 +141,6 @@ def _kind(x: Tensor) -> str:
 
 
 def _listed(names: Iterable[str], most: int = 8) -> str:
-    every = list(names)
-    rest = f" and {len(every) - most} more" if len(every) > most else ""
-    return ", ".join(every[:most]) + rest if every else "nothing"
+    listed = list(names)
+    rest = f" and {len(listed) - most} more" if len(listed) > most else ""
+    return ", ".join(listed[:most]) + rest if listed else "nothing"

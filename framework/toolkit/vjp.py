@@ -1,9 +1,9 @@
-"""Gradients in closed form: a table of rules by type of module.
+"""Vector-Jacobian products in closed form: a table of rules by type of module.
 
-A rule computes what a module does, without autograd, and gives the function that pulls a gradient of the result back
-(a vector-Jacobian product). Autograd's bookkeeping costs as much as the arithmetic of small networks; where every part
-of a network has a rule, training skips it. The modules themselves say nothing of this: a rule is proved equal to the
-plain `forward`, and a module without one, or a subclass of one that has, is differentiated by autograd.
+A rule evaluates a module without autograd, and returns the result and its pullback, which maps the gradient of the
+result to that of the input and the parameters. Autograd's overhead costs as much as the arithmetic of small networks;
+where every part of a network has a rule, training skips it. Rules are tested against the plain `forward` with autograd;
+a module without a rule, or a subclass of one with a rule, is differentiated by autograd.
 
 A plugin adds a rule for a module of its own beside it::
 
@@ -25,7 +25,7 @@ from torch.nn import functional
 from framework.toolkit.distributions import LOG_2PI, Bernoulli, Categorical, DiagonalGaussian, MultiCategorical
 from framework.toolkit.networks import MLP
 
-#: Gradient of a result [B, ...] -> gradient of the input, or None where nobody asked for it.
+#: Gradient of a result [B, ...] -> gradient of the input, or None where it is not needed.
 Pullback = Callable[[Tensor], Tensor | None]
 #: Gradients of the log-probabilities [B] and of all entropies (one number) -> gradient of the parameters [B, size].
 DistributionPullback = Callable[[Tensor, float], Tensor]
@@ -37,7 +37,7 @@ _aten = torch.ops.aten
 
 
 def rule(kind: type) -> Callable[[Rule], Rule]:
-    """Add a rule for objects of exactly this class; subclasses may compute something else.
+    """Register a rule for objects of exactly this class; subclasses may compute something else.
 
     - Encoders without memory: ``rule(encoder, {name: [1, B, ...]})`` -> features [B, F], pullback.
     - Layers and heads: ``rule(module, x [B, inputs], input_gradient=...)`` -> result [B, outputs], pullback.

@@ -1,15 +1,12 @@
-"""Intrinsic rewards: curiosity about what is new, or hard to predict."""
+"""Intrinsic rewards by prediction errors: curiosity."""
 
 from framework import hookimpl
 from framework.hookspecs import Register
 
 SUMMARIES = {
-    "rnd": ("RND", "Random network distillation (Burda et al., 2018): what a trained network cannot yet predict."),
-    "icm": ("ICM", "Intrinsic curiosity module (Pathak et al., 2017): transitions that are hard to predict."),
-    "random_features": (
-        "RandomFeatures",
-        "How far a reproduction of the state is from it, as fixed random features see both.",
-    ),
+    "rnd": ("RND", "Random network distillation (Burda et al., 2018): prediction error of random features."),
+    "icm": ("ICM", "Intrinsic curiosity module (Pathak et al., 2017): error of a forward model."),
+    "random_features": ("RandomFeatures", "Reconstruction error of the state, in fixed random features."),
 }
 
 

@@ -1,4 +1,4 @@
-"""Actions as numbers that a network takes, and how well a network predicts them."""
+"""Encoding of actions as network inputs, and the likelihood of predicted actions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from framework.toolkit.spaces import check_action_space
 
 
 def action_code(space: spaces.Space[Any]) -> ActionCode:
-    """The code of an action space; `FrameworkError` where there is none."""
+    """The code of an action space; raises `FrameworkError` where there is none."""
     check_action_space(space)
     if isinstance(space, spaces.MultiBinary):
         return Bits(space)
@@ -23,13 +23,13 @@ def action_code(space: spaces.Space[Any]) -> ActionCode:
 
 
 class ActionCode(nn.Module):
-    """Actions [B, ...] as the environment took them -> numbers [B, width], and predictions [B, width] of them."""
+    """Actions [B, ...] as the environment took them -> vectors [B, width], and the loss of predictions [B, width]."""
 
     width: int
 
     @abstractmethod
     def forward(self, actions: Tensor) -> Tensor:
-        """What stands for the actions, [B, width] float32."""
+        """Encoded actions, [B, width] float32."""
 
     @abstractmethod
     def loss(self, predictions: Tensor, actions: Tensor) -> Tensor:
@@ -48,7 +48,7 @@ class Choices(ActionCode):
         self.register_buffer("start", torch.as_tensor(np.reshape(space.start, -1).astype(np.int64)))
 
     def forward(self, actions: Tensor) -> Tensor:
-        """Side by side."""
+        """One-hot vectors, concatenated."""
         columns = self._columns(actions)
         return torch.cat([functional.one_hot(a, n) for a, n in zip(columns, self._sizes, strict=True)], -1).float()
 
@@ -62,14 +62,14 @@ class Choices(ActionCode):
 
 
 class Bits(ActionCode):
-    """MultiBinary: as they are; predictions are log-odds."""
+    """MultiBinary: unchanged; predictions are logits."""
 
     def __init__(self, space: spaces.MultiBinary):
         super().__init__()
         self.width = int(np.prod(space.shape))
 
     def forward(self, actions: Tensor) -> Tensor:
-        """0 or 1."""
+        """Bits as 0.0 or 1.0."""
         return actions.flatten(1).float()
 
     def loss(self, predictions: Tensor, actions: Tensor) -> Tensor:
@@ -79,9 +79,9 @@ class Bits(ActionCode):
 
 
 class Numbers(ActionCode):
-    """Box: what the environment acts on, which is within the bounds, brought to [-1, 1] where there are two of them.
+    """Box: actions clipped to the bounds, as the environment takes them, and scaled to [-1, 1] where both are finite.
 
-    Predictions are means of normal distributions of deviation 1, the constant of whose likelihood is left out.
+    Predictions are means of unit-variance Gaussians; the constant of the likelihood is left out.
     """
 
     low: Tensor
@@ -94,7 +94,7 @@ class Numbers(ActionCode):
             self.register_buffer(name, torch.as_tensor(np.reshape(getattr(space, name), -1).astype(np.float32)))
 
     def forward(self, actions: Tensor) -> Tensor:
-        """Clipped and scaled."""
+        """Clipped and scaled actions."""
         actions = actions.flatten(1).float().clamp(self.low, self.high)
         half = 0.5 * (self.high - self.low)
         scaled = half.isfinite() & (half > 0)
@@ -102,5 +102,5 @@ class Numbers(ActionCode):
         return (actions - middle) / torch.where(scaled, half, 1.0)
 
     def loss(self, predictions: Tensor, actions: Tensor) -> Tensor:
-        """Half the squared distance."""
+        """Half the squared error."""
         return 0.5 * (predictions - self(actions)).square().sum(-1)

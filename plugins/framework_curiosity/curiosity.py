@@ -1,4 +1,4 @@
-"""What all bonuses of this package do alike: see whitened steps, judge them, and learn from some of them."""
+"""Base of the bonuses: prediction errors over whitened observations."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from framework.interfaces import Batch, Context
 from framework.toolkit.normalize import ReturnScale
 from framework.toolkit.optimizer import FlatAdamW
+from framework.toolkit.state import copied
 from framework_curiosity.config import CuriosityConfig
 from framework_curiosity.features import Whitening, seeded
 from framework_curiosity.steps import Steps, steps_of
@@ -20,18 +21,18 @@ from framework_curiosity.steps import Steps, steps_of
 
 @frozen(eq=False)
 class Judgement:
-    """What a bonus's network says of B steps."""
+    """Outputs of a bonus's network for B steps."""
 
-    reward: Tensor  #: [B] before it is normalized
-    loss: Tensor  #: [B] what training makes small
-    parts: Mapping[str, Tensor] = field(factory=dict)  #: {metric: [B]} of the loss
+    reward: Tensor  #: [B] before normalization
+    loss: Tensor  #: [B] to be minimised
+    parts: Mapping[str, Tensor] = field(factory=dict)  #: {metric: [B]} terms of the loss
 
 
 class Curiosity:
-    """A bonus whose reward is how badly its own network does on a step.
+    """A bonus whose reward is an error of its own network.
 
-    `reward` takes in statistics, of what it sees and of what it gives, and changes no weight; `update` changes weights
-    and no statistics. So with each batch, `reward` is called once, then `update`. The networks are the bonus's own:
+    `reward` updates running statistics, of observations and rewards, and no weights; `update` trains the network and
+    changes no statistics. So `reward` is called once per batch, then `update`. The networks are the bonus's own:
     nothing it does has a gradient in the policy.
     """
 
@@ -51,11 +52,11 @@ class Curiosity:
 
     @abstractmethod
     def make_network(self, config: Any, context: Context) -> nn.Module:
-        """From `Steps` to `Judgement`; ``context`` has the space of what is seen, after whitening."""
+        """A network from `Steps` to `Judgement`; ``context`` has the whitened observation space."""
 
     @torch.no_grad()
     def reward(self, batch: Batch) -> Tensor:
-        """[T, N] float32: that of a step is for what it led to; 0 where ``valid`` is false."""
+        """Intrinsic reward [T, N] float32, for the observation that each step led to; 0 where ``valid`` is false."""
         steps = steps_of(batch)
         for part in steps.parts():
             self._whitening.take_in(part.following)
@@ -72,7 +73,7 @@ class Curiosity:
         """Train the network; metrics are means over all rows that it was trained on."""
         self._optimizer.check()
         steps = evolve(steps_of(batch), see=self._whitening)
-        count = round(self._config.fraction * len(steps)) or min(len(steps), 1)
+        count = round(self._config.update_proportion * len(steps)) or min(len(steps), 1)
         sums: dict[str, Tensor] = {"loss": batch.rewards.new_zeros(())}
         for _ in range(self._config.epochs):
             order = torch.randperm(len(steps), generator=self._generator)[:count].to(steps.index.device)
@@ -84,7 +85,7 @@ class Curiosity:
         return dict(zip(sums, numbers.tolist(), strict=True))
 
     def _learn(self, steps: Steps) -> dict[str, Tensor]:
-        """One step of the optimizer; returns the sum of each metric over the rows."""
+        """One gradient step; returns the sum of each metric over the rows."""
         self._optimizer.zero_grad()
         with torch.enable_grad():
             judgement = self.network(steps)
@@ -95,7 +96,7 @@ class Curiosity:
     def state_dict(self) -> dict[str, Any]:
         """Weights, optimizer, generator and statistics."""
         return {
-            **{name: _copy(module.state_dict()) for name, module in self._modules().items()},
+            **{name: copied(module.state_dict()) for name, module in self._modules().items()},
             "optimizer": self._optimizer.state_dict(),
             "generator": self._generator.get_state(),
         }
@@ -108,9 +109,5 @@ class Curiosity:
         self._generator.set_state(state["generator"])
 
     def _modules(self) -> dict[str, nn.Module]:
-        found = {"network": self.network, "whitening": self._whitening, "scale": self._scale}
-        return {name: module for name, module in found.items() if module is not None}
-
-
-def _copy(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.clone() for name, tensor in tensors.items()}
+        modules = {"network": self.network, "whitening": self._whitening, "scale": self._scale}
+        return {name: module for name, module in modules.items() if module is not None}

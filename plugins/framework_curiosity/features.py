@@ -1,4 +1,4 @@
-"""What the networks of a bonus see: whitened observations, through an encoder of their own."""
+"""Inputs of a bonus's networks: whitened observations, and an encoder of their own."""
 
 from __future__ import annotations
 
@@ -13,11 +13,9 @@ from gymnasium import spaces
 from torch import Tensor, nn
 
 from framework.errors import FrameworkError
-from framework.interfaces import Context, Encoder
+from framework.interfaces import Context, Encoder, Tensors
 from framework.toolkit.networks import MLP
 from framework.toolkit.normalize import RunningMoments, Standardize
-
-Tensors = dict[str, Tensor]
 
 CLIP = 5.0
 
@@ -25,8 +23,8 @@ CLIP = 5.0
 class Whitening(nn.Module):
     """Observations at mean 0 and standard deviation 1, clipped to ±5 (Burda et al., 2018, arXiv:1810.12894, 2.4).
 
-    That is for every Box of floats or bytes. Other leaves are choices or may be symbols, and stay as they are.
-    ``space`` is what comes out: whitened leaves are float32, and images of two axes have got a third for their channel.
+    It applies to every Box of floats or bytes; other leaves are choices or may be symbols, and stay as they are.
+    ``space`` is the whitened space: its leaves are float32, and images of two axes have a channel axis before them.
     """
 
     def __init__(self, space: Mapping[str, spaces.Space[Any]]):
@@ -38,25 +36,25 @@ class Whitening(nn.Module):
         self.standardize = nn.ModuleList(Standardize(shape, CLIP) for shape in shapes)
 
     def take_in(self, observations: Tensors) -> None:
-        """Whiten by the statistics of these rows, too, from now on: ``{name: [B, ...]}``."""
+        """Update the statistics with rows ``{name: [B, ...]}``."""
         for name, moments, standardize in zip(self._names, self.moments, self.standardize, strict=True):
             moments.update(observations[name])
             standardize.set(moments)
 
     def forward(self, observations: Tensors) -> Tensors:
-        """``{name: [B, ...]}`` as the space says -> the same as `space` says."""
-        seen = dict(observations)
+        """Observations ``{name: [B, ...]}`` -> whitened observations of `space`."""
+        whitened = dict(observations)
         for name, standardize in zip(self._names, self.standardize, strict=True):
             rows = standardize(observations[name])
-            seen[name] = rows.view(len(rows), *self.space[name].shape)
-        return seen
+            whitened[name] = rows.view(len(rows), *self.space[name].shape)
+        return whitened
 
 
 class Features(nn.Module):
-    """An encoder without memory, of rows that have nothing to do with one another: ``{name: [B, ...]}`` -> [B, F].
+    """A stateless encoder of independent rows, ``{name: [B, ...]}`` -> [B, F].
 
-    ``part`` names it as pipelines do; None is the kind that the policy has. Raises `FrameworkError` where it has a
-    memory, or there is none.
+    ``part`` names it as pipelines do; None is the pipeline's encoder, initialized anew. Raises `FrameworkError` where
+    it has a memory, or there is none.
     """
 
     def __init__(self, part: str | dict[str, Any] | None, context: Context):
@@ -70,30 +68,29 @@ class Features(nn.Module):
             )
 
     def forward(self, observations: Tensors) -> Tensor:
-        """One step for each row."""
+        """See the class."""
         rows = {name: x.unsqueeze(0) for name, x in observations.items()}
-        some = next(iter(rows.values()))
-        first = torch.ones(some.shape[:2], dtype=torch.bool, device=some.device)
+        leaf = next(iter(rows.values()))
+        first = torch.ones(leaf.shape[:2], dtype=torch.bool, device=leaf.device)
         features: Tensor = self.encoder(rows, {}, first)[0].features[0]
         return features
 
 
 def regressor(inputs: int, hidden: tuple[int, ...], outputs: int, gain: float = math.sqrt(2.0)) -> nn.Module:
-    """Layers with a ReLU each, and a linear one: [..., inputs] -> [..., outputs]."""
+    """An MLP with ReLU and a linear output, [..., inputs] -> [..., outputs]."""
     layers = MLP(inputs, hidden, "relu")
     return nn.Sequential(layers, MLP(layers.features, (outputs,), "identity", gain))
 
 
 @contextmanager
 def seeded(seed: int, name: str) -> Iterator[torch.Generator]:
-    """Networks made inside are initialised from the run's seed and a name; gives a generator for what is drawn later.
+    """Networks made inside are initialized from the run's seed and a name; yields a generator for later draws.
 
-    Two users of the same seed get the same networks only where they have the same name. Torch's global generator is
-    left as it was.
+    Equal seeds give equal networks only under equal names. Torch's global generator is left as it was.
     """
-    own, later = np.random.SeedSequence([seed, *name.encode()]).generate_state(2, np.uint64).tolist()
+    initial, later = np.random.SeedSequence([seed, *name.encode()]).generate_state(2, np.uint64).tolist()
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(own)
+        torch.default_generator.manual_seed(initial)
         yield torch.Generator().manual_seed(later)
 
 

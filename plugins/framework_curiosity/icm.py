@@ -14,12 +14,12 @@ from framework_curiosity.steps import Steps
 
 
 class ICM(Curiosity):
-    """The error of a forward model, in features that tell actions apart (Pathak et al., 2017, arXiv:1705.05363).
+    """Intrinsic curiosity module: the error of a forward model (Pathak et al., 2017, arXiv:1705.05363).
 
     With features phi(s), inverse model g and forward model f: ``L_I = -log p(a | g(phi(s), phi(s')))``,
     ``L_F = 1/2 * ||f(phi(s), a) - phi(s')||^2``, summed over the features; ``r = eta * L_F`` and
-    ``loss = (1 - beta) * L_I + beta * L_F`` (equations 3 to 7). Both losses train phi: the second teaches it to leave
-    out what no action foretells.
+    ``loss = (1 - beta) * L_I + beta * L_F`` (equations 3 to 7). Both losses train phi: the forward loss makes it ignore
+    what no action predicts.
     """
 
     def make_network(self, config: ICMConfig, context: Context) -> nn.Module:
@@ -28,7 +28,7 @@ class ICM(Curiosity):
 
 
 class Models(nn.Module):
-    """Features of observations; the action between two of them; the second of them after an action."""
+    """Features, inverse model and forward model."""
 
     def __init__(self, config: ICMConfig, context: Context):
         super().__init__()
@@ -41,7 +41,7 @@ class Models(nn.Module):
         self.dynamics = regressor(width + actions, config.hidden, width, gain=1.0)
 
     def forward(self, steps: Steps) -> Judgement:
-        """Both losses."""
+        """Reward and both losses."""
         before, after, actions = self.features(steps.observations), self.features(steps.following), steps.actions
         inverse_loss = self.code.loss(self.inverse(torch.cat((before, after), -1)), actions)
         predicted = self.dynamics(torch.cat((before, self.code(actions)), -1))

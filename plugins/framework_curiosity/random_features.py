@@ -1,4 +1,4 @@
-"""Curiosity in fixed random features."""
+"""Reconstruction error in fixed random features."""
 
 from __future__ import annotations
 
@@ -13,21 +13,20 @@ from framework_curiosity.steps import Steps
 
 
 class RandomFeatures(Curiosity):
-    """The distance of a state from its reproduction, as fixed random features phi see both.
+    """The reconstruction error of a state, in fixed random features phi.
 
-    ``r = eta * ||phi(s) - phi(mu(s))||^2``, summed over the features. s is what a fixed random encoder makes of the
-    observation that the step led to; mu has narrow layers and learns to make the distance small. It is not random
-    network distillation, where nothing is reproduced and the predictor's output is itself compared, nor an intrinsic
-    curiosity module, as no action has a part in it.
+    ``r = eta * ||phi(s) - phi(mu(s))||^2``, summed over the features. s is the encoding of the next observation by
+    a fixed random encoder; mu is an autoencoder with a bottleneck, trained to minimise the error. Unlike random network
+    distillation it reconstructs the state, and unlike an intrinsic curiosity module it ignores actions.
     """
 
     def make_network(self, config: RandomFeaturesConfig, context: Context) -> nn.Module:
-        """State, features and reproduction."""
+        """Encoder, features and autoencoder."""
         return Reproduction(config, context)
 
 
 class Reproduction(nn.Module):
-    """A fixed encoder, fixed random features, and what learns to reproduce the encoder's states."""
+    """A fixed encoder, fixed random features, and an autoencoder of the encoder's states."""
 
     def __init__(self, config: RandomFeaturesConfig, context: Context):
         super().__init__()

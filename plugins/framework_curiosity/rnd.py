@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from framework.interfaces import Context
+from framework.interfaces import Context, Tensors
 from framework_curiosity.config import RNDConfig
 from framework_curiosity.curiosity import Curiosity, Judgement
-from framework_curiosity.features import Features, Tensors, regressor
+from framework_curiosity.features import Features, regressor
 from framework_curiosity.steps import Steps
 
 
 class RND(Curiosity):
-    """The error of a network that learns to predict a random one (Burda et al., 2018, arXiv:1810.12894).
+    """Random network distillation (Burda et al., 2018, arXiv:1810.12894).
 
-    ``r = mean over features of (predictor(s') - target(s'))^2``, s' being what the step led to. The target is never
-    trained; the predictor has some layers more.
+    ``r = mean over features of (predictor(s') - target(s'))^2``, s' being the next observation. The target is fixed
+    and random; the predictor has some layers more.
     """
 
     def make_network(self, config: RNDConfig, context: Context) -> nn.Module:
@@ -24,7 +24,7 @@ class RND(Curiosity):
 
 
 class Distillation(nn.Module):
-    """A fixed random network and its predictor."""
+    """The random target network and its predictor."""
 
     def __init__(self, config: RNDConfig, context: Context):
         super().__init__()
@@ -33,8 +33,8 @@ class Distillation(nn.Module):
 
     def forward(self, steps: Steps) -> Judgement:
         """The reward is the loss."""
-        seen = steps.following
-        error = (self.predictor(seen) - self.target(seen)).square().mean(-1)
+        following = steps.following
+        error = (self.predictor(following) - self.target(following)).square().mean(-1)
         return Judgement(error, error)
 
 

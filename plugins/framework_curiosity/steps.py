@@ -1,4 +1,4 @@
-"""The steps of a batch as single transitions: what was seen, what was done, what was seen then."""
+"""The steps of a batch as independent transitions: observation, action, next observation."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ from collections.abc import Callable, Iterator
 from attrs import evolve, frozen
 from torch import Tensor
 
-from framework.interfaces import Batch
+from framework.interfaces import Batch, Tensors
 
-Tensors = dict[str, Tensor]
-
-#: Steps are looked at in parts of at most this size, so that large images do not fill the memory.
+#: Steps are evaluated in parts of at most this size, so that large images do not fill the memory.
 _PART_BYTES = 8_000_000
 _SMALLEST_PART = 64
 
 
 @frozen(eq=False)
 class Steps:
-    """Some of a batch's steps, in any order; their rows are picked, and changed by ``see``, when they are asked for."""
+    """Some steps of a batch, in any order; their rows are gathered, and transformed by ``see``, on access."""
 
     index: Tensor  #: [B] int64: ``t * N + n`` of each step
     _observations: Tensors  #: {name: [T * N, ...]}
@@ -36,7 +34,7 @@ class Steps:
 
     @property
     def following(self) -> Tensors:
-        """``{name: [B, ...]}`` after each step: the true last observation where the step ended an episode."""
+        """``{name: [B, ...]}`` after each step: the final observation where the step ended an episode."""
         return self._pick(self._following)
 
     @property
@@ -45,11 +43,11 @@ class Steps:
         return self._actions.index_select(0, self.index)
 
     def take(self, rows: Tensor) -> Steps:
-        """Those at the positions ``rows``."""
+        """The steps at the positions ``rows``."""
         return evolve(self, index=self.index[rows])
 
     def parts(self) -> Iterator[Steps]:
-        """All of them, in parts that are small enough for the memory's sake; none where there are no steps."""
+        """All steps, in parts of bounded size; none where there are no steps."""
         row_bytes = sum(x[:1].nbytes for x in self._observations.values())
         for index in self.index.split(max(_SMALLEST_PART, _PART_BYTES // max(row_bytes, 1))):
             if len(index):
@@ -60,7 +58,7 @@ class Steps:
 
 
 def steps_of(batch: Batch) -> Steps:
-    """The valid steps of a batch. None leads from one episode into the next."""
+    """The valid steps of a batch; none crosses the end of an episode."""
     steps = batch.rewards.shape[0]
     return Steps(
         index=batch.valid.flatten().nonzero().squeeze(1),

@@ -1,14 +1,14 @@
-"""Curricula: which task comes next."""
+"""Curricula: sampling of tasks."""
 
 from framework import hookimpl
 from framework.hookspecs import Register
 
 SUMMARIES = {
-    "fixed": ("Fixed", "A list of tasks, drawn with fixed probabilities."),
-    "threshold": ("Threshold", "One level of difficulty, which follows the rate of success."),
-    "learnability": ("Learnability", "Tasks that sometimes succeed and sometimes do not (Rutherford et al., 2024)."),
-    "prioritized_level_replay": ("PrioritizedLevelReplay", "Tasks with large advantages again (Jiang et al., 2021)."),
-    "learning_progress": ("LearningProgress", "Tasks whose success changes (Kanitscheider et al., 2021)."),
+    "fixed": ("Fixed", "Tasks drawn with fixed probabilities."),
+    "threshold": ("Threshold", "A difficulty level that rises and falls with the success rate."),
+    "learnability": ("Learnability", "Tasks by the variance of their success (Rutherford et al., 2024)."),
+    "prioritized_level_replay": ("PrioritizedLevelReplay", "Tasks by their mean advantage (Jiang et al., 2021)."),
+    "learning_progress": ("LearningProgress", "Tasks by the change of success (Kanitscheider et al., 2021)."),
 }
 
 

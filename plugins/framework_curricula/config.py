@@ -10,10 +10,10 @@ from attrs import frozen
 from framework.schema import OptionError, option
 
 _SUCCESS_HELP = (
-    'Episodes with at least this return succeed; by default the environment says it in info["success"] where an'
-    " episode ends."
+    'Episodes with at least this return count as successes; by default info["success"] says so at the end of an'
+    " episode."
 )
-_EXPLORATION_HELP = "Share of the tasks that is drawn uniformly, so that none is given up for ever."
+_EXPLORATION_HELP = "Probability of a uniformly drawn task, so that none is given up for ever."
 
 
 @frozen
@@ -21,10 +21,10 @@ class TasksConfig:
     """Options of every curriculum over a list of tasks."""
 
     tasks: tuple[Any, ...] = option(
-        (), help="The tasks: numbers, strings, arrays or tables, whatever the environment understands."
+        (), help="The tasks: numbers, strings, arrays or tables, as the environment takes them."
     )
     count: int | None = option(
-        None, help="Instead of tasks: the numbers from 0 to count - 1, such as the seeds of generated levels.", ge=1
+        None, help="Instead of tasks: integers from 0 to count - 1, such as seeds of generated levels.", ge=1
     )
 
     def __attrs_post_init__(self) -> None:
@@ -43,7 +43,7 @@ class FixedConfig(TasksConfig):
     """Options of `fixed`."""
 
     weights: tuple[float, ...] = option(
-        (), help="How often each task is drawn, relative to the others; equally often by default.", gt=0
+        (), help="Relative sampling probability of each task; uniform by default.", gt=0
     )
 
     def __attrs_post_init__(self) -> None:
@@ -58,16 +58,14 @@ class ThresholdConfig:
 
     minimum: float = option(0.0, help="Lowest level.", ge=0)
     maximum: float = option(1.0, help="Highest level.", gt=0)
-    start: float = option(0.1, help="First level; above 0, which no factor would lead away from.", gt=0)
-    raise_above: float = option(0.8, help="The level rises where the rate of success is greater.", ge=0, le=1)
-    lower_below: float = option(0.3, help="The level falls where the rate of success is less.", ge=0, le=1)
-    raise_factor: float = option(1.05, help="What a rising level is multiplied by.", gt=1)
-    lower_factor: float = option(0.9, help="What a falling level is multiplied by.", gt=0, lt=1)
-    window: int = option(
-        20, help="Episodes played at the current level, the latest of them, that the rate of success is of.", ge=20
-    )
+    start: float = option(0.1, help="Initial level; above 0, which no factor would lead away from.", gt=0)
+    raise_above: float = option(0.8, help="Success rate above which the level rises.", ge=0, le=1)
+    lower_below: float = option(0.3, help="Success rate below which the level falls.", ge=0, le=1)
+    raise_factor: float = option(1.05, help="Factor of the level when it rises.", gt=1)
+    lower_factor: float = option(0.9, help="Factor of the level when it falls.", gt=0, lt=1)
+    window: int = option(20, help="Latest episodes at the current level that the success rate is computed over.", ge=20)
     review: float = option(
-        0.2, help="Probability of an easier task, uniform between minimum and the level.", ge=0, le=1
+        0.2, help="Probability of an easier task, drawn uniformly between minimum and the level.", ge=0, le=1
     )
     success_return: float | None = option(None, help=_SUCCESS_HELP)
 
@@ -92,7 +90,7 @@ class LearnabilityConfig(TasksConfig):
     """Options of `learnability`."""
 
     smoothing: float = option(
-        0.1, help="Weight of a task's latest episode in its rate of success, which starts at one half.", gt=0, le=1
+        0.1, help="Weight of the latest episode in the moving average of a task's success, initially 0.5.", gt=0, le=1
     )
     exploration: float = option(0.1, help=_EXPLORATION_HELP, ge=0, le=1)
     success_return: float | None = option(None, help=_SUCCESS_HELP)
@@ -102,8 +100,10 @@ class LearnabilityConfig(TasksConfig):
 class LearningProgressConfig(TasksConfig):
     """Options of `learning_progress`."""
 
-    fast: float = option(0.1, help="Weight of a task's latest episode in the fast average.", gt=0, le=1)
-    slow: float = option(0.01, help="Weight of a task's latest episode in the slow average.", gt=0, le=1)
+    fast: float = option(
+        0.1, help="Weight of the latest episode in the fast moving average of a task's success.", gt=0, le=1
+    )
+    slow: float = option(0.01, help="Weight of the latest episode in the slow moving average.", gt=0, le=1)
     exploration: float = option(0.1, help=_EXPLORATION_HELP, ge=0, le=1)
     success_return: float | None = option(None, help=_SUCCESS_HELP)
 
@@ -117,12 +117,14 @@ class LearningProgressConfig(TasksConfig):
 class PrioritizedLevelReplayConfig(TasksConfig):
     """Options of `prioritized_level_replay`; the defaults are those of Jiang et al. (2021) for Procgen."""
 
-    temperature: float = option(0.1, help="How little the rank of a task's score matters; 1 is by 1 / rank.", gt=0)
+    temperature: float = option(
+        0.1, help="Temperature: a task's weight is rank ** (-1 / temperature) of its score.", gt=0
+    )
     staleness: float = option(
-        0.1, help="Share drawn by how long ago a task was last played, as scores of old policies mislead.", ge=0, le=1
+        0.1, help="Staleness coefficient: share of the probability given by how long ago a task was played.", ge=0, le=1
     )
 
 
 def task_key(task: Any) -> str:
-    """What tells one task from another: it survives the way to the environment and back."""
+    """The identity of a task, equal after its way to the environment and back."""
     return json.dumps(task, sort_keys=True)

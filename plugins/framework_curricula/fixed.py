@@ -13,12 +13,12 @@ from framework_curricula.tasks import TaskList, proportional
 
 
 class Fixed:
-    """Draws from a list of tasks, whatever comes of it."""
+    """Tasks drawn with fixed probabilities."""
 
     def __init__(self, config: FixedConfig, context: Context):
         self._tasks = TaskList(config.all_tasks())
         self._probabilities = proportional(np.array(config.weights or (1.0,) * len(self._tasks)))
-        #: What each task is drawn with at least.
+        #: A lower bound of each task's probability.
         self.minimum_probability = float(self._probabilities.min())
 
     def sample(self, count: int, rng: np.random.Generator) -> list[Any]:
@@ -26,7 +26,7 @@ class Fixed:
         return self._tasks.draw(count, self._probabilities, rng)
 
     def update(self, episodes: Iterable[Mapping[str, Any]]) -> dict[str, float]:
-        """Nothing follows from episodes."""
+        """Nothing: episodes change no probability."""
         return {}
 
     def state_dict(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Tasks that are neither solved nor hopeless."""
+"""Tasks by the variance of their success."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from framework_curricula.tasks import TaskList, effective_tasks, proportional
 
 
 class Learnability:
-    """Draws a task in proportion to ``p (1 - p)``, p being a moving average of its success (arXiv:2408.15099).
+    """Draws tasks in proportion to ``p (1 - p)``, p being a moving average of a task's success (arXiv:2408.15099).
 
-    That is the variance of success: 0 for what always or never succeeds. A share of ``exploration`` is drawn uniformly,
-    so that tasks are noticed when they become solvable, or are forgotten.
+    That is the variance of success: 0 for tasks that always or never succeed. A share of ``exploration`` is drawn
+    uniformly, so that tasks are noticed when they become solvable, or are forgotten.
     """
 
     def __init__(self, config: LearnabilityConfig, context: Context):
         self._config = config
         self._tasks = TaskList(config.all_tasks())
         self._rates = np.full(len(self._tasks), 0.5)
-        #: What each task is drawn with at least.
+        #: A lower bound of each task's probability.
         self.minimum_probability = config.exploration / len(self._tasks)
 
     def sample(self, count: int, rng: np.random.Generator) -> list[Any]:
@@ -34,8 +34,8 @@ class Learnability:
     def update(self, episodes: Iterable[Mapping[str, Any]]) -> dict[str, float]:
         """See `framework.interfaces.Curriculum`."""
         results = self._tasks.by_place(successes(episodes, self._config.success_return))
-        for place, found in results.items():
-            self._rates[place] = decayed(float(self._rates[place]), found, self._config.smoothing)
+        for place, outcomes in results.items():
+            self._rates[place] = decayed(float(self._rates[place]), outcomes, self._config.smoothing)
         return {
             "success_rate": float(self._rates.mean()),
             "effective_tasks": effective_tasks(self._probabilities()),

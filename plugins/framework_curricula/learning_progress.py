@@ -1,4 +1,4 @@
-"""Tasks whose rate of success is changing."""
+"""Tasks by their learning progress."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from framework_curricula.tasks import TaskList, effective_tasks, proportional
 
 
 class LearningProgress:
-    """Draws a task in proportion to how far two averages of its success are apart (arXiv:2106.14876).
+    """Draws tasks in proportion to the distance of two moving averages of their success (arXiv:2106.14876).
 
-    One is fast and one slow, so they differ where success rises, and where it falls: what is forgotten comes back.
-    A share of ``exploration`` is drawn uniformly; all of it while nothing changes.
+    A fast and a slow average differ where success rises, and where it falls: forgotten tasks come back. A share of
+    ``exploration`` is drawn uniformly; all tasks are, while nothing changes.
     """
 
     def __init__(self, config: LearningProgressConfig, context: Context):
@@ -25,7 +25,7 @@ class LearningProgress:
         self._tasks = TaskList(config.all_tasks())
         self._episodes = np.zeros(len(self._tasks), np.int64)
         self._averages = np.zeros((2, len(self._tasks)))  # fast, slow
-        #: What each task is drawn with at least.
+        #: A lower bound of each task's probability.
         self.minimum_probability = config.exploration / len(self._tasks)
 
     def sample(self, count: int, rng: np.random.Generator) -> list[Any]:
@@ -35,12 +35,12 @@ class LearningProgress:
     def update(self, episodes: Iterable[Mapping[str, Any]]) -> dict[str, float]:
         """See `framework.interfaces.Curriculum`."""
         results = self._tasks.by_place(successes(episodes, self._config.success_return))
-        for place, found in results.items():
-            self._episodes[place] += len(found)
+        for place, outcomes in results.items():
+            self._episodes[place] += len(outcomes)
             for average, smoothing in zip(self._averages, (self._config.fast, self._config.slow), strict=True):
                 # A plain mean at first: an average that started anywhere else would have to make progress from there.
-                share = max(newest_share(len(found), smoothing), len(found) / self._episodes[place])
-                average[place] += share * (sum(found) / len(found) - average[place])
+                share = max(newest_share(len(outcomes), smoothing), len(outcomes) / self._episodes[place])
+                average[place] += share * (sum(outcomes) / len(outcomes) - average[place])
         return {
             "success_rate": float(self._averages[0].mean()),
             "progress": float(self._progress().mean()),

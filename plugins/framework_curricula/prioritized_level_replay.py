@@ -1,4 +1,4 @@
-"""Tasks that there was much to learn from, and those that were not played for long."""
+"""Tasks by the advantages of their last episode, and by staleness."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from framework_curricula.tasks import TaskList, effective_tasks, proportional
 class PrioritizedLevelReplay:
     """Prioritized level replay (arXiv:2010.03934): a task's score is the mean absolute advantage of its last episode.
 
-    With the share of tasks that were played already, one of these is drawn: by ``rank ** (-1 / temperature)`` of its
-    score, or, with a share of ``staleness``, in proportion to the episodes since it was last played. Otherwise one
-    that was not played yet, uniformly. Equal scores have equal ranks. Episodes without a score change nothing; where
-    not even the first ones have any, `update` raises `RunError`.
+    With a probability of the share of tasks that were played already, one of these is drawn: by
+    ``rank ** (-1 / temperature)`` of its score, or, with a share of ``staleness``, in proportion to the episodes since
+    it was last played. Otherwise a new task is drawn uniformly. Equal scores have equal ranks. Episodes without a score
+    change nothing; where not even the first ones have any, `update` raises `RunError`.
     """
 
     def __init__(self, config: PrioritizedLevelReplayConfig, context: Context):
@@ -37,20 +37,20 @@ class PrioritizedLevelReplay:
         """See `framework.interfaces.Curriculum`."""
         episodes = list(episodes)
         scored = [(episode["task"], episode["score"]) for episode in episodes if "score" in episode]
-        if episodes and not scored and not self._seen().any():
+        if episodes and not scored and not self._played().any():
             raise RunError(
                 "prioritized_level_replay needs to know how much there was to learn from each episode, and the"
                 " algorithm does not say: take one that has episode_scores, or another curriculum"
             )
         results = self._tasks.by_place(scored)
         self._episodes += sum(map(len, results.values()))
-        for place, found in results.items():
-            self._scores[place] = sum(found) / len(found)
+        for place, scores in results.items():
+            self._scores[place] = sum(scores) / len(scores)
             self._last[place] = self._episodes
-        seen = self._seen()
+        played = self._played()
         return {
-            "score": float(self._scores[seen].mean()) if seen.any() else 0.0,
-            "seen": float(seen.mean()),
+            "score": float(self._scores[played].mean()) if played.any() else 0.0,
+            "seen": float(played.mean()),
             "effective_tasks": effective_tasks(self._probabilities()),
         }
 
@@ -64,20 +64,20 @@ class PrioritizedLevelReplay:
         self._last = self._tasks.restored(state["last"])
         self._episodes = state["episodes"]
 
-    def _seen(self) -> np.ndarray:
+    def _played(self) -> np.ndarray:
         return self._last >= 0
 
     def _probabilities(self) -> np.ndarray:
-        seen = self._seen()
+        played = self._played()
         result = np.full(len(self._tasks), 1 / len(self._tasks))
-        if seen.any():
-            by_score = proportional(ranks(self._scores[seen]) ** (-1 / self._config.temperature))
-            by_age = proportional((self._episodes - self._last[seen]).astype(np.float64))
+        if played.any():
+            by_score = proportional(ranks(self._scores[played]) ** (-1 / self._config.temperature))
+            by_age = proportional((self._episodes - self._last[played]).astype(np.float64))
             share = self._config.staleness
-            result[seen] = seen.mean() * ((1 - share) * by_score + share * by_age)
+            result[played] = played.mean() * ((1 - share) * by_score + share * by_age)
         return result
 
 
 def ranks(scores: np.ndarray) -> np.ndarray:
-    """1 for the largest of ``scores`` [K], and so on, as float64; equal ones share the best of their ranks."""
+    """Ranks of ``scores`` [K], float64: 1 for the largest; equal scores share the best of their ranks."""
     return len(scores) + 1.0 - np.searchsorted(np.sort(scores), scores, side="right")

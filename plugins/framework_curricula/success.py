@@ -1,4 +1,4 @@
-"""Which episodes succeeded, and averages of that."""
+"""Success of episodes, and its moving averages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A list of tasks: drawn by probabilities, and found again by what episodes were played on."""
+"""A list of tasks: sampling, and the results of each task."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ class TaskList:
         return len(self._tasks)
 
     def draw(self, count: int, probabilities: np.ndarray, rng: np.random.Generator) -> list[Any]:
-        """``count`` tasks, independently of one another, with these probabilities [K]."""
+        """``count`` independent draws with these probabilities [K]."""
         return [self._tasks[place] for place in rng.choice(len(self._tasks), size=count, p=probabilities)]
 
     def by_place(self, results: Iterable[tuple[Any, float]]) -> dict[int, list[float]]:
         """The results of each task, by its place; tasks that are not in the list are left out."""
-        found: dict[int, list[float]] = {}
+        by_place: dict[int, list[float]] = {}
         for task, result in results:
             place = self._place.get(task_key(task))
             if place is not None:
-                found.setdefault(place, []).append(result)
-        return found
+                by_place.setdefault(place, []).append(result)
+        return by_place
 
     def restored(self, saved: Any) -> np.ndarray:
         """Saved numbers, [..., K], as an array. Raises `RunError` where they are of another number of tasks."""
@@ -46,9 +46,9 @@ class TaskList:
 
 
 def proportional(weights: np.ndarray, exploration: float = 0.0) -> np.ndarray:
-    """Probabilities [K] in proportion to ``weights`` [K], less a share of ``exploration`` that is uniform.
+    """Probabilities [K] in proportion to ``weights`` [K], mixed with a share of ``exploration`` that is uniform.
 
-    All of it is uniform where no task has any weight.
+    All weights zero give uniform probabilities.
     """
     total = weights.sum()
     uniform = np.full(len(weights), 1 / len(weights))
@@ -56,6 +56,6 @@ def proportional(weights: np.ndarray, exploration: float = 0.0) -> np.ndarray:
 
 
 def effective_tasks(probabilities: np.ndarray) -> float:
-    """How many tasks are really chosen from: the exponential of the entropy, from 1 to K."""
-    some = probabilities[probabilities > 0]
-    return float(np.exp(-(some * np.log(some)).sum()))
+    """Effective number of tasks: the exponential of the entropy, from 1 to K."""
+    positive = probabilities[probabilities > 0]
+    return float(np.exp(-(positive * np.log(positive)).sum()))

@@ -1,4 +1,4 @@
-"""One level of difficulty that rises with success and falls with failure."""
+"""A difficulty level that rises and falls with the success rate."""
 
 from __future__ import annotations
 

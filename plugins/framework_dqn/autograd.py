@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from framework.interfaces import Tensors
 from framework.toolkit.optimizer import FlatAdamW, LossScale
 from framework_dqn.objective import Loss, Predictions
 
@@ -19,11 +20,11 @@ class Autograd:
         self._network, self._optimizer, self._loss_scale = network, optimizer, loss_scale
 
     def __call__(
-        self, objective: Callable[..., Loss], observations: dict[str, Tensor], actions: Tensor, *arguments: Any
+        self, objective: Callable[..., Loss], observations: Tensors, actions: Tensor, *arguments: Any
     ) -> Predictions:
-        """Of ``objective(predictions, *arguments)`` and the encoder's auxiliary losses; returns the predictions.
+        """Backpropagate ``objective(predictions, *arguments)`` plus the encoder's auxiliary losses.
 
-        ``actions`` [B] that were taken are numbered from zero.
+        ``actions`` [B] that were taken are numbered from zero. Returns the predictions, detached.
         """
         with torch.enable_grad():
             values, losses = self._network(observations)
@@ -34,5 +35,5 @@ class Autograd:
         return Predictions(new.values.detach())
 
     def _differentiable(self, objective: Callable[..., Loss], new: Predictions, *arguments: Any) -> Tensor:
-        """A number [] whose gradient is the objective's."""
+        """A scalar [] whose gradient is the objective's."""
         return objective(new, *arguments).total

@@ -1,6 +1,6 @@
-"""The gradient of the objective in closed form: of exactly this function, which a test holds it to.
+"""The gradient of the objective in closed form, which a test compares with autograd's.
 
-The network follows by the rules of `framework.toolkit.vjp`, or by autograd where it has none.
+It is backpropagated through the network by the rules of `framework.toolkit.vjp`, or by autograd where it has none.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from framework.interfaces import Tensors
 from framework.toolkit.vjp import vjp
 from framework_dqn.autograd import Autograd
 from framework_dqn.config import DQNConfig
@@ -19,10 +20,10 @@ from framework_dqn.objective import Loss, Predictions, Targets, dqn_loss
 
 
 def dqn_gradient(new: Predictions, old: Targets, options: DQNConfig) -> Tensor:
-    """Of `dqn_loss` with respect to the values, [B]."""
-    bound = options.huber_threshold
+    """Gradient of `dqn_loss` with respect to the values, [B]."""
+    delta = options.huber_delta
     errors = new.values - old.values
-    return errors.clamp(-bound, bound).mul_(old.weights).mul_(1.0 / len(errors))
+    return errors.clamp(-delta, delta).mul_(old.weights).mul_(1.0 / len(errors))
 
 
 _GRADIENTS: dict[Callable[..., Any], Callable[..., Tensor]] = {dqn_loss: dqn_gradient}
@@ -34,10 +35,10 @@ def covers(objective: Callable[..., Any]) -> bool:
 
 
 class ClosedForm(Autograd):
-    """As `Autograd`, with the gradient of the objective by hand."""
+    """As `Autograd`, with the objective's gradient in closed form."""
 
     def __call__(
-        self, objective: Callable[..., Loss], observations: dict[str, Tensor], actions: Tensor, *arguments: Any
+        self, objective: Callable[..., Loss], observations: Tensors, actions: Tensor, *arguments: Any
     ) -> Predictions:
         """See `Autograd`."""
         network = self._network

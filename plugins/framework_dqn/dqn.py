@@ -27,10 +27,10 @@ from framework_dqn.targets import td_targets
 class DQN:
     """Deep Q-networks (Mnih et al., 2015, doi:10.1038/nature14236).
 
-    With double Q-learning (van Hasselt et al., 2016, arXiv:1509.06461), dueling heads (Wang et al., 2016), returns of
-    several steps and prioritized replay as the replay buffer has them, and with many samplers that explore differently
-    Ape-X (Horgan et al., 2018, arXiv:1803.00933). Each batch is stored, then learned from by minibatches of the buffer.
-    The rewards of bonuses are added to the environment's, as there is one value for all: their discount must be
+    With double Q-learning (van Hasselt et al., 2016, arXiv:1509.06461), dueling heads (Wang et al., 2016), n-step
+    returns and prioritized replay as the replay buffer has them, and with many samplers of different epsilon Ape-X
+    (Horgan et al., 2018, arXiv:1803.00933). Each batch is stored, then the network trains on minibatches from the
+    buffer. Intrinsic rewards are added to the environment's, as there is one Q-function: their discount must be
     ``gamma``.
     """
 
@@ -64,7 +64,7 @@ class DQN:
         self._rng = np.random.default_rng(context.seed)
         self._steps = 0  # of the environments, so far
         self._gradient_steps = 0
-        self._owed = 0.0  # gradient steps that the collected steps are worth and that were not taken yet
+        self._owed = 0.0  # gradient steps that are due, fractions included
 
     def _make_streams(self) -> list[Stream]:
         streams = self._context.make_streams() if self._context.make_streams is not None else []
@@ -78,10 +78,10 @@ class DQN:
 
     @torch.no_grad()
     def update(self, batch: Batch) -> dict[str, float]:
-        """Store the batch, then take as many gradient steps as its environment steps are worth.
+        """Store the batch, then take ``updates_per_step`` gradient steps per environment step.
 
-        Metrics are means over all minibatches: ``loss``, ``q_mean`` (the value of the actions taken), ``td_error``
-        (absolute), ``gradient_norm`` (before clipping); they are missing where no step was taken yet.
+        Metrics are means over all minibatches: ``loss``, ``q_mean`` (Q-values of the actions taken), ``td_error``
+        (absolute), ``gradient_norm`` (before clipping); they are missing where no gradient step was taken.
         """
         config = self._config
         self._optimizer.check()
@@ -90,7 +90,7 @@ class DQN:
         self._steps += batch.steps
         count = 0
         if self._steps >= config.learning_starts and len(self._replay):
-            self._owed += batch.steps * config.gradient_steps_per_step
+            self._owed += batch.steps * config.updates_per_step
             count = int(self._owed)
             self._owed -= count
         learning_rate = config.learning_rate
@@ -100,8 +100,8 @@ class DQN:
             metrics |= self._summary([self._learn(learning_rate) for _ in range(count)])
         for stream in self._streams:
             with torch.enable_grad():
-                learned = stream.bonus.update(batch)
-            metrics |= {f"bonus/{stream.name}/{name}": value for name, value in learned.items()}
+                bonus_metrics = stream.bonus.update(batch)
+            metrics |= {f"bonus/{stream.name}/{name}": value for name, value in bonus_metrics.items()}
         epsilon = self._epsilon(batch.progress + batch.steps / self._context.total_steps)
         self.policy.epsilon.fill_(epsilon)
         return {
@@ -143,7 +143,7 @@ class DQN:
             self._loss_scale.load_state_dict(state["loss_scale"])
 
     def _rewards(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
-        """The environment's rewards and the weighted ones of the bonuses, [T, N]."""
+        """Extrinsic plus weighted intrinsic rewards [T, N], and the metrics of the latter."""
         bound = self._config.reward_clip
         rewards = batch.rewards if bound is None else batch.rewards.clamp(-bound, bound)
         metrics = {}
@@ -154,7 +154,7 @@ class DQN:
         return rewards, metrics
 
     def _learn(self, learning_rate: float) -> tuple[Predictions, Targets, Tensor]:
-        """One step of the optimizer; returns what it was made with, and the gradient's norm [] before clipping."""
+        """One gradient step; returns its predictions and targets, and the gradient norm [] before clipping."""
         config = self._config
         transitions, ids, weights = self._replay.sample(config.minibatch_size, self._rng)
         old = Targets(self.targets(transitions), torch.from_numpy(weights).to(transitions.rewards.device))
@@ -163,18 +163,18 @@ class DQN:
         norm = self._optimizer.step(learning_rate, self._loss_scale)
         self._replay.update_priorities(ids, (new.values - old.values).abs().cpu().numpy())
         self._gradient_steps += 1
-        if self._gradient_steps % config.target_interval == 0:
+        if self._gradient_steps % config.target_update_interval == 0:
             self._move_target()
         return new, old, norm
 
     def targets(self, transitions: Transitions) -> Tensor:
-        """What the values of the actions taken should become, [B]."""
+        """TD targets of the actions taken, [B]."""
         following, mask = transitions.next_observations, transitions.next_action_mask
         values = self._target.values(following)
-        judged = self.policy.network.values(following) if self._config.double else values
+        scores = self.policy.network.values(following) if self._config.double else values
         if mask is not None:
-            judged = mask_logits(judged, mask)
-        next_values = values.gather(-1, judged.argmax(-1, keepdim=True)).squeeze(-1)
+            scores = mask_logits(scores, mask)
+        next_values = values.gather(-1, scores.argmax(-1, keepdim=True)).squeeze(-1)
         return td_targets(
             transitions.rewards, transitions.steps, transitions.terminated, next_values, self._config.gamma
         )
@@ -194,13 +194,13 @@ class DQN:
         return end + (start - end) * max(1.0 - progress / fraction, 0.0) if fraction else end
 
     def _summary(self, learned: list[tuple[Predictions, Targets, Tensor]]) -> dict[str, float]:
-        """Means of the objective's terms over all minibatches, and of the gradient's norms."""
+        """Means over all minibatches: of the objective's terms, and of the gradient norms."""
         predictions, targets, norms = zip(*learned, strict=True)
         new = Predictions(*map(torch.cat, zip(*predictions, strict=True)))
         old = Targets(*map(torch.cat, zip(*targets, strict=True)))
         means = {name: term.mean() for name, term in self._objective(new, old, self._config).terms.items()}
-        taken = torch.stack(norms)
+        gradient_norms = torch.stack(norms)
         if self._loss_scale is not None:  # steps that overflowed were not taken
-            taken = taken[taken.isfinite()]
-        means["gradient_norm"] = taken.sum() / max(len(taken), 1)
+            gradient_norms = gradient_norms[gradient_norms.isfinite()]
+        means["gradient_norm"] = gradient_norms.sum() / max(len(gradient_norms), 1)
         return dict(zip(means, torch.stack(list(means.values())).tolist(), strict=True))

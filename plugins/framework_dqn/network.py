@@ -1,4 +1,4 @@
-"""The value of each action: an encoder, and one head or two."""
+"""The Q-network: an encoder, and a plain or a dueling head."""
 
 from __future__ import annotations
 
@@ -9,17 +9,15 @@ from gymnasium import spaces
 from torch import Tensor, nn
 
 from framework.errors import FrameworkError
-from framework.interfaces import Context
+from framework.interfaces import Context, Tensors
 from framework.toolkit.networks import MLP, initialization
 from framework.toolkit.processor import autocast
 from framework.toolkit.vjp import Pullback, covers, rule, vjp
 from framework_dqn.config import DQNConfig
 
-Tensors = dict[str, Tensor]
-
 
 class QNetwork(nn.Module):
-    """``{name: [B, ...]}`` -> the value of each action, [B, A] float32 whatever the precision."""
+    """Observations ``{name: [B, ...]}`` -> Q-values [B, A], float32 in any precision."""
 
     def __init__(self, config: DQNConfig, context: Context):
         super().__init__()
@@ -41,22 +39,22 @@ class QNetwork(nn.Module):
         self.closed_form = context.precision == "float32" and not context.compile and covers(self.encoder)
 
     def forward(self, observations: Tensors) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """Values, and the encoder's own losses, with gradient."""
+        """Q-values and the encoder's auxiliary losses, with gradient."""
         rows = _as_steps(observations)
-        some = next(iter(rows.values()))
+        leaf = next(iter(rows.values()))
         with self._autocast:
-            first = torch.ones(some.shape[:2], dtype=torch.bool, device=some.device)
+            first = torch.ones(leaf.shape[:2], dtype=torch.bool, device=leaf.device)
             encoding, _ = self.encoder(rows, {}, first)
             values = self.head(encoding.features[0])
         return values.to(torch.float32), encoding.losses
 
     def values(self, observations: Tensors) -> Tensor:
-        """Values without gradient; call without gradient recording."""
+        """Q-values without gradient; call without gradient recording."""
         return vjp(self, observations)[0] if self.closed_form else self(observations)[0]
 
 
 class Head(nn.Module):
-    """Features [B, F] -> [B, outputs]: hidden layers with a ReLU each, then a linear one."""
+    """Features [B, F] -> [B, outputs]: hidden layers with ReLU, then a linear one."""
 
     def __init__(self, features: int, hidden: Sequence[int], outputs: int):
         super().__init__()
@@ -64,12 +62,12 @@ class Head(nn.Module):
         self.output = MLP(self.hidden.features, (outputs,), "identity", gain=1.0)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Apply all layers."""
+        """See the class."""
         return self.output.forward(self.hidden.forward(features))
 
 
 class DuelingHead(nn.Module):
-    """``V + A - mean(A)`` of a head for the state's value and one for the actions' advantages.
+    """Dueling head: ``V + A - mean(A)`` of the state's value and the actions' advantages.
 
     Wang et al. (2016, arXiv:1511.06581), equation 9.
     """
@@ -85,7 +83,7 @@ class DuelingHead(nn.Module):
 
 
 def _joined(value: Tensor, advantage: Tensor) -> Tensor:
-    """V [B, 1] and A [B, A] -> the values of the actions [B, A], see `DuelingHead`."""
+    """V [B, 1] and A [B, A] -> Q-values [B, A], see `DuelingHead`."""
     return value + advantage - advantage.mean(-1, keepdim=True)
 
 
@@ -95,7 +93,7 @@ def _as_steps(observations: Tensors) -> Tensors:
 
 
 @rule(QNetwork)
-def _(network: QNetwork, observations: dict[str, Tensor]) -> tuple[Tensor, Pullback]:
+def _(network: QNetwork, observations: Tensors) -> tuple[Tensor, Pullback]:
     features, encoder_pullback = vjp(network.encoder, _as_steps(observations))
     values, head_pullback = vjp(network.head, features)
     return values, lambda gradient: encoder_pullback(head_pullback(gradient))

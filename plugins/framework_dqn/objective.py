@@ -1,4 +1,4 @@
-"""The loss of DQN, as in the paper: Mnih et al. (2015, doi:10.1038/nature14236).
+"""The loss of DQN (Mnih et al., 2015, doi:10.1038/nature14236).
 
 It is an option: ``objective = "my_file:my_loss"`` trains with another function of the same arguments.
 """
@@ -14,20 +14,20 @@ from framework_dqn.config import DQNConfig
 
 
 class Predictions(NamedTuple):
-    """What the network that is trained says of B transitions, differentiable."""
+    """Outputs of the network for B transitions, differentiable."""
 
-    values: Tensor  #: [B] of the actions that were taken, Q_theta(s, a)
+    values: Tensor  #: [B] Q-values of the actions that were taken, Q_theta(s, a)
 
 
 class Targets(NamedTuple):
-    """What B transitions are learned from, constant."""
+    """Targets of B transitions, constant."""
 
-    values: Tensor  #: [B] what the values should become, see `framework_dqn.targets`
+    values: Tensor  #: [B] TD targets, see `framework_dqn.targets`
     weights: Tensor  #: [B] importance weights of the replay buffer
 
 
 class Loss(NamedTuple):
-    """What is minimised, and its terms, whose means over all minibatches of an update are recorded by name."""
+    """A loss and its terms; means of the terms over all minibatches of an update are recorded by name."""
 
     total: Tensor  #: []
     terms: dict[str, Tensor]  #: {name: [B]}
@@ -38,9 +38,9 @@ Objective = Callable[[Predictions, Targets, DQNConfig], Loss]
 
 
 def dqn_loss(new: Predictions, old: Targets, options: DQNConfig) -> Loss:
-    """``mean(w * huber(Q - target))``: errors are squared, and beyond a threshold linear (Huber, 1964)."""
+    """Weighted Huber loss of the TD errors, ``mean(w * huber(Q - target))`` (Huber, 1964)."""
     errors = new.values - old.values
     sizes = errors.abs()
-    within = sizes.clamp(max=options.huber_threshold)
+    within = sizes.clamp(max=options.huber_delta)
     loss = old.weights * within * (sizes - 0.5 * within)
     return Loss(loss.mean(), {"loss": loss, "q_mean": new.values, "td_error": sizes})

@@ -1,23 +1,21 @@
-"""What samplers act with: mostly the best action, and now and then any."""
+"""Epsilon-greedy policy."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from framework.interfaces import Batch, Context
+from framework.interfaces import Batch, Context, Tensors
 from framework.toolkit.distributions import mask_logits
 from framework_dqn.config import DQNConfig
 from framework_dqn.network import QNetwork
 
-Tensors = dict[str, Tensor]
-
 
 class EpsilonGreedy(nn.Module):
-    """The action of the greatest value, or with probability ``epsilon`` any legal one.
+    """The greedy action, or with probability ``epsilon`` a random legal one.
 
-    ``epsilon`` is the learner's to set: it travels with the weights. With ``epsilon_ladder`` the environments that act
-    together explore less and less, by their place among them (Horgan et al., 2018, arXiv:1803.00933, section 4).
+    The learner sets ``epsilon``, which travels with the weights. With ``epsilon_ladder`` each environment of a shard
+    has a smaller epsilon than the one before it (Horgan et al., 2018, arXiv:1803.00933, section 4).
     """
 
     epsilon: Tensor  #: [] float32
@@ -58,11 +56,11 @@ class EpsilonGreedy(nn.Module):
         return self._to_environment(actions), {}, memory
 
     def complete(self, batch: Batch) -> Tensors:
-        """Nothing: the learner computes all values itself, with newer weights."""
+        """Nothing: the learner computes all Q-values itself, with newer weights."""
         return {}
 
     def exploration(self, count: int) -> Tensor:
-        """The probability of a random action in each of ``count`` environments, [count]."""
+        """Epsilon of each of ``count`` environments, [count]."""
         places = torch.arange(count, device=self.epsilon.device) / max(count - 1, 1)
         return self.epsilon ** (1.0 + self._ladder * places)
 

@@ -1,4 +1,4 @@
-"""What the values of DQN should become."""
+"""TD targets of DQN."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def td_targets(rewards: Tensor, steps: Tensor, terminated: Tensor, next_values: Tensor, gamma: float) -> Tensor:
-    """Return of ``n`` steps, bootstrapped: ``sum_k gamma^k * r_k + gamma^steps * (1 - terminated) * V(s')``, [B].
+    """N-step TD targets [B]: ``sum_k gamma^k * r_k + gamma^steps * (1 - terminated) * V(s')``.
 
     ``rewards`` [B, n] are 0 from ``steps`` [B] on; ``next_values`` [B] are those of the observations after them.
     """

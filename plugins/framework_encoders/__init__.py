@@ -1,25 +1,24 @@
-"""Encoders for vectors, images, tokens, and all of them together; and memories over them."""
+"""Encoders for vectors, images, tokens and several modalities; recurrent encoders and memory transformers."""
 
 from framework import hookimpl
 from framework.hookspecs import Register
 
-#: Name, which is also that of the module -> class, module of its options, summary.
+#: Name, which is also that of the module -> class, what it supports, summary.
 ENCODERS = {
-    "mlp": ("MLP", "config", "Fully connected layers over everything that is not an image."),
-    "cnn": ("CNN", "config", "The convolutional network of the Nature DQN paper (Mnih et al., 2015), for images."),
-    "impala_cnn": ("ImpalaCNN", "config", "The residual network of the IMPALA paper (Espeholt et al., 2018)."),
-    "transformer": ("Transformer", "transformer_config", "Self-attention over tokens: numbers, ids or patches."),
-    "multimodal": ("Multimodal", "multimodal_config", "An encoder for each modality, fused by attention."),
-    "gru": ("GRU", "memory_config", "Gated recurrent units over any encoder: a memory."),
-    "lstm": ("LSTM", "memory_config", "Long short-term memory over any encoder."),
-    "transformer_memory": ("TransformerMemory", "memory_config", "Attention over the last steps, on any encoder."),
+    "mlp": ("MLP", (), "Multilayer perceptron over all observations that are no images."),
+    "cnn": ("CNN", (), "Convolutional network of the Nature DQN paper (Mnih et al., 2015), for images."),
+    "impala_cnn": ("ImpalaCNN", (), "Residual network of the IMPALA paper (Espeholt et al., 2018), for images."),
+    "transformer": ("Transformer", (), "Transformer over tokens: feature vectors, ids or image patches."),
+    "multimodal": ("Multimodal", (), "One encoder per modality, fused by cross-attention."),
+    "gru": ("GRU", ("memory",), "Gated recurrent units (GRU) over another encoder."),
+    "lstm": ("LSTM", ("memory",), "Long short-term memory (LSTM) over another encoder."),
+    "transformer_memory": ("TransformerMemory", ("memory",), "Transformer over the last steps, over another encoder."),
 }
 
 
 @hookimpl
 def register_encoders(register: Register) -> None:
     """Offer one encoder for each module of this package."""
-    for name, (cls, options, summary) in ENCODERS.items():
-        config = f"framework_encoders.{options}:{cls}Config"
-        supports = ("memory",) if options == "memory_config" else ()
+    for name, (cls, supports, summary) in ENCODERS.items():
+        config = f"framework_encoders.config:{cls}Config"
         register(name, f"framework_encoders.{name}:{cls}", config=config, summary=summary, supports=supports)

@@ -1,4 +1,4 @@
-"""Contrastive alignment of two modalities: what is seen together shall be embedded alike."""
+"""Contrastive alignment of two modalities."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from torch.nn import functional
 
 from framework.toolkit.networks import orthogonal
 
-#: The largest logarithm of the factor of similarities, as in the paper.
+#: The largest logarithm of the inverse temperature, as in the paper.
 _LARGEST = math.log(100.0)
 
 
 def contrastive_loss(u: Tensor, v: Tensor, log_scale: Tensor, positives: Tensor | None = None) -> Tensor:
     """The symmetric loss of CLIP (Radford et al., 2021, arXiv:2103.00020, figure 3): [B, D] twice -> [].
 
-    ``u`` and ``v`` are scaled to length 1. Row i of one belongs to row i of the other, or to all rows for which
-    ``positives`` [B, B] is true, which must be symmetric. ``log_scale`` [] is the logarithm of what similarities are
-    multiplied by, cut at ln 100. 0 where there are no rows; ln B where all embeddings are equal.
+    ``u`` and ``v`` are normalized to length 1. The positive pairs are the rows of equal index, or those for which
+    ``positives`` [B, B] is true, which must be symmetric. ``log_scale`` [] is the logarithm of the inverse temperature,
+    clipped at ln 100. The loss is 0 for no rows, and ln B where all embeddings are equal.
     """
     if not len(u):
         return u.sum() + v.sum()
-    # Cut in value alone: the gradient still leads back from beyond the bound.
+    # Clipped in value alone: the gradient still leads back from beyond the bound.
     log_scale = log_scale - (log_scale - _LARGEST).clamp(min=0.0).detach()
     logits = log_scale.exp() * functional.normalize(u, dim=-1) @ functional.normalize(v, dim=-1).T
     targets = torch.eye(len(u), device=u.device) if positives is None else positives.to(torch.float32)
@@ -38,9 +38,9 @@ def same_rows(rows: Tensor) -> Tensor:
 
 
 class Alignment(nn.Module):
-    """Projections of two modalities to one space, and the temperature that they are compared with.
+    """Projections of two modalities to a common space, and the temperature of their similarities.
 
-    The logarithm of the scale starts at ln(1 / 0.07); being no matrix, it is spared from weight decay.
+    ``log_scale`` starts at ln(1 / 0.07); being no matrix, it is excluded from weight decay.
     """
 
     def __init__(self, width: int):

@@ -1,4 +1,4 @@
-"""Attention with pre-normalisation, for sets of which some members may be absent."""
+"""Pre-norm transformer blocks over tokens of which some may be absent."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from framework.toolkit.networks import orthogonal
 
 
 class Attention(nn.Module):
-    """Multi-head attention (Vaswani et al., 2017, arXiv:1706.03762): what queries find in tokens."""
+    """Multi-head attention (Vaswani et al., 2017, arXiv:1706.03762)."""
 
     def __init__(self, width: int, heads: int, gain: float = 1.0):
         super().__init__()
@@ -28,28 +28,28 @@ class Attention(nn.Module):
         else:
             sizes = (self._width, 2 * self._width)
             weights, biases = self.projections.weight.split(sizes), self.projections.bias.split(sizes)
-            asked, offered = map(functional.linear, (queries, tokens), weights, biases)
-            parts = (asked, *offered.chunk(2, -1))
-        found = attend(*(x.unflatten(-1, (self._heads, -1)).transpose(1, 2) for x in parts), present)
-        return self.output(found.transpose(1, 2).flatten(2))
+            query, keys_and_values = map(functional.linear, (queries, tokens), weights, biases)
+            parts = (query, *keys_and_values.chunk(2, -1))
+        attended = attend(*(x.unflatten(-1, (self._heads, -1)).transpose(1, 2) for x in parts), present)
+        return self.output(attended.transpose(1, 2).flatten(2))
 
 
 def attend(queries: Tensor, keys: Tensor, values: Tensor, present: Tensor | None = None) -> Tensor:
     """Scaled dot-product attention: [B, H, Q, D] and twice [B, H, K, D] -> [B, H, Q, D].
 
-    Where ``present`` [B, K] is false, a token has no influence on anything, not even on gradients; where all tokens of
-    a row are absent, the result is zero.
+    Tokens for which ``present`` [B, K] is false are masked, in gradients too; where all tokens of a row are, the result
+    is zero.
     """
     if present is None:
         return functional.scaled_dot_product_attention(queries, keys, values)
-    some = present.any(-1)[:, None, None, None]
-    # A softmax over nothing has no value: where no token is there all are taken, and what they give is dropped.
-    mask = present[:, None, None, :] | ~some
-    return functional.scaled_dot_product_attention(queries, keys, values, mask) * some
+    any_present = present.any(-1)[:, None, None, None]
+    # A softmax over nothing has no value: where no token is present all are taken, and the result is dropped.
+    mask = present[:, None, None, :] | ~any_present
+    return functional.scaled_dot_product_attention(queries, keys, values, mask) * any_present
 
 
 class FeedForward(nn.Module):
-    """Two fully connected layers with a GELU between them, beside a residual connection."""
+    """Two fully connected layers with a GELU between them and a residual connection, pre-norm."""
 
     def __init__(self, width: int, expansion: int, gain: float = 1.0):
         super().__init__()
@@ -63,9 +63,9 @@ class FeedForward(nn.Module):
 
 
 class Block(nn.Module):
-    """Self-attention, then a feed-forward part, each on normalised inputs beside a residual connection.
+    """Transformer block: self-attention, then a feed-forward layer, each pre-norm with a residual connection.
 
-    Pre-normalisation as in Xiong et al. (2020, arXiv:2002.04745), which needs no warm-up of the learning rate.
+    Pre-norm as in Xiong et al. (2020, arXiv:2002.04745), which needs no warm-up of the learning rate.
     ``gain`` is that of the weights that write to the residual stream; 1 / sqrt(2 * depth) keeps its scale.
     """
 
@@ -82,7 +82,7 @@ class Block(nn.Module):
 
 
 class CrossBlock(nn.Module):
-    """As `Block`, but queries look at other tokens; the residual connection is the query's."""
+    """Cross-attention block: as `Block`, but queries attend to other tokens."""
 
     def __init__(self, width: int, heads: int, expansion: int, gain: float = 1.0):
         super().__init__()
@@ -93,13 +93,13 @@ class CrossBlock(nn.Module):
 
     def forward(self, queries: Tensor, tokens: Tensor, present: Tensor | None = None) -> Tensor:
         """[B, Q, width] and [B, K, width] -> [B, Q, width]."""
-        found = self.attention(self.norm(queries), self.tokens_norm(tokens), present)
-        return self.feed_forward(queries + found)
+        attended = self.attention(self.norm(queries), self.tokens_norm(tokens), present)
+        return self.feed_forward(queries + attended)
 
 
 def pooled(tokens: Tensor, present: Tensor | None = None) -> Tensor:
-    """The mean of the tokens that are there: [B, K, width] -> [B, width]; zero where there are none."""
+    """Mean of the tokens that are present, [B, K, width] -> [B, width]; zero where none are."""
     if present is None:
         return tokens.mean(1)
-    kept = torch.where(present.unsqueeze(-1), tokens, 0.0)
-    return kept.sum(1) / present.sum(1, keepdim=True).clamp(min=1)
+    masked = torch.where(present.unsqueeze(-1), tokens, 0.0)
+    return masked.sum(1) / present.sum(1, keepdim=True).clamp(min=1)

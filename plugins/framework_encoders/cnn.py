@@ -8,16 +8,17 @@ import torch
 from torch import Tensor, nn
 
 from framework.errors import FrameworkError
+from framework.interfaces import Tensors
 from framework.toolkit.networks import MLP, orthogonal
 from framework.toolkit.vjp import Pullback, rule, vjp
 from framework_encoders.config import CNNConfig
-from framework_encoders.images import ImageEncoder, ImageLayout, Tensors
+from framework_encoders.images import ImageEncoder, ImageLayout
 
 _aten = torch.ops.aten
 
 
 class CNN(ImageEncoder):
-    """Convolutions without padding, each followed by a ReLU, then one fully connected layer with a ReLU."""
+    """Convolutions without padding, then one fully connected layer, each followed by a ReLU."""
 
     def tower(self, name: str, layout: ImageLayout, config: CNNConfig) -> nn.Module:
         """`Convolutions`; `FrameworkError` where the image is too small for them."""
@@ -49,15 +50,15 @@ class Convolutions(nn.Module):
         self.factor = layout.factor(config.scale)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Apply all layers."""
+        """See the class."""
         for layer, weight in zip(self.convolutions, self.weights(), strict=True):
             x = torch.relu_(torch.conv2d(x, weight, layer.bias, layer.stride))
         return self.head.forward(_flat(x))
 
     def weights(self) -> list[Tensor]:
-        """Of the convolutions. The first does the scaling of pixels: there are fewer weights than pixels."""
-        first, *others = (layer.weight for layer in self.convolutions)
-        return [first if self.factor == 1.0 else first * self.factor, *others]
+        """Weights of the convolutions; those of the first include the scaling of pixels, as there are fewer weights."""
+        first, *following = (layer.weight for layer in self.convolutions)
+        return [first if self.factor == 1.0 else first * self.factor, *following]
 
 
 def _flat(x: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from framework_encoders.recurrent import Recurrent
 
 
 class GRU(Recurrent):
-    """A layer of gated recurrent units, see `unroll_gru`; weights are orthogonal gate by gate, biases zero."""
+    """GRU layer, see `unroll_gru`; weights are orthogonal gate by gate, biases zero."""
 
     states = ("hidden",)
     gates = 3
@@ -25,7 +25,7 @@ class GRU(Recurrent):
 
 
 def unroll_gru(inputs: Tensor, keep: Tensor, hidden: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """The hidden states [T, N, H] after each step.
+    """Hidden states [T, N, H] after each step.
 
     With ``h`` the state before the step, times ``keep`` [T, N, 1], ``(x_r, x_z, x_n)`` the step's ``inputs``
     [T, N, 3H] and ``(h_r, h_z, h_n) = weight @ h + bias``, the state after it is ``n + z * (h - n)``, where

@@ -1,4 +1,4 @@
-"""What encoders of images share: finding the images, bringing them into shape, and joining what is no image."""
+"""Base of the image encoders: image layouts, one tower per image, and an MLP for all other observations."""
 
 from __future__ import annotations
 
@@ -13,12 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from framework.errors import FrameworkError
-from framework.interfaces import Context, Encoding
+from framework.interfaces import Context, Encoding, Tensors
 from framework.toolkit.networks import MLP
 from framework_encoders.config import ImageConfig
 from framework_encoders.vectors import Vectors
-
-Tensors = dict[str, Tensor]
 
 
 def is_image(space: spaces.Space) -> bool:
@@ -28,7 +26,7 @@ def is_image(space: spaces.Space) -> bool:
 
 
 class ImageLayout:
-    """How one leaf's images lie in memory, and the way to what convolutions want."""
+    """Layout of one leaf's images, and their conversion to [B, C, H, W]."""
 
     def __init__(self, space: spaces.Box, layout: str):
         shape = space.shape
@@ -40,7 +38,7 @@ class ImageLayout:
         self.integers = np.issubdtype(space.dtype, np.integer)
 
     def factor(self, scale: float) -> float:
-        """What pixels are to be multiplied by: integers are divided by ``scale``, floats are taken as they are."""
+        """Factor of the pixels: ``1 / scale`` for integers, 1 for floats."""
         return 1.0 / scale if self.integers else 1.0
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -59,7 +57,7 @@ class ImageLayout:
 
 
 class ImageEncoder(nn.Module):
-    """One tower for each leaf that is an image, an `MLP` for all others together; their features side by side.
+    """One tower per image, an `MLP` over all other leaves; their features are concatenated.
 
     A tower turns ``[B, C, H, W]`` into ``[B, tower.features]``.
     """
@@ -67,7 +65,7 @@ class ImageEncoder(nn.Module):
     def __init__(self, config: ImageConfig, context: Context):
         super().__init__()
         images = {name: space for name, space in sorted(context.observation_space.items()) if is_image(space)}
-        others = {name: space for name, space in context.observation_space.items() if name not in images}
+        vectors = {name: space for name, space in context.observation_space.items() if name not in images}
         if not images:
             raise FrameworkError(
                 "the observation holds no image (a Box of three axes, or of two axes of bytes): "
@@ -75,21 +73,21 @@ class ImageEncoder(nn.Module):
             )
         self._layouts = {name: ImageLayout(space, config.layout) for name, space in images.items()}
         self.towers = nn.ModuleList(self.tower(name, layout, config) for name, layout in self._layouts.items())
-        self.vectors = Vectors(others) if others else None
+        self.vectors = Vectors(vectors) if vectors else None
         self.layers = MLP(self.vectors.width, config.hidden, "relu") if self.vectors else None
         self.features = sum(tower.features for tower in self.towers) + (self.layers.features if self.layers else 0)
         self.to(memory_format=torch.channels_last)
 
     @abstractmethod
     def tower(self, name: str, layout: ImageLayout, config: Any) -> nn.Module:
-        """Make the tower for the images of one leaf."""
+        """The tower of one leaf's images."""
 
     def initial_memory(self, count: int) -> Tensors:
         """None: stateless."""
         return {}
 
     def images(self, observation: Tensors) -> list[Tensor]:
-        """What each tower takes, see `ImageLayout`."""
+        """The input of each tower, see `ImageLayout`."""
         return [layout(observation[name]) for name, layout in self._layouts.items()]
 
     def forward(self, observation: Tensors, memory: Tensors, first: Tensor) -> tuple[Encoding, Tensors]:

@@ -36,7 +36,7 @@ class Residual(nn.Module):
         self._factor = layout.factor(config.scale)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Apply all sections."""
+        """See the class."""
         factor = self._factor
         for entry, blocks in zip(self.entries, self.blocks, strict=True):
             x = blocks(functional.max_pool2d(scaled_convolution(x, entry, factor), 3, stride=2, padding=1))

@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from framework.interfaces import Context
-from framework_encoders.memory_config import LSTMConfig
+from framework_encoders.config import LSTMConfig
 from framework_encoders.recurrent import Recurrent
 
 
 class LSTM(Recurrent):
-    """A layer of long short-term memory, see `unroll_lstm`; weights are orthogonal gate by gate.
+    """LSTM layer, see `unroll_lstm`; weights are orthogonal gate by gate.
 
     Biases are zero but for the forget gate's, which is one: at first it remembers (Jozefowicz et al., 2015).
     """
@@ -34,7 +34,7 @@ class LSTM(Recurrent):
 
 
 def unroll_lstm(inputs: Tensor, keep: Tensor, hidden: Tensor, cell: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """The hidden states [T, N, H] after each step, and the cells [T, N, H], which carry no gradient.
+    """Hidden states [T, N, H] after each step, and cell states [T, N, H], which carry no gradient.
 
     With ``h`` and ``c`` the states before the step, times ``keep`` [T, N, 1], and
     ``(o, i, f, g) = x + weight @ h``, ``x`` being the step's ``inputs`` [T, N, 4H], the states after it are

@@ -1,20 +1,18 @@
-"""Fully connected layers over everything that is not an image."""
+"""Multilayer perceptron over all observations that are no images."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
-from framework.interfaces import Context, Encoding
+from framework.interfaces import Context, Encoding, Tensors
 from framework.toolkit import networks
 from framework.toolkit.vjp import Pullback, rule, vjp
 from framework_encoders.config import MLPConfig
 from framework_encoders.vectors import Vectors
 
-Tensors = dict[str, Tensor]
-
 
 class MLP(nn.Module):
-    """All leaves of the observation as one vector (see `Vectors`), through fully connected layers.
+    """Fully connected layers over all leaves of the observation as one vector (see `Vectors`).
 
     Weights are orthogonal with gain sqrt(2), as in "The 37 implementation details of PPO" (Huang et al., 2022).
     """

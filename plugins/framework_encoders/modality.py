@@ -1,4 +1,4 @@
-"""The modalities of an observation: which leaves belong together, and their encoders."""
+"""The modalities of an observation: groups of leaves, with an encoder each."""
 
 from __future__ import annotations
 
@@ -11,32 +11,29 @@ from gymnasium import spaces
 from torch import Tensor, nn
 
 from framework.errors import FrameworkError
-from framework.interfaces import Context, Encoder, Encoding
+from framework.interfaces import Context, Encoder, Encoding, Tensors
 from framework.toolkit.networks import orthogonal
-from framework_encoders.config import MLPConfig
+from framework_encoders.config import MLPConfig, MultimodalConfig, TransformerConfig
 from framework_encoders.mlp import MLP
-from framework_encoders.multimodal_config import MultimodalConfig
 from framework_encoders.tokens import check_integers, kind_of
 from framework_encoders.transformer import Transformer
-from framework_encoders.transformer_config import TransformerConfig
 
-Tensors = dict[str, Tensor]
 Leaves = Mapping[str, spaces.Space]
 
-#: The modality of all leaves that make no tokens of their own.
+#: The modality of all leaves without tokens of their own.
 VECTORS = "vectors"
 
 
-class Seen(NamedTuple):
-    """What an encoder saw in one modality."""
+class Encoded(NamedTuple):
+    """The encoding of one modality."""
 
     tokens: Tensor  #: [B, K, width]
-    present: Tensor | None  #: [B, K] bool: which of them are there; None where all are
+    present: Tensor | None  #: [B, K] bool: which of them are present; None where all are
     encoding: Encoding
 
 
 class Modality(nn.Module):
-    """Some leaves of an observation, and the encoder that makes tokens of them; its only one where it gives none."""
+    """Some leaves of an observation, and their encoder. An encoder without tokens gives its features as one token."""
 
     def __init__(self, name: str, leaves: Leaves, config: MultimodalConfig, context: Context):
         super().__init__()
@@ -50,49 +47,49 @@ class Modality(nn.Module):
             )
         self.projection = orthogonal(nn.Linear(self.encoder.features, config.width), 1.0)
 
-    def forward(self, observation: Tensors, first: Tensor) -> Seen:
+    def forward(self, observation: Tensors, first: Tensor) -> Encoded:
         """``{name: [T, N, ...]}`` -> tokens of B = T * N rows; zero where the modality is absent."""
-        own = {name: observation[name] for name in self.leaves}
+        leaves = {name: observation[name] for name in self.leaves}
         there = None
         if self._flag is not None:
             there = (check_integers(self._flag, observation[self._flag]) != 0).reshape(*first.shape, -1).any(-1)
-            own = {name: _kept(x, there) for name, x in own.items()}
-        encoding, _ = self.encoder(own, {}, first)
-        given = encoding.features.unsqueeze(2) if encoding.tokens is None else encoding.tokens
-        tokens = self.projection(given).flatten(0, 1)
+            leaves = {name: _masked(x, there) for name, x in leaves.items()}
+        encoding, _ = self.encoder(leaves, {}, first)
+        encoded = encoding.features.unsqueeze(2) if encoding.tokens is None else encoding.tokens
+        tokens = self.projection(encoded).flatten(0, 1)
         present = None if encoding.token_mask is None else encoding.token_mask.flatten(0, 1)
         if there is not None:
-            whole = there.flatten().unsqueeze(1).expand(tokens.shape[:2])
-            present = whole if present is None else present & whole
+            tokens_there = there.flatten().unsqueeze(1).expand(tokens.shape[:2])
+            present = tokens_there if present is None else present & tokens_there
         if present is not None:
             tokens = torch.where(present.unsqueeze(-1), tokens, 0.0)
-        return Seen(tokens, present, encoding)
+        return Encoded(tokens, present, encoding)
 
 
 def modalities(config: MultimodalConfig, leaves: Leaves) -> dict[str, dict[str, spaces.Space]]:
     """The leaves of each modality, by its name.
 
-    Those that the options name, then each leaf of tokens or of an image, then `VECTORS`: all others. Raises
+    First those that the options name, then each leaf of tokens or images, then `VECTORS` with all others. Raises
     `FrameworkError` where the options do not fit the leaves.
     """
     for name, flag in config.present.items():
         if not isinstance(leaves.get(flag), spaces.Discrete | spaces.MultiBinary):
-            found = f"not {leaves[flag]}" if flag in leaves else f"and one of {_listed(leaves)}"
-            raise FrameworkError(f'present.{name} = "{flag}" must be a Discrete or MultiBinary observation, {found}')
+            reason = f"not {leaves[flag]}" if flag in leaves else f"and one of {_listed(leaves)}"
+            raise FrameworkError(f'present.{name} = "{flag}" must be a Discrete or MultiBinary observation, {reason}')
     free = {name: leaves[name] for name in sorted(leaves) if name not in config.present.values()}
-    found: dict[str, dict[str, spaces.Space]] = {}
+    groups: dict[str, dict[str, spaces.Space]] = {}
     named = dict.fromkeys((*config.parts, *config.present, *(config.align or ())))
     for name in named:
-        if own := {leaf: space for leaf, space in free.items() if leaf == name or leaf.startswith(f"{name}/")}:
-            found[name] = own
-            free = {leaf: space for leaf, space in free.items() if leaf not in own}
+        if group := {leaf: space for leaf, space in free.items() if leaf == name or leaf.startswith(f"{name}/")}:
+            groups[name] = group
+            free = {leaf: space for leaf, space in free.items() if leaf not in group}
     alone = [name for name, space in free.items() if kind_of(space) != "vector"]
-    found |= {name: {name: free.pop(name)} for name in alone}
+    groups |= {name: {name: free.pop(name)} for name in alone}
     if free:
-        found[VECTORS] = found.get(VECTORS, {}) | free
-    if missing := [name for name in named if name not in found]:
-        raise FrameworkError(f"there is no modality {missing[0]!r}, but {_listed(found)}, of {_listed(leaves)}")
-    return found
+        groups[VECTORS] = groups.get(VECTORS, {}) | free
+    if missing := [name for name in named if name not in groups]:
+        raise FrameworkError(f"there is no modality {missing[0]!r}, but {_listed(groups)}, of {_listed(leaves)}")
+    return groups
 
 
 def _encoder(name: str, config: MultimodalConfig, context: Context) -> Encoder:
@@ -109,8 +106,8 @@ def _encoder(name: str, config: MultimodalConfig, context: Context) -> Encoder:
     return Transformer(options, context)
 
 
-def _kept(x: Tensor, there: Tensor) -> Tensor:
-    """``x`` [T, N, ...] where it is there: what absent sensors report may not even be numbers."""
+def _masked(x: Tensor, there: Tensor) -> Tensor:
+    """``x`` [T, N, ...], zero where it is absent: absent sensors may report NaN."""
     if not x.is_floating_point():
         return x
     return x.masked_fill(~there.view(*there.shape, *(1,) * (x.ndim - 2)), 0.0)

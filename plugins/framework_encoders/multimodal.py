@@ -1,44 +1,41 @@
-"""Several modalities, each through an encoder of its own, fused by attention."""
+"""Several modalities, each with an encoder of its own, fused by cross-attention."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from framework.interfaces import Context, Encoding
+from framework.interfaces import Context, Encoding, Tensors
 from framework.toolkit.networks import MLP
 from framework_encoders.alignment import Alignment, same_rows
 from framework_encoders.attention import CrossBlock, pooled
+from framework_encoders.config import MultimodalConfig
 from framework_encoders.images import is_image
-from framework_encoders.modality import Modality, Seen, modalities
-from framework_encoders.multimodal_config import MultimodalConfig
+from framework_encoders.modality import Encoded, Modality, modalities
 from framework_encoders.tokens import embedding
-
-Tensors = dict[str, Tensor]
 
 
 class Multimodal(nn.Module):
-    """Each modality as tokens, and a query for each that looks at the tokens of all.
+    """One query per modality attends to the tokens of all modalities.
 
-    A query starts as the mean of its modality's tokens, is kept beside what it finds (residual connection), and is told
-    from the others by a learned vector. Tokens of an absent modality are masked: they have no influence, and the query
-    is the learned vector alone. The queries, side by side, go through a fully connected layer.
+    A query is the mean of its modality's tokens plus a learned embedding of the modality. Tokens of an absent modality
+    are masked, and its query is the embedding alone. The concatenated queries go through a fully connected layer.
     """
 
     def __init__(self, config: MultimodalConfig, context: Context):
         super().__init__()
-        found = modalities(config, context.observation_space)
-        self.modalities = nn.ModuleList(Modality(name, own, config, context) for name, own in found.items())
+        groups = modalities(config, context.observation_space)
+        self.modalities = nn.ModuleList(Modality(name, leaves, config, context) for name, leaves in groups.items())
         gain = (2 * config.depth) ** -0.5
         self.blocks = nn.ModuleList(
             CrossBlock(config.width, config.heads, config.expansion, gain) for _ in range(config.depth)
         )
-        self.kinds = embedding(len(found), config.width)
+        self.kinds = embedding(len(groups), config.width)
         self.norm = nn.LayerNorm(config.width)
-        self.head = MLP(len(found) * config.width, (config.features,), "relu")
+        self.head = MLP(len(groups) * config.width, (config.features,), "relu")
         self.features = config.features
         self._align_weight = config.align_weight
-        names = list(found)
+        names = list(groups)
         self._aligned = tuple(names.index(name) for name in config.align or ())
         self.alignment = Alignment(config.width) if config.align else None
 
@@ -47,33 +44,36 @@ class Multimodal(nn.Module):
         return {}
 
     def forward(self, observation: Tensors, memory: Tensors, first: Tensor) -> tuple[Encoding, Tensors]:
-        """``{name: [T, N, ...]}`` -> features [T, N, F], and the losses of the alignment and of the parts."""
-        seen = [modality(observation, first) for modality in self.modalities]
-        means = torch.stack([pooled(each.tokens, each.present) for each in seen], 1)
+        """``{name: [T, N, ...]}`` -> features [T, N, F], and the auxiliary losses of alignment and parts."""
+        encoded = [modality(observation, first) for modality in self.modalities]
+        means = torch.stack([pooled(part.tokens, part.present) for part in encoded], 1)
         kinds = self.kinds.weight
         queries = means + kinds
-        tokens = torch.cat([each.tokens + kind for each, kind in zip(seen, kinds, strict=True)], 1)
+        tokens = torch.cat([part.tokens + kind for part, kind in zip(encoded, kinds, strict=True)], 1)
         present = None
-        if any(each.present is not None for each in seen):
-            present = torch.cat([_presence(each) for each in seen], 1)
+        if any(part.present is not None for part in encoded):
+            present = torch.cat([_presence(part) for part in encoded], 1)
         for block in self.blocks:
             queries = block(queries, tokens, present)
         features = self.head(self.norm(queries).flatten(1)).unflatten(0, first.shape)
-        return Encoding(features, losses=self._losses(observation, seen, means)), memory
+        return Encoding(features, losses=self._losses(observation, encoded, means)), memory
 
-    def _losses(self, observation: Tensors, seen: list[Seen], means: Tensor) -> Tensors:
+    def _losses(self, observation: Tensors, encoded: list[Encoded], means: Tensor) -> Tensors:
         losses = {
             f"{modality.name}/{name}": loss
-            for modality, each in zip(self.modalities, seen, strict=True)
-            for name, loss in each.encoding.losses.items()
+            for modality, part in zip(self.modalities, encoded, strict=True)
+            for name, loss in part.encoding.losses.items()
         }
         if self.alignment is not None and self.training and torch.is_grad_enabled():
-            losses["alignment"] = self._align_weight * self._alignment_loss(observation, seen, means)
+            losses["alignment"] = self._align_weight * self._alignment_loss(observation, encoded, means)
         return losses
 
-    def _alignment_loss(self, observation: Tensors, seen: list[Seen], means: Tensor) -> Tensor:
-        """Over the rows where both modalities are there. What has no image is a caption: equal ones are positives."""
-        there = torch.stack([_presence(seen[index]).any(1) for index in self._aligned]).all(0)
+    def _alignment_loss(self, observation: Tensors, encoded: list[Encoded], means: Tensor) -> Tensor:
+        """Contrastive loss over rows with both modalities.
+
+        Rows with equal observations of a modality without images, such as captions, are positives.
+        """
+        there = torch.stack([_presence(encoded[index]).any(1) for index in self._aligned]).all(0)
         left, right = (means[there, index] for index in self._aligned)
         positives = torch.eye(len(left), dtype=torch.bool, device=left.device)
         for index in self._aligned:
@@ -84,8 +84,8 @@ class Multimodal(nn.Module):
         return self.alignment(left, right, positives)
 
 
-def _presence(seen: Seen) -> Tensor:
-    """[B, K] bool."""
-    if seen.present is not None:
-        return seen.present
-    return torch.ones(seen.tokens.shape[:2], dtype=torch.bool, device=seen.tokens.device)
+def _presence(part: Encoded) -> Tensor:
+    """Which tokens are present, [B, K] bool."""
+    if part.present is not None:
+        return part.present
+    return torch.ones(part.tokens.shape[:2], dtype=torch.bool, device=part.tokens.device)

@@ -1,4 +1,4 @@
-"""What recurrent encoders share: an encoder without memory below, float32, and resets where episodes start."""
+"""Base of the recurrent encoders: a stateless core, float32 state, and resets where episodes start."""
 
 from __future__ import annotations
 
@@ -11,24 +11,22 @@ from attrs import evolve
 from torch import Tensor, nn
 
 from framework.errors import FrameworkError
-from framework.interfaces import Context, Encoder, Encoding
-from framework_encoders.memory_config import RecurrentConfig
-
-Tensors = dict[str, Tensor]
+from framework.interfaces import Context, Encoder, Encoding, Tensors
+from framework_encoders.config import RecurrentConfig
 
 
 class Recurrent(nn.Module):
-    """A recurrent layer over the features of another encoder, the core.
+    """A recurrent layer over the features of another encoder, its core.
 
-    No gradient flows through the memory, neither the one it gets nor the one it gives: backpropagation through time
-    goes as far back as one call does, and never across the start of an episode. Whatever the precision, memory is
-    float32, and so is what is computed from it: rounding errors would add up from step to step.
+    Backpropagation through time is truncated at the ends of a call, as the memory carries no gradient, and at the start
+    of an episode. The state and all that is computed from it are float32 in any precision, as rounding errors would add
+    up from step to step.
 
     Raises `FrameworkError` where the core has a memory itself.
     """
 
     states: ClassVar[tuple[str, ...]]  #: names of the memory's tensors, each [N, features]
-    gates: ClassVar[int]  #: how many times as wide as the memory what the cell computes with is
+    gates: ClassVar[int]  #: width of the gates together, as a multiple of the state's
     recurrent_bias: ClassVar[bool]
 
     def __init__(self, config: RecurrentConfig, context: Context):
@@ -45,9 +43,9 @@ class Recurrent(nn.Module):
 
     @abstractmethod
     def unroll(self, inputs: Tensor, keep: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
-        """Inputs [T, N, gates * H] and the memory [N, H] -> features [T, N, H], then the memory after T.
+        """Inputs [T, N, gates * H] and state [N, H] -> features [T, N, H], and the state after T.
 
-        ``keep`` [T, N, 1] is 0 where the memory is to be forgotten before the step, else 1.
+        ``keep`` [T, N, 1] is 0 where the state is reset before the step, else 1.
         """
 
     def initial_memory(self, count: int) -> Tensors:
@@ -67,11 +65,11 @@ class Recurrent(nn.Module):
 
 
 def stateless_core(core: str | Mapping[str, Any], context: Context) -> Encoder:
-    """The encoder below a memory. Raises `FrameworkError` where it has a memory itself."""
+    """The core of an encoder with memory. Raises `FrameworkError` where the core has a memory itself."""
     if context.make_part is None:
         raise FrameworkError("an encoder with memory needs a context that can make its core")
-    made = context.make_part(core, context)
-    if made.initial_memory(1):
+    encoder = context.make_part(core, context)
+    if encoder.initial_memory(1):
         name = core if isinstance(core, str) else core["use"]
         raise FrameworkError(f"core: {name} has a memory itself; use one without, such as mlp or cnn")
-    return made
+    return encoder

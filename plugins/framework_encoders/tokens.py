@@ -1,4 +1,4 @@
-"""Leaves of an observation as tokens: numbers, ids, images, and everything else."""
+"""Leaves of an observation as tokens: feature vectors, ids, image patches, and single vectors."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from framework.toolkit.networks import orthogonal
 from framework_encoders.images import ImageLayout, is_image, scaled_convolution
 from framework_encoders.vectors import Vectors
 
-#: Patches are chosen such that an image has at most this many of them along a side.
+#: The largest number of default patches along a side of an image.
 _GRID = 8
-#: Integers of a wider range than this are numbers, not ids.
+#: Integers of a wider range are numbers, not ids.
 _VOCABULARY = 65_536
 _SCALE = 0.1
 
@@ -26,7 +26,7 @@ Kind = Literal["image", "numbers", "ids", "vector"]
 
 
 def kind_of(space: spaces.Space) -> Kind:
-    """What a leaf is made of.
+    """What kind of tokens a leaf has.
 
     ``"image"``: see `is_image`; ``"numbers"``: a Box with two axes, [tokens, features]; ``"ids"``: [tokens] integers of
     a Box, or of a MultiDiscrete with as many choices for each; ``"vector"``: all else.
@@ -48,7 +48,7 @@ def are_integers(space: spaces.Space) -> bool:
 
 
 def vocabulary(space: spaces.Space) -> tuple[int, list[int]]:
-    """How many different ids a row of integers has, and the smallest id of each token."""
+    """Vocabulary size of a row of integers, and the smallest id of each token."""
     if isinstance(space, spaces.MultiDiscrete):
         return int(space.nvec.max()), [int(start) for start in space.start]
     low, high = (0, 1) if isinstance(space, spaces.MultiBinary) else (int(space.low.min()), int(space.high.max()))
@@ -66,7 +66,7 @@ def check_integers(name: str, x: Tensor) -> Tensor:
 
 
 class Ids(nn.Module):
-    """[B, K] integers -> [B, K, width], one learned vector for each id."""
+    """Embedding of ids, [B, K] integers -> [B, K, width]."""
 
     def __init__(self, name: str, space: spaces.Space, width: int):
         super().__init__()
@@ -88,7 +88,7 @@ class Ids(nn.Module):
 
 
 class Numbers(nn.Module):
-    """[B, K, features] -> [B, K, width], the same linear layer for each token."""
+    """Linear projection of feature vectors, [B, K, features] -> [B, K, width]."""
 
     def __init__(self, space: spaces.Box, width: int):
         super().__init__()
@@ -101,7 +101,7 @@ class Numbers(nn.Module):
 
 
 class Vector(nn.Module):
-    """[B, ...] -> [B, 1, width]: a leaf that is one token, see `Vectors`."""
+    """A leaf as one token, [B, ...] -> [B, 1, width], see `Vectors`."""
 
     count = 1
 
@@ -116,13 +116,13 @@ class Vector(nn.Module):
 
 
 class Grid(nn.Module):
-    """Images [B, ...] -> [B, K, width]: a grid of patches, row by row, as in ViT (arXiv:2010.11929).
+    """Patch embedding of images, [B, ...] -> [B, K, width], row by row, as in ViT (arXiv:2010.11929).
 
     A convolution over 3 x 3 patches follows, as early convolutions make transformers of images easier to train (Xiao
-    et al., 2021, arXiv:2106.14881). Where patches do not divide a side, the image is filled up with zeros.
+    et al., 2021, arXiv:2106.14881). Where patches do not divide a side, the image is padded with zeros.
 
-    On CPUs all images that are nothing but zeros are looked at once: what is shown only when asked for mostly is such.
-    Elsewhere finding them would cost more, as the device would have to be waited for.
+    On CPUs all-zero images are encoded only once: images that are shown on request mostly are. On other devices finding
+    them would cost more, as it takes a synchronization.
     """
 
     def __init__(self, space: spaces.Box, width: int, patch: int | None, layout: str, scale: float):
@@ -154,7 +154,7 @@ class Grid(nn.Module):
 
 
 class Placed(nn.Module):
-    """Tokens that know their place: to each is added a vector that is learned for the place."""
+    """Tokens plus a learned positional embedding."""
 
     def __init__(self, source: nn.Module, width: int):
         super().__init__()
@@ -168,7 +168,7 @@ class Placed(nn.Module):
 
 
 def embedding(count: int, width: int) -> nn.Embedding:
-    """A table of small random vectors; being an ``nn.Embedding``, it is spared from weight decay."""
+    """An embedding with small random vectors; being an ``nn.Embedding``, it is excluded from weight decay."""
     table = nn.Embedding(count, width)
     nn.init.normal_(table.weight, std=_SCALE)
     return table

@@ -1,4 +1,4 @@
-"""A transformer over the last steps of an episode, on top of another encoder."""
+"""A transformer over the last steps of an episode, over another encoder."""
 
 from __future__ import annotations
 
@@ -9,22 +9,20 @@ from attrs import evolve
 from torch import Tensor, nn
 from torch.nn import functional
 
-from framework.interfaces import Context, Encoding
+from framework.interfaces import Context, Encoding, Tensors
 from framework.toolkit.networks import orthogonal
 from framework_encoders.attention import FeedForward
-from framework_encoders.memory_config import TransformerMemoryConfig
+from framework_encoders.config import TransformerMemoryConfig
 from framework_encoders.recurrent import stateless_core
-
-Tensors = dict[str, Tensor]
 
 
 class TransformerMemory(nn.Module):
-    """Layers of attention over the last ``window`` steps of the episode.
+    """Transformer layers over the last ``window`` steps of the episode.
 
-    As in Transformer-XL (Dai et al., 2019, arXiv:1901.02860) the memory holds what each layer took at the last
-    ``window - 1`` steps, no gradient flows through it, and positions are relative: so that a pass over T steps and T
-    passes over one step each give the same. Norms come before attention and fully connected layers, which for
-    reinforcement learning is what makes transformers train (Parisotto et al., 2020, arXiv:1910.06764).
+    As in Transformer-XL (Dai et al., 2019, arXiv:1901.02860) the memory holds each layer's inputs at the last
+    ``window - 1`` steps, without gradient, and positions are relative: so one pass over T steps equals T passes over
+    one step each. Layers are pre-norm, which makes transformers train in reinforcement learning (Parisotto et al.,
+    2020, arXiv:1910.06764).
 
     Memory: ``inputs`` [N, depth, window - 1, width], zero where ``seen`` [N, window - 1] is false, as no step of this
     episode was there. Both end with the last step.
@@ -40,7 +38,7 @@ class TransformerMemory(nn.Module):
         self._past = config.window - 1
 
     def initial_memory(self, count: int) -> Tensors:
-        """No step seen: ``count`` environments, zeros."""
+        """No past steps: zeros for ``count`` environments."""
         weight = self.project.weight
         return {
             "inputs": weight.new_zeros(count, len(self.layers), self._past, self.features),
@@ -54,16 +52,16 @@ class TransformerMemory(nn.Module):
         x = bands.filled(self.project(encoding.features).to(torch.float32).transpose(0, 1))
         kept = []
         for layer, past in zip(self.layers, memory["inputs"].detach().unbind(1), strict=True):
-            known = torch.cat((past, x), 1)  # [N, past + T, width]
-            kept.append(known[:, bands.steps : bands.steps + bands.past].detach())
-            x = layer(known, bands)
+            inputs = torch.cat((past, x), 1)  # [N, past + T, width]
+            kept.append(inputs[:, bands.steps : bands.steps + bands.past].detach())
+            x = layer(inputs, bands)
         features = self.norm(x)[:, : bands.steps].transpose(0, 1)
-        inputs = torch.stack(kept, 1) * bands.seen[:, None, :, None]
-        return evolve(encoding, features=features), {"inputs": inputs, "seen": bands.seen}
+        last_inputs = torch.stack(kept, 1) * bands.seen[:, None, :, None]
+        return evolve(encoding, features=features), {"inputs": last_inputs, "seen": bands.seen}
 
 
 class Bands:
-    """Which steps each step attends to: those of its own episode, itself and at most ``past`` before it.
+    """Attention mask: each step attends to itself and at most ``past`` steps before it, of the same episode.
 
     Steps are queried in blocks of B, at most ``past + 1`` of them, so that the work grows with T and not its square:
     a block's queries see the ``past + B`` steps that end with the block. T is filled up to whole blocks; below it
@@ -106,7 +104,7 @@ class Bands:
         return x.transpose(1, 2).reshape(-1, self.blocks * self.block, x.shape[1], x.shape[3])
 
     def aligned(self, scores: Tensor) -> Tensor:
-        """Scores by distance [..., B, past + 1], the farthest first -> scores by key [..., B, past + B].
+        """Relative shift: scores by distance [..., B, past + 1], farthest first -> by key [..., B, past + B].
 
         Row ``i`` is moved ``i`` places to the right, by filling rows up and reading them again one place shorter.
         What comes to stand beyond the distances is of no meaning, and hidden.
@@ -116,7 +114,7 @@ class Bands:
 
 
 class Layer(nn.Module):
-    """``x + attention(norm(x))``, then a `FeedForward`."""
+    """Transformer layer: ``x + attention(norm(x))``, then a `FeedForward`."""
 
     def __init__(self, config: TransformerMemoryConfig):
         super().__init__()
@@ -131,17 +129,17 @@ class Layer(nn.Module):
         self.output = orthogonal(nn.Linear(width, width), gain)
         self.feed_forward = FeedForward(width, config.expansion, gain)
 
-    def forward(self, known: Tensor, bands: Bands) -> Tensor:
-        """Inputs [N, past + T, width] of all steps that are known -> outputs [N, T, width]."""
-        normed = self.norm(known)
+    def forward(self, inputs: Tensor, bands: Bands) -> Tensor:
+        """Inputs [N, past + T, width] of past and current steps -> outputs [N, T, width]."""
+        normed = self.norm(inputs)
         query = bands.queries(self._by_head(self.queries(normed[:, bands.past :])))
         key, value = (bands.keys(self._by_head(x)) for x in self.keys_and_values(normed).chunk(2, -1))
         # Each key's score is query * (key + position), the position being that of its distance (Shaw et al., 2018).
         query = query * query.shape[-1] ** -0.5
         distances = query @ self._by_head(self.positions.weight).permute(1, 2, 0)
         mask = bands.aligned(distances).masked_fill(bands.hidden, -math.inf)
-        found = functional.scaled_dot_product_attention(query, key, value, mask, scale=1.0)
-        x = known[:, bands.past :] + self.output(bands.in_order(found).flatten(-2))
+        attended = functional.scaled_dot_product_attention(query, key, value, mask, scale=1.0)
+        x = inputs[:, bands.past :] + self.output(bands.in_order(attended).flatten(-2))
         mixed: Tensor = self.feed_forward(x)
         return mixed
 

@@ -1,4 +1,4 @@
-"""Observations that are no images, as one vector."""
+"""Observations that are no images as one vector."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 class Vectors:
-    """Leaves of an observation side by side, in the order of their names: ``{name: [T, N, ...]}`` -> ``[T, N, width]``.
+    """Concatenated leaves of an observation, in the order of their names: ``{name: [T, N, ...]}`` -> ``[T, N, width]``.
 
     Box and MultiBinary leaves are flattened as they are; Discrete and MultiDiscrete leaves become one-hot vectors.
     """

@@ -1,4 +1,4 @@
-"""Environments: whatever Gymnasium can make, Atari games and grid worlds."""
+"""Environments of Gymnasium, ALE, MiniGrid and EnvPool."""
 
 from framework import hookimpl
 from framework.hookspecs import Register
@@ -8,7 +8,7 @@ _HERE = "framework_gymnasium"
 
 @hookimpl
 def register_environments(register: Register) -> None:
-    """Offer them; their packages are imported when a pipeline asks for them."""
+    """Offer the environments; their packages are imported when a pipeline uses them."""
     tasks = ("tasks",)
     for name, target, config, summary, supports in (
         ("gymnasium", "environment:GymnasiumEnvironment", "GymnasiumConfig", "Any Gymnasium environment.", tasks),

@@ -87,8 +87,8 @@ class ALEVector(VectorEnv[Any, Any, Any]):
         mask = (options or {}).get("reset_mask", np.ones(self.num_envs, bool))
         seeds = [None] * self.num_envs if seed is None else seed
         # ALE's seeds have 31 bits; -1 stands for none.
-        chosen = np.array([-1 if seeds[i] is None else seeds[i] % 2**31 for i in np.flatnonzero(mask)])
-        return self._ale.reset(seed=chosen, options={"reset_mask": mask} if options else None)
+        ale_seeds = np.array([-1 if seeds[i] is None else seeds[i] % 2**31 for i in np.flatnonzero(mask)])
+        return self._ale.reset(seed=ale_seeds, options={"reset_mask": mask} if options else None)
 
     def step(self, actions: np.ndarray) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         """One action for each environment."""

@@ -77,12 +77,12 @@ class AtariGame(gymnasium.Env[np.ndarray, int]):
     def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """``frame_skip`` frames with one action; the reward is their sum, not clipped."""
         skip, ale = self._config.frame_skip, self._ale
-        chosen = self._actions[action]
+        ale_action = self._actions[action]
         sticks = self._config.sticky_actions
         repeats = self.np_random.random(skip) < sticks if sticks else (False,) * skip
         reward, terminated, pooled = 0.0, False, False
         for frame, repeat in enumerate(repeats):
-            self._last = self._last if repeat else chosen
+            self._last = self._last if repeat else ale_action
             reward += ale.act(self._last)
             terminated = ale.game_over(with_truncation=False) or (
                 self._config.episodic_life and ale.lives() < self._lives

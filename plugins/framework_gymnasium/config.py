@@ -29,14 +29,12 @@ class GymnasiumConfig:
         help='Registered id, such as "CartPole-v1", or "module:Id-v0" where importing module registers it.'
     )
     kwargs: dict[str, Any] = option(factory=dict, help="Keyword arguments of the environment.")
-    max_episode_steps: int | None = option(None, help="Truncates episodes here; by default where the id says.", ge=1)
+    max_episode_steps: int | None = option(None, help="Time limit; by default that of the id.", ge=1)
     wrappers: tuple[str | dict[str, Any], ...] = option((), help=_WRAPPERS_HELP)
-    native: bool = option(
-        False, help="Use the environment's own vector version, where it has one; most cannot be replayed exactly."
-    )
+    native: bool = option(False, help="Use the environment's own vector environment; most cannot be replayed exactly.")
     task_attribute: str | None = option(
         None,
-        help="Attribute of the unwrapped environment that a task is the value of, set before each reset; by default the"
+        help="Attribute of the unwrapped environment that is set to the task before each reset; by default the"
         ' environment itself reads options["task"] in reset.',
         pattern=r"[A-Za-z_]\w*",
     )
@@ -54,19 +52,19 @@ class AtariConfig:
     """An Atari 2600 game, preprocessed as Mnih et al. (2015) and Machado et al. (2018) describe."""
 
     game: str = option(help='Name of the game in snake case, such as "pong" or "ms_pacman".')
-    frame_skip: int = option(4, help="Frames that each action lasts; the last two are max-pooled.", ge=1)
+    frame_skip: int = option(4, help="Frames per action; the last two are max-pooled.", ge=1)
     screen_size: int = option(84, help="Width and height that frames are resized to, in pixels.", ge=8)
-    grayscale: bool = option(True, help="Gray frames; else three colour channels, last axis.")
+    grayscale: bool = option(True, help="Grayscale frames; else RGB in the last axis.")
     stack: int = option(4, help="Frames stacked in an observation, first axis.", ge=1)
-    noop_max: int = option(30, help="Up to so many frames without action start an episode, for variety.", ge=0)
-    fire_reset: bool = option(True, help="Press FIRE after a reset in games that have it.")
-    episodic_life: bool = option(False, help="Episodes terminate at each lost life; the next is a new game.")
+    noop_max: int = option(30, help="Maximum number of no-op actions at the start of an episode.", ge=0)
+    fire_reset: bool = option(True, help="Take the FIRE action on reset in games that have it.")
+    episodic_life: bool = option(False, help="Terminate episodes on loss of a life; the next is a new game.")
     sticky_actions: float = option(
-        0.0, help="Probability that a frame repeats the previous frame's action; Machado et al. say 0.25.", ge=0, le=1
+        0.0, help="Probability that a frame repeats the previous action; 0.25 in Machado et al. (2018).", ge=0, le=1
     )
-    full_action_space: bool = option(False, help="All 18 actions instead of those that the game uses.")
-    max_frames: int = option(108_000, help="Frames after which an episode is truncated: half an hour.", ge=1)
-    native: bool = option(False, help="Use ALE's own vector environment; it takes 0.1 s to start a seeded episode.")
+    full_action_space: bool = option(False, help="All 18 actions instead of the game's minimal action set.")
+    max_frames: int = option(108_000, help="Frames after which an episode is truncated, half an hour by default.", ge=1)
+    native: bool = option(False, help="Use ALE's vector environment; it takes 0.1 s to start a seeded episode.")
     threads: int = option(1, help="Worker threads of the native vector environment.", ge=1)
 
 
@@ -82,7 +80,7 @@ class MiniGridConfig:
         " pixels, and the direction.",
     )
     kwargs: dict[str, Any] = option(factory=dict, help="Keyword arguments of the environment.")
-    max_episode_steps: int | None = option(None, help="Truncates episodes here; by default where the id says.", ge=1)
+    max_episode_steps: int | None = option(None, help="Time limit; by default that of the id.", ge=1)
     wrappers: tuple[str | dict[str, Any], ...] = option((), help=_WRAPPERS_HELP)
 
     def __attrs_post_init__(self) -> None:
@@ -95,9 +93,9 @@ class EnvPoolConfig:
 
     id: str = option(help='EnvPool\'s id, such as "Pong-v5" or "Ant-v4".')
     kwargs: dict[str, Any] = option(factory=dict, help="Keyword arguments that EnvPool takes for it.")
-    max_episode_steps: int | None = option(None, help="Truncates episodes here; by default where EnvPool does.", ge=1)
+    max_episode_steps: int | None = option(None, help="Time limit; by default EnvPool's own.", ge=1)
     native: bool = option(
-        True, help="Step all environments in one pool, which resets them itself; else each in a pool of its own."
+        True, help="Step all environments in one pool with autoreset; else each in a pool of its own."
     )
     threads: int = option(1, help="Worker threads of each pool.", ge=1)
 

@@ -1,4 +1,4 @@
-"""Environments that are registered with Gymnasium."""
+"""Environments registered with Gymnasium."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _BOX2D = "gymnasium.envs.box2d"
 
 
 class GymnasiumEnvironment:
-    """Any registered environment.
+    """Any environment registered with Gymnasium.
 
     Raises `PipelineError` for an unknown id, wrapper or argument, and `PluginError` where a package is missing.
     """
@@ -66,8 +66,8 @@ class GymnasiumEnvironment:
         )
 
     def _arguments(self) -> dict[str, Any]:
-        chosen = {"max_episode_steps": self._config.max_episode_steps, "render_mode": self._context.render_mode}
-        return self._config.kwargs | {name: value for name, value in chosen.items() if value is not None}
+        arguments = {"max_episode_steps": self._config.max_episode_steps, "render_mode": self._context.render_mode}
+        return self._config.kwargs | {name: value for name, value in arguments.items() if value is not None}
 
 
 def find_spec(id: str) -> EnvSpec:
@@ -75,7 +75,8 @@ def find_spec(id: str) -> EnvSpec:
     module, _, name = id.rpartition(":")
     extra = None
     if not module:
-        module, extra = next((found for prefix, found in _PROVIDERS.items() if id.startswith(prefix)), ("", None))
+        providers = (provider for prefix, provider in _PROVIDERS.items() if id.startswith(prefix))
+        module, extra = next(providers, ("", None))
     if module:
         import_package(module, extra, id)
     try:
@@ -103,8 +104,8 @@ def make(spec: EnvSpec, arguments: dict[str, Any]) -> gymnasium.Env[Any, Any]:
     try:
         return called_with(arguments, lambda: gymnasium.make(spec, disable_env_checker=True, **arguments))
     except gymnasium.error.DependencyNotInstalled as error:
-        ours = str(spec.entry_point).startswith(_BOX2D)
-        advice = '; that is pip install "framework-rl[box2d]"' if ours else ""
+        is_box2d = str(spec.entry_point).startswith(_BOX2D)
+        advice = '; that is pip install "framework-rl[box2d]"' if is_box2d else ""
         raise PluginError(f"{spec.id} needs a package that is missing: {error}{advice}") from error
 
 
@@ -113,10 +114,10 @@ def called_with(arguments: dict[str, Any], call: Callable[[], Any]) -> Any:
     try:
         return call()
     except TypeError as error:
-        found = re.search(r"unexpected keyword argument '(\w+)'", str(error))
-        if found is None or found[1] not in arguments:
+        unexpected = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+        if unexpected is None or unexpected[1] not in arguments:
             raise
-        raise fault(f"kwargs.{found[1]}", "the environment does not take it") from error
+        raise fault(f"kwargs.{unexpected[1]}", "the environment does not take it") from error
 
 
 def find_wrappers(chosen: Iterable[str | dict[str, Any]]) -> list[Callable[[gymnasium.Env[Any, Any]], Any]]:

@@ -23,9 +23,9 @@ class EnvPoolEnvironment:
 
     def __init__(self, config: EnvPoolConfig, context: EnvironmentContext):
         self._envpool = import_package("envpool", "envpool", "envpool")
-        known = self._envpool.list_all_envs()
-        if config.id not in known:
-            guess = suggest(config.id, known)
+        ids = self._envpool.list_all_envs()
+        if config.id not in ids:
+            guess = suggest(config.id, ids)
             raise fault(
                 "id", f"EnvPool knows no environment {config.id}" + (f"; did you mean {guess}?" if guess else "")
             )

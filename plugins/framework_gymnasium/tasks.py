@@ -1,4 +1,4 @@
-"""Tasks of a curriculum, for environments that know of none."""
+"""Wrappers that give tasks to environments without any."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class TaskAttribute(gymnasium.Wrapper[Any, Any, Any, Any]):
         super().__init__(env)
         inner = env.unwrapped
         if not hasattr(inner, name):
-            known = [each for each in dir(inner) if not each.startswith("_")]
-            guess = suggest(name, known)
+            attributes = [attribute for attribute in dir(inner) if not attribute.startswith("_")]
+            guess = suggest(name, attributes)
             advice = f"; did you mean {guess}?" if guess else ""
             raise ValueError(f"{type(inner).__name__} has no attribute {name}{advice}")
         self._name = name
@@ -63,32 +63,32 @@ class TaskVariant(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def __init__(self, env: gymnasium.Env[Any, Any], make: Callable[[Any], gymnasium.Env[Any, Any] | None]):
         super().__init__(env)
-        self._own = env
+        self._default = env
         self._make = make
-        self._made: dict[str, gymnasium.Env[Any, Any]] = {}
+        self._variants: dict[str, gymnasium.Env[Any, Any]] = {}
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Reset the environment of the task, which is stepped from here on."""
         task = (options or {}).get("task")
-        self.env = self._own if task is None else self._variant(task)
+        self.env = self._default if task is None else self._variant(task)
         return self.env.reset(seed=seed, options=options)
 
     def close(self) -> None:
         """Close all of them."""
-        for environment in (self._own, *self._made.values()):
+        for environment in (self._default, *self._variants.values()):
             environment.close()
 
     def _variant(self, task: Any) -> gymnasium.Env[Any, Any]:
         key = repr(task)
-        if key not in self._made:
-            made = self._make(task)
-            if made is None:
-                return self._own
-            for space in ("observation_space", "action_space"):
-                here, there = getattr(self._own, space), getattr(made, space)
-                if here != there:
+        if key not in self._variants:
+            variant = self._make(task)
+            if variant is None:
+                return self._default
+            for name in ("observation_space", "action_space"):
+                space, default_space = getattr(variant, name), getattr(self._default, name)
+                if space != default_space:
                     raise RunError(
-                        f"the environment of the task {task!r} has the {space} {there}, the pipeline's {here}"
+                        f"the environment of the task {task!r} has the {name} {space}, the pipeline's {default_space}"
                     )
-            self._made[key] = made
-        return self._made[key]
+            self._variants[key] = variant
+        return self._variants[key]

@@ -23,7 +23,10 @@ class Autograd:
     def __call__(
         self, objective: Callable[..., Loss], inputs: Rows | Sequences, actions: Tensor, *arguments: Any
     ) -> tuple[Predictions, dict[str, Tensor]]:
-        """Of ``objective(predictions, *arguments)`` and the encoders' auxiliary losses; returns both, detached."""
+        """Backpropagate ``objective(predictions, *arguments)`` plus the encoders' auxiliary losses.
+
+        Returns the predictions and these losses, detached.
+        """
         distribution = self._policy.distribution
         with torch.enable_grad():
             evaluation = inputs.evaluate(self._policy)

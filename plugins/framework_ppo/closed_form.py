@@ -1,8 +1,7 @@
-"""The gradients of the objectives in closed form: of exactly these functions, which tests hold them to.
+"""The gradients of the objectives in closed form, which tests compare with autograd's.
 
-A minibatch is so small that autograd would spend most of its time on bookkeeping. So what depends on the objective
-alone is differentiated by hand, and the networks by the rules of `framework.toolkit.vjp`, or by autograd where they
-have none.
+A minibatch is so small that autograd would spend most of its time on bookkeeping. So the objective is differentiated by
+hand, and the networks by the rules of `framework.toolkit.vjp`, or by autograd where they have none.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from framework.interfaces import Tensors
 from framework.toolkit.optimizer import FlatAdamW, LossScale
 from framework.toolkit.vjp import covers as has_rule
 from framework.toolkit.vjp import rule, vjp
@@ -24,7 +24,7 @@ from framework_ppo.policy import ActorCritic, Evaluation
 
 
 class Gradients(NamedTuple):
-    """Of an objective with respect to the predictions."""
+    """Gradients of an objective with respect to the predictions."""
 
     log_prob: Tensor  #: [B]
     entropy: float  #: the same for all steps
@@ -32,10 +32,10 @@ class Gradients(NamedTuple):
 
 
 def ppo_gradients(new: Predictions, old: Targets, clip_range: float, options: PPOConfig) -> Gradients:
-    """Of `ppo_loss`.
+    """Gradients of `ppo_loss`.
 
-    With respect to log-probabilities, ``-ratio * A / B`` where the ratio is within the clip range or moves back
-    towards it, else 0.
+    With respect to the log-probabilities they are ``-ratio * A / B`` where the ratio is within the clip range or moves
+    back towards it, else 0.
     """
     ratio = (new.log_prob - old.log_prob).exp()
     surrogate = ratio * old.advantages
@@ -54,7 +54,7 @@ def ppo_gradients(new: Predictions, old: Targets, clip_range: float, options: PP
 
 
 def imitation_gradients(new: Predictions, past: Imitated, options: PPOConfig) -> Gradients:
-    """Of `imitation_loss`; its policy's part has none with respect to the values."""
+    """Gradients of `imitation_loss`, whose policy loss has none with respect to the values."""
     environment_values = new.values.view(len(past.returns), -1)[:, 0]
     gaps = (past.returns - environment_values).clamp_(min=0.0)
     log_prob = gaps * past.weights * (-options.sil_coefficient / len(gaps))
@@ -75,7 +75,7 @@ def covers(policy: ActorCritic, *objectives: Callable[..., Any]) -> bool:
 
 
 class ClosedForm:
-    """Sets the parameters' ``grad`` to the gradient of an objective, as `Autograd` does."""
+    """As `Autograd`, with the objective's gradients in closed form."""
 
     def __init__(self, policy: ActorCritic, optimizer: FlatAdamW, loss_scale: LossScale | None):
         self._policy, self._optimizer, self._loss_scale = policy, optimizer, loss_scale
@@ -92,7 +92,7 @@ class ClosedForm:
         return new, {name: loss.detach() for name, loss in evaluation.losses.items()}
 
     def _evaluate(self, inputs: Rows | Sequences) -> tuple[Evaluation, Callable[[Tensor, Tensor], None]]:
-        """Evaluation, and what sends gradients of its parameters and values back into the networks."""
+        """Evaluation, and the pullback of gradients of its parameters and values to the networks."""
         if self._policy.closed_form:
             assert isinstance(inputs, Rows)
             parameters, values, network_pullback = vjp(self._policy, inputs.observations, inputs.action_mask)
@@ -115,9 +115,9 @@ class ClosedForm:
 
 @rule(ActorCritic)
 def _(
-    policy: ActorCritic, observations: dict[str, Tensor], action_mask: Tensor | None
+    policy: ActorCritic, observations: Tensors, action_mask: Tensor | None
 ) -> tuple[Tensor, Tensor, Callable[[Tensor, Tensor], None]]:
-    """Parameters and values of rows, and what takes gradients of both."""
+    """Parameters and values of independent rows, and the pullback of both gradients."""
     rows = policy.normalized_rows(observations)
     features, encoder_pullback = vjp(policy.encoder, rows)
     outputs, action_pullback = vjp(policy.action_head, features, input_gradient=True)
@@ -158,7 +158,7 @@ class _Seed(torch.autograd.Function):
 def _backpropagate(
     parameters: Tensor, values: Tensor, d_parameters: Tensor, d_values: Tensor, losses: Sequence[Tensor] = ()
 ) -> None:
-    """Send the gradients of two outputs, and of some losses beside them, back through autograd's graph.
+    """Backpropagate the gradients of two outputs, and some losses beside them, through autograd's graph.
 
     ``torch.autograd.backward`` would do the same, but given gradients it imports a symbolic algebra system.
     """

@@ -1,4 +1,4 @@
-"""What makes an action's distribution of an encoding: all of it, or of each action the token that it is about."""
+"""Action heads: from the encoding to the parameters of the action distribution."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from framework.interfaces import Context, Encoder
 from framework.toolkit.networks import MLP
 from framework.toolkit.spaces import TokenDiscrete, array_spec
 
-_GAIN = 0.01  # nearly the same probability for all actions at first
+_GAIN = 0.01  # the initial policy is near uniform
 
 
 def flat_head(features: int, outputs: int) -> MLP:
-    """Features [..., F] -> outputs [..., P], one linear layer."""
+    """A linear head, features [..., F] -> outputs [..., P]."""
     return MLP(features, (outputs,), "identity", gain=_GAIN)
 
 
 class TokenHead(nn.Module):
-    """Tokens [..., K, F] -> logits [..., actions]: of each action from its token, by weights that its verb has.
+    """Tokens [..., K, F] -> logits [..., actions]: that of each action from its token, with the weights of its verb.
 
     So what is learned about opening the first result holds for the others.
     """
@@ -36,15 +36,15 @@ class TokenHead(nn.Module):
                 'action_head = "tokens" needs actions that say which token they are about (TokenDiscrete), not'
                 f' {space}: use action_head = "flat"'
             )
-        found = _tokens_of(encoder, context)
-        if found is None or found.shape[-2] <= max(space.tokens):
-            count = "none" if found is None else found.shape[-2]
+        tokens = _tokens_of(encoder, context)
+        if tokens is None or tokens.shape[-2] <= max(space.tokens):
+            count = "none" if tokens is None else tokens.shape[-2]
             raise FrameworkError(
                 f'action_head = "tokens" needs an encoder with at least {max(space.tokens) + 1} tokens, such as'
                 f" transformer; this one has {count}"
             )
         verbs = max(space.verbs) + 1
-        self.verbs = MLP(found.shape[-1], (verbs,), "identity", gain=_GAIN)
+        self.verbs = MLP(tokens.shape[-1], (verbs,), "identity", gain=_GAIN)
         places = torch.tensor(space.tokens) * verbs + torch.tensor(space.verbs)
         self.register_buffer("places", places, persistent=False)
 
@@ -54,7 +54,7 @@ class TokenHead(nn.Module):
 
 
 def _tokens_of(encoder: Encoder, context: Context) -> Tensor | None:
-    """The tokens that the encoder makes of any observation."""
+    """The encoder's tokens of an arbitrary observation."""
     observation = {
         name: torch.from_numpy(_any_value(space))[None, None] for name, space in context.observation_space.items()
     }

@@ -1,4 +1,4 @@
-"""Self-imitation learning (Oh et al., 2018, arXiv:1806.05635): good things of the past are done again."""
+"""Self-imitation learning (Oh et al., 2018, arXiv:1806.05635)."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from framework_ppo.policy import ActorCritic
 
 
 class Imitated(NamedTuple):
-    """What B past steps are imitated by."""
+    """Targets of B past steps, constant."""
 
-    returns: Tensor  #: [B] R, that followed them
-    weights: Tensor  #: [B] w, importance weights of the replay buffer
+    returns: Tensor  #: [B] discounted returns, R
+    weights: Tensor  #: [B] importance weights of the replay buffer, w
 
 
 def imitation_loss(new: Predictions, past: Imitated, options: PPOConfig) -> Loss:
@@ -38,12 +38,12 @@ def imitation_loss(new: Predictions, past: Imitated, options: PPOConfig) -> Loss
 
 
 def value_gaps(new: Predictions, past: Imitated) -> Tensor:
-    """(R - V)+ [B], of the environment's stream, which is the first."""
+    """(R - V)+ [B] of the environment's reward stream, which is the first."""
     return (past.returns - new.values.view(len(past.returns), -1)[:, 0]).clamp(min=0.0)
 
 
 class SelfImitation:
-    """The past that is worth repeating, in the pipeline's replay buffer."""
+    """Self-imitation of past steps in the pipeline's replay buffer."""
 
     def __init__(self, config: PPOConfig, replay: Replay):
         self._config, self._replay = config, replay
@@ -51,8 +51,8 @@ class SelfImitation:
     def add(self, batch: Batch, rewards: Tensor, values: Tensor, final_values: Tensor) -> None:
         """Store the batch with the discounted return of each step; gaps are the priorities.
 
-        Where an episode goes on after the batch, or was cut short, ``values`` [T + 1, N] and ``final_values`` [K] stand
-        for the rest.
+        Where an episode goes on after the batch, or was truncated, its return is bootstrapped from ``values``
+        [T + 1, N] or ``final_values`` [K].
         """
         episode = (batch.terminated, batch.truncated, batch.final_index, final_values)
         returns = discounted_returns(rewards, values, *episode, gamma=self._config.gamma)
@@ -63,8 +63,8 @@ class SelfImitation:
     def learn(
         self, policy: ActorCritic, backward: Callable[..., Any], step: Callable[[], Tensor], rng: np.random.Generator
     ) -> dict[str, float]:
-        """Some steps of the optimizer, which ``step`` takes; returns metrics named ``imitation/...``."""
-        seen = []
+        """``sil_updates`` gradient steps, which ``step`` takes; returns metrics named ``imitation/...``."""
+        minibatch_gaps = []
         for _ in range(self._config.sil_updates):
             transitions, ids, weights = self._replay.sample(self._config.sil_batch_size, rng)
             returns = transitions.extras["return"]
@@ -75,8 +75,8 @@ class SelfImitation:
             step()
             gaps = value_gaps(new, past)
             self._replay.update_priorities(ids, gaps.cpu().numpy())
-            seen.append(gaps)
-        gaps = torch.cat(seen)
+            minibatch_gaps.append(gaps)
+        gaps = torch.cat(minibatch_gaps)
         return {
             "imitation/gap": gaps.mean().item(),
             "imitation/share": (gaps > 0).to(torch.float32).mean().item(),

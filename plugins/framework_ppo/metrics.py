@@ -1,4 +1,4 @@
-"""What tells how an update went."""
+"""Metrics of an update."""
 
 from __future__ import annotations
 

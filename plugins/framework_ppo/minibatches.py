@@ -1,4 +1,4 @@
-"""The minibatches of an update: steps in any order, or whole sequences where something is remembered."""
+"""The minibatches of an update: shuffled steps, or whole sequences for encoders with memory."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from framework.interfaces import Batch
+from framework.interfaces import Batch, Tensors
 from framework_ppo.objective import Targets
 from framework_ppo.policy import ActorCritic, Evaluation
-
-Tensors = dict[str, Tensor]
 
 
 class Rows(NamedTuple):
@@ -22,21 +20,21 @@ class Rows(NamedTuple):
     action_mask: Tensor | None  #: [B, actions]
 
     def evaluate(self, policy: ActorCritic) -> Evaluation:
-        """Of each step."""
+        """Evaluation of each step."""
         return policy.evaluate(self.observations, self.action_mask)
 
 
 class Sequences(NamedTuple):
-    """What was seen in T steps of each of n environments, of which B steps count."""
+    """The observations of T steps of n environments, of which B steps are valid."""
 
     observations: Tensors  #: {name: [T, n, ...]}
     memory: Tensors  #: {name: [n, ...]} before the first step
     first: Tensor  #: [T, n]
     action_mask: Tensor | None  #: [T, n, actions]
-    index: Tensor  #: [B] int64: which of the ``T * n`` steps count
+    index: Tensor  #: [B] int64: which of the ``T * n`` steps are valid
 
     def evaluate(self, policy: ActorCritic) -> Evaluation:
-        """Of each step that counts."""
+        """Evaluation of each valid step."""
         parameters, values, losses = policy.evaluate_sequences(
             self.observations, self.memory, self.first, self.action_mask
         )
@@ -49,27 +47,27 @@ Minibatch = tuple[Rows | Sequences, Targets]
 def row_minibatches(
     batch: Batch, targets: Targets, size: int, epochs: int, generator: torch.Generator, *, normalize: bool
 ) -> Iterator[Minibatch]:
-    """Minibatches of ``size`` valid steps, in each epoch in another order.
+    """Minibatches of ``size`` valid steps, shuffled in each epoch.
 
-    With ``normalize``, the advantages of each have mean 0 and standard deviation 1.
+    With ``normalize``, the advantages of each minibatch have mean 0 and standard deviation 1.
     """
-    seen = {name: valid_rows(batch, x[:-1]) for name, x in batch.observations.items()}
+    rows = {name: valid_rows(batch, x[:-1]) for name, x in batch.observations.items()}
     masks = None if batch.action_mask is None else valid_rows(batch, batch.action_mask[:-1])
-    everything = Targets(*(valid_rows(batch, x) for x in targets))
+    valid_targets = Targets(*(valid_rows(batch, x) for x in targets))
     for _ in range(epochs):
-        order = torch.randperm(len(everything.actions), generator=generator).to(everything.actions.device)
-        shuffled = Targets(*(x.index_select(0, order) for x in everything))
+        order = torch.randperm(len(valid_targets.actions), generator=generator).to(valid_targets.actions.device)
+        shuffled = Targets(*(x.index_select(0, order) for x in valid_targets))
         if normalize:
             shuffled = shuffled._replace(advantages=standardized(shuffled.advantages, size))
         for index, *part in zip(order.split(size), *(x.split(size) for x in shuffled), strict=True):
-            observations = {name: x.index_select(0, index) for name, x in seen.items()}
+            observations = {name: x.index_select(0, index) for name, x in rows.items()}
             yield Rows(observations, None if masks is None else masks.index_select(0, index)), Targets(*part)
 
 
 def sequence_minibatches(
     batch: Batch, targets: Targets, size: int, epochs: int, generator: torch.Generator, *, normalize: bool
 ) -> Iterator[Minibatch]:
-    """As `row_minibatches`, of as many whole environments as have ``size`` steps, but at least one."""
+    """As `row_minibatches`, of whole environments: as many as make up ``size`` steps, at least one."""
     steps, count = batch.rewards.shape
     for _ in range(epochs):
         order = torch.randperm(count, generator=generator).to(batch.rewards.device)
@@ -93,7 +91,7 @@ def sequences(batch: Batch, columns: Tensor) -> Sequences:
 
 
 def valid_rows(batch: Batch, x: Tensor) -> Tensor:
-    """``x`` [T, N, ...] -> its steps in which an action was taken, one after the other."""
+    """``x`` [T, N, ...] -> its valid steps [B, ...]."""
     flat = x.flatten(0, 1)
     return flat if batch.valid.all() else flat.index_select(0, batch.valid.flatten().nonzero().squeeze(1))
 

@@ -1,4 +1,4 @@
-"""Running statistics that the learner owns: of observations, which the policy is told, and of rewards."""
+"""Running normalization of observations and of rewards; the learner owns the statistics."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from framework_ppo.policy import ActorCritic, normalized_leaves
 
 
 class ObservationMoments:
-    """Mean and variance of each observation that is normalized."""
+    """Running mean and variance of each observation that is normalized."""
 
     def __init__(self, config: PPOConfig, context: Context):
         normalized = normalized_leaves(context) if config.normalize_observations else {}
         self._moments = {name: RunningMoments(space.shape, context.device) for name, space in normalized.items()}
 
     def update(self, batch: Batch, policy: ActorCritic) -> None:
-        """Take in a batch's observations, once it was learned from as its policy saw it, and tell the policy."""
+        """Add the observations of a batch that was learned from, and update the policy's normalizers."""
         steps = batch.rewards.shape[0]
         for (name, moments), normalizer in zip(self._moments.items(), policy.normalizers, strict=True):
             moments.update(batch.observations[name][:steps][batch.valid])
@@ -36,7 +36,7 @@ class ObservationMoments:
 
 
 def reward_normalizer(config: PPOConfig, context: Context) -> ReturnScale | None:
-    """What divides rewards by the standard deviation of their return; None where they stay as they are."""
+    """The reward normalizer; None where rewards are not normalized."""
     if not config.normalize_rewards:
         return None
     return ReturnScale(context.environments, config.gamma, config.reward_clip or REWARD_CLIP).to(context.device)

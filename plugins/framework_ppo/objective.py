@@ -1,4 +1,4 @@
-"""The objective of PPO, as in the paper: Schulman et al. (2017, arXiv:1707.06347).
+"""The objective of PPO (Schulman et al., 2017, arXiv:1707.06347).
 
 It is an option: ``objective = "my_file:my_loss"`` trains with another function of the same arguments.
 """
@@ -15,7 +15,7 @@ from framework_ppo.config import PPOConfig
 
 
 class Predictions(NamedTuple):
-    """What the policy that is trained says of B steps, differentiable."""
+    """Outputs of the policy for B steps, differentiable."""
 
     log_prob: Tensor  #: [B] of the actions that were taken, log pi_theta(a|s)
     entropy: Tensor  #: [B] of the action distributions, H[pi_theta(.|s)]
@@ -23,17 +23,17 @@ class Predictions(NamedTuple):
 
 
 class Targets(NamedTuple):
-    """What B steps are learned from, constant; of a whole batch [T, N] instead of [B]."""
+    """Targets of B steps, constant; those of a whole batch are [T, N] instead of [B]."""
 
-    actions: Tensor  #: [B, ...] that were taken, as the distribution knows them
-    log_prob: Tensor  #: [B] of the actions when they were taken, log pi_old(a|s)
-    advantages: Tensor  #: [B] A, standardized where the pipeline asks for it
+    actions: Tensor  #: [B, ...] that were taken, in the form of the action distribution
+    log_prob: Tensor  #: [B] of the actions under the old policy, log pi_old(a|s)
+    advantages: Tensor  #: [B] A, normalized where the pipeline asks for it
     values: Tensor  #: [B] or [B, S] before the update, V_old(s)
-    returns: Tensor  #: [B] or [B, S] what the values should become, R
+    returns: Tensor  #: [B] or [B, S] value targets, R
 
 
 class Loss(NamedTuple):
-    """What is minimised, and its terms, whose means over all steps of an update are recorded under their names."""
+    """A loss and its terms; means of the terms over all steps of an update are recorded by name."""
 
     total: Tensor  #: []
     terms: dict[str, Tensor]  #: {name: [B]}
@@ -44,7 +44,7 @@ Objective = Callable[[Predictions, Targets, float, PPOConfig], Loss]
 
 
 def ppo_loss(new: Predictions, old: Targets, clip_range: float, options: PPOConfig) -> Loss:
-    """The clipped objective with values and entropy (equations 7 and 9), to be minimised.
+    """The clipped surrogate objective with value loss and entropy bonus (equations 7 and 9), to be minimised.
 
     ``-mean(min(ratio * A, clip(ratio, 1 - eps, 1 + eps) * A)) + c_v * mean((V - R)^2) / 2 - c_e * mean(H)``
     """
@@ -76,6 +76,6 @@ def ppo_loss(new: Predictions, old: Targets, clip_range: float, options: PPOConf
 
 
 def approximate_kl(new: Predictions, old: Targets) -> Tensor:
-    """KL(pi_old || pi_theta) [], by the estimator k3 of Schulman (2020, "Approximating KL divergence")."""
+    """Approximate KL(pi_old || pi_theta), [], by the estimator k3 of Schulman (2020, "Approximating KL divergence")."""
     log_ratio = new.log_prob - old.log_prob
     return (log_ratio.exp() - 1.0 - log_ratio).mean()

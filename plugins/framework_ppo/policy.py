@@ -12,7 +12,7 @@ from gymnasium import spaces
 from torch import Tensor, nn
 
 from framework.errors import FrameworkError
-from framework.interfaces import Batch, Context, Encoding
+from framework.interfaces import Batch, Context, Encoding, Tensors
 from framework.toolkit.distributions import DiagonalGaussian, distribution_for, mask_logits
 from framework.toolkit.networks import MLP
 from framework.toolkit.normalize import Standardize
@@ -22,15 +22,13 @@ from framework_ppo.config import PPOConfig
 from framework_ppo.heads import TokenHead, flat_head
 from framework_ppo.sequences import column_parts, interleave
 
-Tensors = dict[str, Tensor]
-
 #: Observations are evaluated in parts of at most this size, so that large images do not fill the memory.
 _PART_BYTES = 8_000_000
 _SMALLEST_PART = 64
 
 
 class Evaluation(NamedTuple):
-    """What the networks make of B rows."""
+    """Outputs of the networks for B rows."""
 
     parameters: Tensor  #: [B, P] of the action distribution
     values: Tensor  #: [B], or [B, S] where there are S > 1 reward streams, that of the environment first
@@ -67,8 +65,8 @@ class ActorCritic(nn.Module):
         self._read = attrgetter("tokens" if by_token else "features")
         # Kept apart too, as finding a part of a module takes as long as a small layer does.
         self._acting = (self.encoder, self._read, self.action_head.forward)
-        seen, streams = (self.value_encoder or self.encoder).features, 1 + len(context.bonuses)
-        self.value_head = MLP(seen, (streams,), "identity", config.value_gain)
+        value_features, streams = (self.value_encoder or self.encoder).features, 1 + len(context.bonuses)
+        self.value_head = MLP(value_features, (streams,), "identity", config.value_gain)
         self.log_std = nn.Parameter(torch.full((outputs,), config.log_std_init)) if self._gaussian else None
         normalized = normalized_leaves(context) if config.normalize_observations else {}
         self._normalized = list(normalized)
@@ -86,13 +84,13 @@ class ActorCritic(nn.Module):
     @property
     def encoders(self) -> dict[str, nn.Module]:
         """The encoders by what they are for: ``policy``, and ``value`` where that has its own."""
-        own = {} if self.value_encoder is None else {"value": self.value_encoder}
-        return {"policy": self.encoder, **own}
+        encoders = {"policy": self.encoder, "value": self.value_encoder}
+        return {use: encoder for use, encoder in encoders.items() if encoder is not None}
 
     # What samplers call.
 
     def initial_memory(self, count: int) -> Tensors:
-        """That of each encoder; none where they are stateless."""
+        """The memories of the encoders; empty where they are stateless."""
         memories = {use: encoder.initial_memory(count) for use, encoder in self.encoders.items()}
         return {f"{use}/{name}": x for use, memory in memories.items() for name, x in memory.items()}
 
@@ -106,9 +104,9 @@ class ActorCritic(nn.Module):
         action_mask: Tensor | None = None,
         deterministic: bool = False,
     ) -> tuple[Tensor, Tensors, Tensors]:
-        """See `framework.interfaces.Policy.act`. Computes what choosing the action needs, and no more.
+        """See `framework.interfaces.Policy.act`. Evaluates no more than the action needs.
 
-        The value's own encoder takes part only where it has a memory to keep.
+        A value encoder of its own is evaluated only where it has a memory to keep.
         """
         encoder, read, head = self._acting
         rows, starts = self.normalized_rows(observation), first.unsqueeze(0)
@@ -178,12 +176,12 @@ class ActorCritic(nn.Module):
     def batch_parameters(self, batch: Batch) -> Tensor:
         """Parameters of the action distributions [T, N, P], as in `batch_values`."""
         shape = batch.rewards.shape
-        seen = {name: x[:-1] for name, x in batch.observations.items()}
+        observations = {name: x[:-1] for name, x in batch.observations.items()}
         if self.remembers:
-            parts = self._encoded_sequences("policy", seen, batch.memory, batch.first[:-1])
+            parts = self._encoded_sequences("policy", observations, batch.memory, batch.first[:-1])
             outputs = torch.cat([self._action_outputs(encoding) for encoding in parts], 1)
         else:
-            rows = in_parts({name: x.flatten(0, 1) for name, x in seen.items()})
+            rows = in_parts({name: x.flatten(0, 1) for name, x in observations.items()})
             encoded = (self._encode_constant(self.encoder, self.normalized_rows(part)) for part in rows)
             outputs = torch.cat([self._action_outputs(encoding)[0] for encoding in encoded]).unflatten(0, shape)
         return self.distribution_parameters(outputs, None if batch.action_mask is None else batch.action_mask[:-1])
@@ -191,14 +189,14 @@ class ActorCritic(nn.Module):
     def _encoded_sequences(self, use: str, observations: Tensors, memory: Tensors, first: Tensor) -> Iterator[Encoding]:
         """``{name: [L, N, ...]}`` -> encodings [L, n, ...] of some environments at a time."""
         for part in column_parts(observations, _PART_BYTES):
-            some = self._normalize({name: x[:, part] for name, x in observations.items()})
+            steps = self._normalize({name: x[:, part] for name, x in observations.items()})
             start = {name: x[part] for name, x in _part(memory, use).items()}
-            yield self._encode_sequences(self.encoders[use], some, start, first[:, part])
+            yield self._encode_sequences(self.encoders[use], steps, start, first[:, part])
 
     # What the learner calls.
 
     def evaluate(self, observations: Tensors, action_mask: Tensor | None) -> Evaluation:
-        """``{name: [B, ...]}`` -> evaluation of B independent rows, differentiable."""
+        """Evaluation of B independent rows ``{name: [B, ...]}``, differentiable."""
         rows = self.normalized_rows(observations)
         return self._evaluate([self._encode(encoder, rows) for encoder in self.encoders.values()], action_mask)
 
@@ -213,7 +211,7 @@ class ActorCritic(nn.Module):
         return self._evaluate(encodings, None if action_mask is None else action_mask.flatten(0, 1))
 
     def _evaluate(self, encodings: Sequence[Encoding], action_mask: Tensor | None) -> Evaluation:
-        """Of what the policy's encoder made, and the value's where that has its own."""
+        """Evaluation of the policy's encoding, and the value's where that has an encoder of its own."""
         outputs = self._action_outputs(encodings[0]).flatten(0, 1)
         parameters = self.distribution_parameters(outputs, action_mask)
         losses: Tensors = {}
@@ -223,7 +221,7 @@ class ActorCritic(nn.Module):
         return Evaluation(parameters, self._values(encodings[-1].features.flatten(0, 1)), losses)
 
     def from_environment(self, actions: Tensor) -> Tensor:
-        """Actions as the environment takes them [..., *shape] -> as the distribution knows them [..., k] or [...]."""
+        """Actions of the environment [..., *shape] -> actions of the distribution [..., k] or [...]."""
         if len(self._action_shape) > 1:
             actions = actions.flatten(-len(self._action_shape))
         return actions if self._start is None else actions - torch.as_tensor(self._start, device=actions.device)
@@ -234,21 +232,21 @@ class ActorCritic(nn.Module):
         return actions.view(-1, *self._action_shape) if len(self._action_shape) > 1 else actions
 
     def normalized_rows(self, observations: Tensors) -> Tensors:
-        """``{name: [B, ...]}`` -> what encoders see, ``{name: [1, B, ...]}``."""
+        """``{name: [B, ...]}`` -> inputs of the encoders, ``{name: [1, B, ...]}``."""
         return self._normalize({name: x.unsqueeze(0) for name, x in observations.items()})
 
     def _normalize(self, observations: Tensors) -> Tensors:
-        """``{name: [T, N, ...]}``, of which some are normalized."""
+        """``{name: [T, N, ...]}`` with the observations that are normalized."""
         if not self._normalized:
             return observations
         normalizers = zip(self._normalized, self.normalizers, strict=True)
         return observations | {name: normalizer(observations[name]) for name, normalizer in normalizers}
 
     def _encode(self, encoder: nn.Module, rows: Tensors) -> Encoding:
-        """Of independent rows ``{name: [1, B, ...]}``, differentiable."""
-        some = next(iter(rows.values()))
-        starts = torch.ones(some.shape[:2], dtype=torch.bool, device=some.device)
-        return self._encode_sequences(encoder, rows, encoder.initial_memory(some.shape[1]), starts)
+        """Encoding of independent rows ``{name: [1, B, ...]}``, differentiable."""
+        leaf = next(iter(rows.values()))
+        starts = torch.ones(leaf.shape[:2], dtype=torch.bool, device=leaf.device)
+        return self._encode_sequences(encoder, rows, encoder.initial_memory(leaf.shape[1]), starts)
 
     @torch.no_grad()
     def _encode_constant(self, encoder: nn.Module, rows: Tensors) -> Encoding:
@@ -265,7 +263,7 @@ class ActorCritic(nn.Module):
             return self.action_head(self._read(encoding))
 
     def distribution_parameters(self, outputs: Tensor, action_mask: Tensor | None) -> Tensor:
-        """Of the action distribution, [..., P] float32, from what the action head gave."""
+        """Outputs of the action head -> parameters of the action distribution, [..., P] float32."""
         if outputs.dtype is not torch.float32:
             outputs = outputs.to(torch.float32)
         if self.log_std is not None:
@@ -279,9 +277,9 @@ class ActorCritic(nn.Module):
 
 
 def _part(memory: Tensors, use: str) -> Tensors:
-    """The memory of one encoder, named as that knows it."""
-    start = len(use) + 1
-    return {name[start:]: x for name, x in memory.items() if name.startswith(f"{use}/")}
+    """The memory of one encoder, under the encoder's own names."""
+    prefix = f"{use}/"
+    return {name.removeprefix(prefix): x for name, x in memory.items() if name.startswith(prefix)}
 
 
 def normalized_leaves(context: Context) -> dict[str, spaces.Space]:
@@ -294,7 +292,7 @@ def normalized_leaves(context: Context) -> dict[str, spaces.Space]:
 
 
 def in_parts(observations: Tensors, *others: Tensor) -> Iterator[Any]:
-    """Rows of observations (and of other tensors beside them) in parts that are small enough for the memory's sake."""
+    """Rows of observations, and of other tensors, in parts of bounded size."""
     row_bytes = sum(x[:1].nbytes for x in observations.values())
     size = max(_SMALLEST_PART, _PART_BYTES // max(row_bytes, 1))
     parts = zip(*(x.split(size) for x in observations.values()), *(x.split(size) for x in others), strict=True)

@@ -1,4 +1,4 @@
-"""Proximal policy optimization with a clipped objective."""
+"""Proximal policy optimization with the clipped objective."""
 
 from __future__ import annotations
 
@@ -23,17 +23,16 @@ from framework_ppo.minibatches import Minibatch, row_minibatches, sequence_minib
 from framework_ppo.normalization import ObservationMoments, reward_normalizer
 from framework_ppo.objective import Objective, Predictions, Targets, approximate_kl, ppo_loss
 from framework_ppo.policy import ActorCritic
-from framework_ppo.scores import mean_advantages
 from framework_ppo.streams import BonusStreams, estimate
 
 
 class PPO:
     """Proximal policy optimization (Schulman et al., 2017, arXiv:1707.06347), with generalised advantage estimation.
 
-    The learner owns every statistic: of observations, which travel inside the policy and are updated once with each
-    batch after it was learned from; and of rewards, which never leave it. Data of older policies is weighted by the
+    The learner owns all running statistics: those of observations travel inside the policy, and are updated once per
+    batch after it was learned from; those of rewards never leave the learner. Off-policy data is corrected by the
     clipped objective alone, except with ``policy_lag = "free"``, where V-trace corrects returns and advantages. With an
-    encoder that has a memory, minibatches are of whole environments, each from the memory that its steps began with.
+    encoder that has a memory, minibatches are whole environments, each starting from its recorded memory.
     """
 
     supports = frozenset({"action_mask", "memory", "replay", "stale", "streams"})
@@ -77,11 +76,10 @@ class PPO:
 
     @torch.no_grad()
     def update(self, batch: Batch) -> dict[str, float]:
-        """Some epochs of minibatches over the batch.
+        """Train for ``epochs`` over minibatches of the batch.
 
-        Metrics are means over all rows of all minibatches; ``explained_variance`` tells how much of the returns'
-        variance the values knew before the update, ``gradient_norm`` is that before clipping, ``loss/NAME`` an
-        auxiliary loss of the encoders.
+        Metrics are means over all rows of all minibatches; ``explained_variance`` is that of the values before the
+        update, ``gradient_norm`` is the norm before clipping, ``loss/NAME`` an auxiliary loss of the encoders.
         """
         config = self._config
         learning_rate = _scheduled(config.learning_rate, config.learning_rate_schedule, batch.progress)
@@ -91,12 +89,12 @@ class PPO:
         targets = self._targets(batch, bonuses)
         self._scored = targets.advantages, batch.first, batch.valid, batch.final_index
 
-        seen: list[tuple[Predictions, Targets]] = []
+        learned: list[tuple[Predictions, Targets]] = []
         losses: list[dict[str, Tensor]] = []
         norms: list[Tensor] = []
         for inputs, part in self._minibatches(batch, targets):
             new, auxiliary = self._backward(self._objective, inputs, part.actions, part, clip_range, config)
-            seen.append((new, part))
+            learned.append((new, part))
             losses.append(auxiliary)
             if config.target_kl is not None and approximate_kl(new, part) > config.target_kl:
                 break
@@ -104,12 +102,12 @@ class PPO:
         imitated = self._imitate(learning_rate) if self._imitation else {}
         self._moments.update(batch, self.policy)
 
-        metrics = term_means(self._objective, seen, clip_range, config)
-        metrics |= {f"loss/{name}": torch.stack([each[name] for each in losses]).mean() for name in losses[0]}
-        taken = torch.stack(norms) if norms else targets.values.new_zeros(0)
+        metrics = term_means(self._objective, learned, clip_range, config)
+        metrics |= {f"loss/{name}": torch.stack([loss[name] for loss in losses]).mean() for name in losses[0]}
+        gradient_norms = torch.stack(norms) if norms else targets.values.new_zeros(0)
         if self._loss_scale is not None:  # steps that overflowed were not taken
-            taken = taken[taken.isfinite()]
-        metrics["gradient_norm"] = taken.sum() / max(len(taken), 1)
+            gradient_norms = gradient_norms[gradient_norms.isfinite()]
+        metrics["gradient_norm"] = gradient_norms.sum() / max(len(gradient_norms), 1)
         values, returns = valid_rows(batch, targets.values), valid_rows(batch, targets.returns)
         metrics["explained_variance"] = explained_variance(
             *((values[:, 0], returns[:, 0]) if self._streams else (values, returns))
@@ -119,13 +117,13 @@ class PPO:
             **dict(zip(metrics, numbers, strict=True)),
             "learning_rate": learning_rate,
             "clip_range": clip_range,
-            "minibatches": float(len(taken)),
+            "minibatches": float(len(gradient_norms)),
             **imitated,
             **(self._streams.update(batch, bonuses) if self._streams else {}),
         }
 
     def episode_scores(self) -> np.ndarray:
-        """See `framework.interfaces.EpisodeScores`; of the advantages as they were before they were standardized."""
+        """See `framework.interfaces.EpisodeScores`; of the advantages before they are normalized."""
         return np.empty(0) if self._scored is None else mean_advantages(*self._scored)
 
     def state_dict(self) -> dict[str, Any]:
@@ -143,7 +141,7 @@ class PPO:
             part.load_state_dict(state[name])
 
     def _parts(self) -> dict[str, Any]:
-        """What has a state of its own, beside the policy."""
+        """All parts with state, beside the policy."""
         parts = {
             "optimizer": self._optimizer,
             "moments": self._moments,
@@ -155,9 +153,9 @@ class PPO:
         return {name: part for name, part in parts.items() if part is not None}
 
     def _targets(self, batch: Batch, bonuses: Sequence[Tensor]) -> Targets:
-        """What each step of the batch is learned from, [T, N], now and, where it is worth imitating, later.
+        """The targets of each step of the batch, [T, N]; stores the batch for self-imitation, too.
 
-        ``bonuses`` are the rewards [T, N] of the bonuses.
+        ``bonuses`` are the intrinsic rewards [T, N], one tensor per bonus.
         """
         gamma, lam = self._config.gamma, self._config.gae_lambda
         actions = self.policy.from_environment(batch.actions)
@@ -183,7 +181,7 @@ class PPO:
         return rewards if bound is None else rewards.clamp(-bound, bound)
 
     def _minibatches(self, batch: Batch, targets: Targets) -> Iterator[Minibatch]:
-        """All epochs, each in an order of its own."""
+        """The minibatches of all epochs, shuffled in each."""
         config = self._config
         minibatches = sequence_minibatches if self.policy.remembers else row_minibatches
         how = (config.minibatch_size, config.epochs, self._generator)
@@ -198,3 +196,25 @@ class PPO:
 
 def _scheduled(value: float, schedule: str, progress: float) -> float:
     return value * (1.0 - progress) if schedule == "linear" else value
+
+
+def mean_advantages(advantages: Tensor, first: Tensor, valid: Tensor, final_index: Tensor) -> np.ndarray:
+    """Mean absolute advantage [K] float64 of each episode that ended, over its steps in the batch.
+
+    It is the average magnitude of the generalised advantage, by which Jiang et al. (2021, arXiv:2010.03934, equation 2)
+    rank levels. ``advantages`` [T, N]; the others as in `framework.interfaces.Batch`.
+    """
+    steps, count = advantages.shape
+    last, column = final_index // count, final_index % count
+    numbers = torch.arange(steps, device=advantages.device).unsqueeze(1)
+    started = torch.where(first[:-1], numbers, 0).cummax(0).values[last, column]
+    sizes = torch.where(valid, advantages.abs().to(torch.float64), 0.0)
+    totals = [_differences(x, started, last + 1, column) for x in (sizes, valid.to(torch.float64))]
+    scores: np.ndarray = (totals[0] / totals[1]).cpu().numpy()
+    return scores
+
+
+def _differences(x: Tensor, start: Tensor, end: Tensor, column: Tensor) -> Tensor:
+    """Sums [K] of ``x`` [T, N] from ``start`` until before ``end``."""
+    sums = torch.cat((torch.zeros_like(x[:1]), x.cumsum(0)))
+    return sums[end, column] - sums[start, column]

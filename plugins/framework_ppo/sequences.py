@@ -1,4 +1,4 @@
-"""The observations of each environment in order, with the last one of each episode in its place."""
+"""Observations as sequences, with the final observation of each episode in its place."""
 
 from __future__ import annotations
 
@@ -8,22 +8,20 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from framework.interfaces import Batch
-
-Tensors = dict[str, Tensor]
+from framework.interfaces import Batch, Tensors
 
 
 class Interleaved(NamedTuple):
-    """Sequences of L observations for each of N environments: those of a batch, and where an episode ends its last."""
+    """Sequences of L observations for N environments: those of a batch, and the final ones of episodes."""
 
-    observations: Tensors  #: {name: [L, N, ...]}; what is left of a shorter sequence repeats an observation
+    observations: Tensors  #: {name: [L, N, ...]}; shorter sequences are padded with an observation
     first: Tensor  #: [L, N] bool
-    places: Tensor  #: [T + 1, N] int64: where the batch's observations stand
-    final_places: Tensor  #: [K] int64: where the last observations stand, each in the column of its environment
+    places: Tensor  #: [T + 1, N] int64: the rows of the batch's observations
+    final_places: Tensor  #: [K] int64: the rows of the final observations, each in the column of its environment
 
 
 def interleave(batch: Batch) -> Interleaved:
-    """What an encoder with memory must see for the values of everything, last observations of episodes included."""
+    """The sequences that an encoder with memory needs for the values of all observations, final ones included."""
     steps, count = batch.rewards.shape
     step, column = batch.final_index // count, batch.final_index % count
     before = batch.first.new_zeros((steps + 1, count), dtype=torch.int64)
@@ -46,7 +44,7 @@ def interleave(batch: Batch) -> Interleaved:
 
 def column_parts(observations: Tensors, most_bytes: int) -> Iterator[slice]:
     """Ranges of columns of ``{name: [L, N, ...]}``, each of at most so many bytes or of one column."""
-    some = next(iter(observations.values()))
+    leaf = next(iter(observations.values()))
     column_bytes = sum(x[:, :1].nbytes for x in observations.values())
     size = max(1, most_bytes // max(column_bytes, 1))
-    return (slice(start, start + size) for start in range(0, some.shape[1], size))
+    return (slice(start, start + size) for start in range(0, leaf.shape[1], size))

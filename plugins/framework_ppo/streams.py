@@ -19,7 +19,7 @@ from framework.toolkit.returns import gae, vtrace
 
 
 class Estimate(NamedTuple):
-    """How good actions were, and what values should become."""
+    """Advantages and value targets."""
 
     advantages: Tensor  #: [T, N]
     returns: Tensor  #: [T, N]
@@ -36,7 +36,7 @@ def estimate(
     lam: float,
     episodic: bool = True,
 ) -> Estimate:
-    """Of one stream: by generalised advantages; with ``log_ratios`` [T, N] of the new policy to the old, by V-trace.
+    """Advantages and returns of one stream, by GAE, or by V-trace with ``log_ratios`` [T, N] of new to old policy.
 
     ``rewards`` [T, N], ``values`` [T + 1, N], ``final_values`` [K]. Where ``episodic`` is false, what comes after an
     episode is what comes after its last step: the first observation of the next episode is bootstrapped from, and
@@ -59,13 +59,13 @@ def estimate(
 
 
 class BonusStreams:
-    """The streams of the bonuses: what they pay, and what they learn."""
+    """The reward streams of the bonuses."""
 
     def __init__(self, streams: Sequence[Stream]):
         self._streams = streams
 
     def rewards(self, batch: Batch) -> list[Tensor]:
-        """Of each stream, [T, N]; raises `FrameworkError` where a bonus gives something else."""
+        """Intrinsic rewards of each stream, [T, N]; raises `FrameworkError` where a bonus gives another shape."""
         return [_reward(stream, batch) for stream in self._streams]
 
     def combine(
@@ -78,15 +78,15 @@ class BonusStreams:
         log_ratios: Tensor | None,
         lam: float,
     ) -> Estimate:
-        """Advantages of the environment's stream and all bonuses together, and returns [T, N, S] of each stream.
+        """The sum of all streams' advantages, and the returns [T, N, S] of each stream.
 
         ``values`` [T + 1, N, S] and ``final_values`` [K, S] are of all streams, that of the environment first.
         """
         advantages, returns = own.advantages, [own.returns]
-        for index, (stream, paid) in enumerate(zip(self._streams, rewards, strict=True), start=1):
-            found = estimate(
+        for index, (stream, reward) in enumerate(zip(self._streams, rewards, strict=True), start=1):
+            estimated = estimate(
                 batch,
-                paid,
+                reward,
                 values[..., index],
                 final_values[..., index],
                 log_ratios,
@@ -94,22 +94,22 @@ class BonusStreams:
                 lam=lam,
                 episodic=stream.bonus.episodic,
             )
-            advantages = advantages + stream.weight * found.advantages
-            returns.append(found.returns)
+            advantages = advantages + stream.weight * estimated.advantages
+            returns.append(estimated.returns)
         return Estimate(advantages, torch.stack(returns, -1))
 
     def update(self, batch: Batch, rewards: Sequence[Tensor]) -> dict[str, float]:
-        """Let each bonus learn from what it paid ``rewards`` for; returns metrics named ``bonus/NAME/...``."""
+        """Update each bonus with the batch; returns metrics named ``bonus/NAME/...``."""
         metrics: dict[str, float] = {}
-        for stream, paid in zip(self._streams, rewards, strict=True):
+        for stream, reward in zip(self._streams, rewards, strict=True):
             with torch.enable_grad():
-                learned = stream.bonus.update(batch)
-            learned = {"reward": paid[batch.valid].mean().item(), **learned}
-            metrics |= {f"bonus/{stream.name}/{name}": value for name, value in learned.items()}
+                bonus_metrics = stream.bonus.update(batch)
+            bonus_metrics = {"reward": reward[batch.valid].mean().item(), **bonus_metrics}
+            metrics |= {f"bonus/{stream.name}/{name}": value for name, value in bonus_metrics.items()}
         return metrics
 
     def state_dict(self) -> dict[str, Any]:
-        """Of each bonus, by the stream's name."""
+        """The state of each bonus, by the stream's name."""
         return {stream.name: stream.bonus.state_dict() for stream in self._streams}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -119,10 +119,10 @@ class BonusStreams:
 
 
 def _reward(stream: Stream, batch: Batch) -> Tensor:
-    paid = stream.bonus.reward(batch)
-    if paid.shape != batch.rewards.shape:
+    reward = stream.bonus.reward(batch)
+    if reward.shape != batch.rewards.shape:
         raise FrameworkError(
             f"bonus {stream.name}: reward() must give one number for each step, {list(batch.rewards.shape)},"
-            f" and gave {list(paid.shape)}"
+            f" and gave {list(reward.shape)}"
         )
-    return paid.detach().to(batch.rewards.dtype)
+    return reward.detach().to(batch.rewards.dtype)

@@ -11,11 +11,11 @@ def register_replays(register: Register) -> None:
         "uniform",
         "framework_replay.uniform:Uniform",
         config="framework_replay.config:UniformConfig",
-        summary="Past transitions, all equally likely (Lin, 1992).",
+        summary="Uniform experience replay (Lin, 1992).",
     )
     register(
         "prioritized",
         "framework_replay.prioritized:Prioritized",
         config="framework_replay.config:PrioritizedConfig",
-        summary="Past transitions, the likelier the larger their error was (Schaul et al., 2016).",
+        summary="Prioritized experience replay, proportional variant (Schaul et al., 2016).",
     )

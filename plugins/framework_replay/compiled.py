@@ -15,7 +15,7 @@ _compiled = njit(cache=True, nogil=True, no_cfunc_wrapper=True)  # which nobody 
 
 @_compiled
 def find(sums, before, starts, rest, index, values):
-    """Turn ``index``, of zeros, into the leaf that each target ``rest`` falls on; changes both.
+    """Set ``index``, of zeros, to the leaf at each target ``rest`` of the cumulative sum; changes both.
 
     A node's eight children are searched by halves, without a branch to mispredict.
     """
@@ -62,9 +62,9 @@ def refresh(sums, before, starts, first, last):
 
 @_compiled
 def add_up(sums, before, first):
-    """The sum of the eight children from ``first`` on; writes down what is before each.
+    """The sum of the eight children from ``first`` on; also sets their prefix sums ``before``.
 
-    Before those at the end that are 0 it writes infinity: rounding may take a target there, and must not.
+    Those of trailing zeros are infinite: rounding may take a target there, and must not.
     """
     total = 0.0
     for child in range(WIDTH):
@@ -79,14 +79,14 @@ def add_up(sums, before, first):
 
 @_compiled
 def stratify(shares):
-    """Move each of B shares of the whole into a part of its own, which is a B-th."""
+    """Stratify B uniform shares, in place: the i-th is moved into the i-th of B equal parts."""
     for at in range(len(shares)):
         shares[at] = (shares[at] + at) / len(shares)
 
 
 @_compiled
 def to_ids(places, next_id, count):
-    """Turn places of a ring of ``count`` into the newest ids that they have had."""
+    """Turn places of a ring buffer of ``count`` into their newest ids, in place."""
     for at in range(len(places)):
         places[at] = next_id - count + (places[at] - next_id) % count
 
@@ -99,7 +99,7 @@ def power(priority, epsilon, alpha):
 
 @_compiled
 def weights_of(leaves, beta):
-    """``(leaf / smallest leaf) ** -beta``, float32."""
+    """Importance weights ``(leaf / smallest leaf) ** -beta``, float32."""
     smallest, weights = leaves.min(), np.empty(len(leaves), np.float32)
     for at in range(len(leaves)):
         weights[at] = (smallest / leaves[at]) ** beta
@@ -108,7 +108,7 @@ def weights_of(leaves, beta):
 
 @_compiled
 def surveyed(ids, priorities):
-    """Where the first priority is that cannot be one, or -1; the largest of them; and the lowest and highest id."""
+    """Index of the first invalid priority or -1, largest priority, lowest and highest id."""
     largest, lowest, highest = 0.0, ids[0], ids[0]
     for at in range(len(ids)):
         if not 0 <= priorities[at] < np.inf:

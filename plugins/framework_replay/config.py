@@ -12,11 +12,11 @@ class UniformConfig:
     """Options of `uniform`."""
 
     capacity: int = option(
-        100_000, help="Steps that are kept, of all environments together; rounded down to whole rows.", ge=1
+        100_000, help="Steps in the buffer, over all environments; rounded down to whole rows.", ge=1
     )
-    n_step: int = option(1, help="Steps of a transition, where its episode goes on for as many.", ge=1)
+    n_step: int = option(1, help="Steps of a transition (n-step returns); fewer at the end of an episode.", ge=1)
     share_frames: bool = option(
-        True, help="Keep each frame of stacked integer observations once, where the first batch shows such stacks."
+        True, help="Store each frame of stacked integer observations once; stacks are detected in the first batch."
     )
 
 
@@ -24,7 +24,9 @@ class UniformConfig:
 class PrioritizedConfig(UniformConfig):
     """Options of `prioritized`; the defaults are those of Schaul et al. (2016), proportional variant."""
 
-    alpha: float = option(0.6, help="How much priorities count: 0 not at all, 1 in proportion.", ge=0, le=1)
-    beta: float = option(0.4, help="How far importance weights correct for it at the start of the run.", ge=0, le=1)
-    beta_end: float = option(1.0, help="The same at the end of the run; linear in between.", ge=0, le=1)
-    epsilon: float = option(1e-6, help="Added to each priority, so that none is 0.", gt=0)
+    alpha: float = option(0.6, help="Priority exponent: 0 is uniform sampling, 1 proportional.", ge=0, le=1)
+    beta: float = option(0.4, help="Initial importance-sampling exponent.", ge=0, le=1)
+    beta_end: float = option(
+        1.0, help="Final importance-sampling exponent; annealed linearly over the run.", ge=0, le=1
+    )
+    epsilon: float = option(1e-6, help="Added to each priority, so that all are positive.", gt=0)

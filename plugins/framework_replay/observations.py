@@ -1,4 +1,4 @@
-"""One observation leaf of successive steps, in a ring: whole, or as the frames that its stacks share.
+"""Ring buffers of one observation leaf: of whole observations, or of the single frames of frame stacks.
 
 Steps are counted from 0 for ever; step ``t`` of column ``n`` has the id ``t * columns + n``, and its place in a ring is
 the remainder of the id.
@@ -43,14 +43,14 @@ def restore(rows: int, columns: int, state: dict[str, Any]) -> Whole | Frames:
 
 
 def overlap(values: np.ndarray) -> np.ndarray:
-    """[T, N] bool: whether each stack of ``values`` [T + 1, N, K, ...] is the one before it, moved on by one frame."""
+    """[T, N] bool: whether each stack of ``values`` [T + 1, N, K, ...] is the previous one, shifted by one frame."""
     same = np.equal(values[1:, :, :-1], values[:-1, :, 1:])
     alike: np.ndarray = same.all(axis=tuple(range(2, same.ndim)))
     return alike
 
 
 class Whole:
-    """Observations as they are."""
+    """A ring buffer of whole observations."""
 
     def __init__(self, rows: int, columns: int, shape: tuple[int, ...], dtype: np.dtype[Any]):
         self._ring = np.zeros((rows * columns, *shape), dtype)
@@ -76,7 +76,7 @@ class Whole:
 
 
 class Frames:
-    """Stacks of K frames as single frames, and what they cannot be rebuilt from.
+    """A ring buffer of single frames, from which stacks of K frames are rebuilt.
 
     A stack that is not the one before it moved on by a frame, such as the first of an episode, is a *key*: its K - 1
     older frames are kept beside the ring. Any stack is its column's last frames, but for those before its last key.

@@ -14,7 +14,7 @@ _BITS = 3
 def find(
     sums: np.ndarray, before: np.ndarray, starts: np.ndarray, rest: np.ndarray, index: np.ndarray, values: np.ndarray
 ) -> None:
-    """Turn ``index``, of zeros, into the leaf that each target ``rest`` falls on; changes both."""
+    """Set ``index``, of zeros, to the leaf at each target ``rest`` of the cumulative sum; changes both."""
     places, rows = np.zeros(len(rest), np.int64), np.arange(len(rest))
     for start in starts[1:].astype(np.int64):
         children = before[(start + (places << _BITS))[:, None] + np.arange(WIDTH)]
@@ -44,9 +44,9 @@ def _sum_above(sums: np.ndarray, before: np.ndarray, starts: np.ndarray, nodes: 
 
 
 def add_up(sums: np.ndarray, before: np.ndarray, first: np.ndarray) -> np.ndarray:
-    """The sums [B] of the eight children from each of ``first`` [B] on; writes down what is before each.
+    """The sums [B] of the eight children from each of ``first`` [B] on; also sets their prefix sums ``before``.
 
-    Before those at the end that are 0 it writes infinity: rounding may take a target there, and must not.
+    Those of trailing zeros are infinite: rounding may take a target there, and must not.
     """
     total = np.zeros(len(first))
     for child in range(WIDTH):
@@ -60,13 +60,13 @@ def add_up(sums: np.ndarray, before: np.ndarray, first: np.ndarray) -> np.ndarra
 
 
 def stratify(shares: np.ndarray) -> None:
-    """Move each of B shares of the whole into a part of its own, which is a B-th."""
+    """Stratify B uniform shares, in place: the i-th is moved into the i-th of B equal parts."""
     shares += np.arange(len(shares))
     shares /= len(shares)
 
 
 def to_ids(places: np.ndarray, next_id: int, count: int) -> None:
-    """Turn places of a ring of ``count`` into the newest ids that they have had."""
+    """Turn places of a ring buffer of ``count`` into their newest ids, in place."""
     places[:] = next_id - count + (places - next_id) % count
 
 
@@ -78,7 +78,7 @@ def power(priority: Any, epsilon: float, alpha: float) -> Any:
 
 
 def weights_of(leaves: np.ndarray, beta: float) -> np.ndarray:
-    """``(leaf / smallest leaf) ** -beta``, float32."""
+    """Importance weights ``(leaf / smallest leaf) ** -beta``, float32."""
     return _powers(leaves.min() / leaves, beta).astype(np.float32)
 
 
@@ -88,7 +88,7 @@ def _powers(bases: np.ndarray, exponent: float) -> np.ndarray:
 
 
 def surveyed(ids: np.ndarray, priorities: np.ndarray) -> tuple[int, float, int, int]:
-    """Where the first priority is that cannot be one, or -1; the largest of them; and the lowest and highest id."""
+    """Index of the first invalid priority or -1, largest priority, lowest and highest id."""
     wrong = np.flatnonzero(~((priorities >= 0) & (priorities < np.inf)))
     if len(wrong):
         return int(wrong[0]), 0.0, 0, 0

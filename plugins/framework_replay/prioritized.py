@@ -1,4 +1,4 @@
-"""Prioritized replay."""
+"""Prioritized experience replay."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from framework_replay.sum_tree import SumTree
 
 
 class Prioritized:
-    """The last ``capacity`` steps, the likelier the higher their priority is (Schaul et al., 2016, arXiv:1511.05952).
+    """Prioritized experience replay, proportional variant (Schaul et al., 2016, arXiv:1511.05952).
 
-    The proportional variant: a step of priority x is drawn with probability P in proportion to (x + epsilon)^alpha,
-    and weighs (N P)^-beta over the largest such weight of the same sample. A sample of B divides the whole into B equal
-    parts and draws one step from each (appendix B.2.1). New steps get the largest priority seen, at first 1.
+    A step of priority x is drawn with probability P in proportion to (x + epsilon)^alpha; its importance weight is
+    (N P)^-beta, divided by the largest of the sample. Sampling is stratified: one step is drawn from each of B equal
+    parts of the total priority (appendix B.2.1). New steps get the largest priority so far, initially 1.
     """
 
     def __init__(self, config: PrioritizedConfig, context: Context):
@@ -47,7 +47,7 @@ class Prioritized:
         return ids
 
     def sample(self, count: int, rng: np.random.Generator) -> tuple[Transitions, np.ndarray, np.ndarray]:
-        """``count`` transitions drawn with replacement, by and by older. Raises `FrameworkError` where none are."""
+        """``count`` transitions drawn with replacement. Raises `FrameworkError` where there are none."""
         if not self._storage.size:
             raise FrameworkError("there is nothing in the replay buffer to sample: add a batch first")
         shares = rng.random(count)
@@ -57,7 +57,7 @@ class Prioritized:
         return self._storage.transitions(ids), ids, weights_of(leaves, self._beta)
 
     def update_priorities(self, ids: Sequence[int], priorities: Sequence[float]) -> None:
-        """Set priorities, such as absolute errors; of several for one id the last counts, evicted ids are ignored.
+        """Set priorities, such as absolute TD errors; the last one of an id counts, evicted ids are ignored.
 
         Raises `FrameworkError` where a priority is negative, NaN or infinite, or an id was never given.
         """

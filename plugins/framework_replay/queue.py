@@ -1,4 +1,4 @@
-"""Rows of arrays, first in, first out, each with a number that it keeps."""
+"""A FIFO queue of rows of arrays, each with a permanent number."""
 
 from __future__ import annotations
 

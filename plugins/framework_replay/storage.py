@@ -1,4 +1,4 @@
-"""Steps of all environments in one ring of rows, one column for each environment, and transitions made of them.
+"""Ring buffer of steps, one column per environment, and the transitions made of them.
 
 Rows are counted from 0 for ever, and the step of column ``n`` in row ``t`` has the id ``t * columns + n``: its place in
 a ring is the remainder, and whether it is still there a comparison.
@@ -93,7 +93,7 @@ class Storage:
         return valid
 
     def transitions(self, ids: np.ndarray) -> Transitions:
-        """The transitions that start with some steps, which must still be there."""
+        """The transitions that start at some steps, which must still be there."""
         first, last, steps, rewards = self._spans(ids)
         following = ids + steps * self.columns
         finals = self._steps["final"][last]
@@ -115,7 +115,7 @@ class Storage:
             next_observations={name: pair[1] for name, pair in pairs.items()},
             action_mask=mask,
             next_action_mask=next_mask,
-            extras={name[len(_EXTRA) :]: self._tensor(self._steps[name][first]) for name in self._extras},
+            extras={name.removeprefix(_EXTRA): self._tensor(self._steps[name][first]) for name in self._extras},
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -161,19 +161,19 @@ class Storage:
         """
         if not self.next_row or not self._continued:
             return np.ones(self.columns, bool)
-        pending, other = np.arange(self.next_id, self.next_id + self.columns), np.zeros(self.columns, bool)
+        pending, unknown = np.arange(self.next_id, self.next_id + self.columns), np.zeros(self.columns, bool)
         for name, leaf in self._leaves.items():
             differs = leaf.take(pending) != leaves[name][0]
-            other |= differs.reshape(self.columns, differs.size // self.columns).any(axis=1)
-        self._cut((first | other) & (self._last_row()["final"] < 0))
-        return other
+            unknown |= differs.reshape(self.columns, differs.size // self.columns).any(axis=1)
+        self._cut((first | unknown) & (self._last_row()["final"] < 0))
+        return unknown
 
     def _cut(self, columns: np.ndarray) -> None:
         """End the episodes of the last row in some columns [N] bool, with the observations that followed it."""
-        which = np.flatnonzero(columns)
-        if len(which):
-            after = {name: leaf.take(self.next_id + which) for name, leaf in self._leaves.items() if name != _MASK}
-            self._last_row()["final"][which] = self._finals.push(after)
+        ended = np.flatnonzero(columns)
+        if len(ended):
+            following = {name: leaf.take(self.next_id + ended) for name, leaf in self._leaves.items() if name != _MASK}
+            self._last_row()["final"][ended] = self._finals.push(following)
             self._finals_after[(self.next_row - 1) % len(self._finals_after)] = self._finals.next
 
     def _push_finals(self, batch: Batch, records: np.ndarray) -> None:

@@ -13,7 +13,7 @@ from framework_replay.loops import WIDTH, find, refresh, set_leaves
 
 
 class SumTree:
-    """``size`` non-negative numbers, 0 at first, and their sums."""
+    """``size`` non-negative leaves, initially 0, and their sums."""
 
     def __init__(self, size: int):
         self.size = size
@@ -36,7 +36,7 @@ class SumTree:
         return float(self._sums[0])
 
     def set(self, index: np.ndarray, values: np.ndarray) -> None:
-        """Set the leaves at ``index`` [B]; where one stands there twice, the later value counts."""
+        """Set the leaves at ``index`` [B]; of several values for one leaf the last counts."""
         set_leaves(self._sums, self._before, self._starts, index.astype(np.uint64), values)
 
     def fill(self, start: int, values: np.ndarray) -> None:
@@ -45,7 +45,7 @@ class SumTree:
         refresh(self._sums, self._before, self._starts, np.uint64(start), np.uint64(start + len(values) - 1))
 
     def find(self, shares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The leaf that each share [B] of the total falls on when leaves lie side by side, and its value.
+        """The leaf at each share [B] of the cumulative sum, and its value.
 
         A leaf of 0 is never found. Sorted shares are found faster. Raises `FrameworkError` where all leaves are 0.
         """

@@ -1,4 +1,4 @@
-"""Uniform replay."""
+"""Uniform experience replay."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from framework_replay.storage import Storage
 
 
 class Uniform:
-    """The last ``capacity`` steps, each equally likely (Lin, "Self-improving reactive agents", 1992)."""
+    """Uniform experience replay of the last ``capacity`` steps (Lin, "Self-improving reactive agents", 1992)."""
 
     def __init__(self, config: UniformConfig, context: Context):
         self._storage = Storage(config.capacity, config.n_step, config.share_frames, context)
@@ -27,7 +27,7 @@ class Uniform:
         return self._storage.add(batch)
 
     def sample(self, count: int, rng: np.random.Generator) -> tuple[Transitions, np.ndarray, np.ndarray]:
-        """``count`` transitions drawn with replacement; their weights are 1. Raises `FrameworkError` where none are."""
+        """``count`` transitions drawn with replacement, of weight 1. Raises `FrameworkError` where there are none."""
         storage = self._storage
         if not storage.size:
             raise FrameworkError("there is nothing in the replay buffer to sample: add a batch first")
@@ -38,7 +38,7 @@ class Uniform:
         return storage.transitions(ids), ids, np.ones(count, np.float32)
 
     def update_priorities(self, ids: Sequence[int], priorities: Sequence[float]) -> None:
-        """All steps stay equally likely."""
+        """Nothing: all steps stay equally likely."""
 
     def state_dict(self) -> dict[str, Any]:
         """All that is stored."""

@@ -96,6 +96,19 @@ def test_ten_mistakes_are_ten_messages(check):
     ]
 
 
+def test_a_former_name_of_an_option_is_refused(check):
+    """What an option was called before ends with 2 and the new name, in the file and in an override."""
+    text = PIPELINE.replace('use = "ppo"\nepochs = 2', 'use = "dqn"\ntarget_interval = 1')
+    assert check(text, "replay.use=uniform", "algorithm.huber_threshold=2.0") == (
+        2,
+        [],
+        [
+            "p.toml:15: algorithm.target_interval: target_interval is named target_update_interval now",
+            "override: algorithm.huber_threshold: huber_threshold is named huber_delta now",
+        ],
+    )
+
+
 def test_a_missing_plugin_ends_with_4(check):
     """A component of a plugin that is not installed is exit code 4."""
     code, _, errors = check(PIPELINE + '[[bonus]]\nuse = "acme/rnd"\n')

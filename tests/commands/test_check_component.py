@@ -42,10 +42,10 @@ def test_a_wrong_component_fails(check):
     file = Path("mine.py")
     file.write_text(
         file.read_text().replace(
-            "self._speed, self._floor = config.speed, config.floor", "self._speed, self._floor = config.speed, 0.0"
+            "self._exploration = config.smoothing, config.exploration", "self._exploration = config.smoothing, 0.0"
         )
     )
-    code, output, _ = check("mine:Mine", "--kind", "curriculum", "floor=0.4", "tasks=[1, 2, 3, 4]")
+    code, output, _ = check("mine:Mine", "--kind", "curriculum", "exploration=0.4", "tasks=[1, 2, 3, 4]")
     assert code == 1
     assert "failed  no_task_starves\n" in output
     assert "failed: no_task_starves\n    task 1 is drawn with 0.0000, declared is at least 0.1000\n" in output

@@ -20,7 +20,7 @@ class Inner:
 @frozen
 class Config:
     rate: float = option(0.5, help="Step size.", gt=0, lt=1)
-    schedule: str = option("linear", help="Which.", choices=("linear", "constant"))
+    schedule: str = option("linear", help="Which.", choices=("linear", "constant"), formerly="decay")
     hidden: tuple[int, ...] = option((64, 64), help="Widths.", ge=1, le=512)
     betas: tuple[float, float] = option((0.9, 0.999), help="Of Adam.")
     words: list[str] = option(factory=list, help="Any words.", pattern="[a-z]+")
@@ -34,7 +34,7 @@ class Config:
 
 
 def test_rows_describe_each_option():
-    """A row has the dotted key, the type with its rules, the default as TOML, and the help."""
+    """A row has the dotted key, the type with its rules, the default as TOML, and the help; no former name has one."""
     described = {row.path: row for row in rows(Config, "a")}
     assert len(described) == len(options(Config))
     assert described["a.rate"] == Row("a.rate", "number > 0 < 1", "0.5", False, "Step size.")
@@ -58,9 +58,9 @@ PLAIN = st.recursive(
 
 
 @settings(derandomize=True, deadline=None, max_examples=150)
-@given(st.dictionaries(st.sampled_from([*options(Config), "zzz"]), PLAIN, max_size=3))
+@given(st.dictionaries(st.sampled_from([*options(Config), "decay", "zzz"]), PLAIN, max_size=3))
 def test_the_schema_takes_what_reading_takes(values):
-    """JSON Schema and structure agree on any plain values: on types, rules, unknown and missing keys."""
+    """JSON Schema and structure agree on any plain values: on types, rules, unknown, former and missing keys."""
     validator = jsonschema.Draft7Validator(json_schema(Config))
     for candidate in (values, {"id": "x"} | values):
         assert validator.is_valid(candidate) == (structure(Config, candidate)[1] == [])

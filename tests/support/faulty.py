@@ -205,7 +205,7 @@ def starves_a_task(right: Any) -> Any:
     class Wrong(right):
         def __init__(self, config, context):
             super().__init__(config, context)
-            self._floor = 0.0
+            self._exploration = 0.0
 
     return Wrong
 

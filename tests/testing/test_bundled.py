@@ -16,7 +16,7 @@ torch.set_num_threads(1)
 
 #: Options that a component needs, or that make it learn fast: by kind and name.
 OPTIONS: dict[tuple[str, str], dict[str, Any]] = {
-    ("algorithm", "dqn"): {"learning_starts": 64, "learning_rate": 0.003, "gradient_steps_per_step": 0.1},
+    ("algorithm", "dqn"): {"learning_starts": 64, "learning_rate": 0.003, "updates_per_step": 0.1},
     ("algorithm", "ppo"): {"learning_rate": 0.01, "entropy_coefficient": 0.0},
     ("curriculum", "fixed"): {"tasks": [1, "two", [3, 4], {"five": 6}], "weights": [4.0, 2.0, 1.0, 1.0]},
     ("curriculum", "learnability"): {"count": 8},

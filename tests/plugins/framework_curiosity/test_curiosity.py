@@ -260,8 +260,8 @@ def test_a_reward_is_for_what_the_step_led_to(kind):
 def test_a_fraction_of_the_steps_is_trained_on(kind, monkeypatch):
     """Each epoch takes that share of the valid steps, at least one, in minibatches."""
     seen = []
-    for fraction, sizes in ((1.0, [20, 20, 8] * 2), (0.5, [20, 4] * 2), (1e-6, [1, 1])):
-        bonus = make(kind, ring(), fraction=fraction, epochs=2, minibatch_size=20)
+    for proportion, sizes in ((1.0, [20, 20, 8] * 2), (0.5, [20, 4] * 2), (1e-6, [1, 1])):
+        bonus = make(kind, ring(), update_proportion=proportion, epochs=2, minibatch_size=20)
         seen.clear()
         monkeypatch.setattr(
             bonus, "_learn", partial(lambda learn, steps: seen.append(steps) or learn(steps), bonus._learn)

@@ -106,10 +106,10 @@ def test_an_update_is_what_the_definition_says(double, n_step, masked, backward)
         made,
         learning_rate=3e-3,
         gamma=0.9,
-        huber_threshold=0.5,
+        huber_delta=0.5,
         max_gradient_norm=0.05,
-        target_interval=2,
-        gradient_steps_per_step=6 / 64,
+        target_update_interval=2,
+        updates_per_step=6 / 64,
         double=double,
         dueling=double,
     )
@@ -131,7 +131,7 @@ def test_an_update_is_what_the_definition_says(double, n_step, masked, backward)
 def test_metrics_of_the_first_step_are_those_of_the_definition():
     """Loss, mean value and error are those of the transitions that were sampled."""
     made = dqn_context()
-    algorithm = dqn(made, gradient_steps_per_step=1 / 64)
+    algorithm = dqn(made, updates_per_step=1 / 64)
     batch = collect(algorithm, made)
     replay = ListReplay()
     replay.add(batch)
@@ -153,7 +153,7 @@ def test_metrics_of_the_first_step_are_those_of_the_definition():
 def test_truncated_episodes_go_on_in_the_value(end, value):
     """Reward 1 at every step of one-step episodes: Q is 1 where they terminate, 1 / (1 - gamma) where they are cut."""
     made = dqn_context(observation=Box(1, 1, (1,), np.float32))
-    algorithm = dqn(made, gamma=0.8, learning_rate=2e-2, target_interval=10, gradient_steps_per_step=1)
+    algorithm = dqn(made, gamma=0.8, learning_rate=2e-2, target_update_interval=10, updates_per_step=1)
     both = {"terminated": ~EVERYWHERE, "truncated": ~EVERYWHERE} | {end: EVERYWHERE}
     for seed in range(6):
         batch = collect(algorithm, made, seed=seed, ends=1.0, rewards=lambda actions: torch.ones(16, 4), **both)
@@ -166,9 +166,9 @@ def test_truncated_episodes_go_on_in_the_value(end, value):
 
 @pytest.mark.parametrize(("tau", "interval"), [(1.0, 4), (0.25, 1), (0.5, 3)])
 def test_the_target_follows_the_network(tau, interval):
-    """Every ``target_interval`` gradient steps it moves ``target_tau`` of the way, and stays put in between."""
+    """Every ``target_update_interval`` gradient steps it moves ``target_tau`` of the way, and stays put in between."""
     made = dqn_context()
-    algorithm = dqn(made, target_tau=tau, target_interval=interval, gradient_steps_per_step=1 / 64)
+    algorithm = dqn(made, target_tau=tau, target_update_interval=interval, updates_per_step=1 / 64)
     expected = [value.clone() for value in algorithm.policy.network.parameters()]
     for seed in range(7):
         algorithm.update(collect(algorithm, made, seed=seed))
@@ -183,7 +183,7 @@ def test_the_target_follows_the_network(tau, interval):
 def test_gradient_steps_are_what_the_collected_steps_are_worth():
     """Fractions are saved up; steps before ``learning_starts`` are worth none, and report no loss."""
     made = dqn_context()
-    algorithm = dqn(made, learning_starts=100, gradient_steps_per_step=2.5 / 64)
+    algorithm = dqn(made, learning_starts=100, updates_per_step=2.5 / 64)
     found = [algorithm.update(collect(algorithm, made, seed=seed)) for seed in range(5)]
     assert [metrics["gradient_steps"] for metrics in found] == [0, 2, 3, 2, 3]
     assert ["loss" in metrics for metrics in found] == [False, True, True, True, True]
@@ -249,7 +249,7 @@ def test_an_update_touches_neither_batch_nor_global_generator():
 
 def test_a_restored_algorithm_goes_on_bit_for_bit():
     """A state taken in mid-run, bonus and buffer included, makes another algorithm's next updates equal."""
-    options = {"weight_decay": 0.1, "gradient_steps_per_step": 3.3 / 64, "target_interval": 3}
+    options = {"weight_decay": 0.1, "updates_per_step": 3.3 / 64, "target_update_interval": 3}
     first, second = (
         dqn(
             with_streams(

@@ -25,9 +25,9 @@ use = "dqn"
 learning_rate = 0.01
 learning_rate_schedule = "linear"
 minibatch_size = 32
-gradient_steps_per_step = 0.5
+updates_per_step = 0.5
 learning_starts = 32
-target_interval = 20
+target_update_interval = 20
 epsilon_fraction = 0.5
 
 [replay]
@@ -43,9 +43,9 @@ episodes = 8
 STEPS = 1024
 #: What probes take that is not in the pipeline above.
 LONG = {
-    "algorithm.huber_threshold": 100.0,
+    "algorithm.huber_delta": 100.0,
     "algorithm.learning_rate": 0.05,
-    "algorithm.target_interval": 10,
+    "algorithm.target_update_interval": 10,
     "replay.n_step": 20,
 }
 IMAGES = {

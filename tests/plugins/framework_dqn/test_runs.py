@@ -18,8 +18,8 @@ CARTPOLE = runs.CARTPOLE.replace(
     """use = "dqn"
 minibatch_size = 16
 learning_starts = 100
-gradient_steps_per_step = 0.05
-target_interval = 5
+updates_per_step = 0.05
+target_update_interval = 5
 epsilon_fraction = 0.5
 
 [replay]

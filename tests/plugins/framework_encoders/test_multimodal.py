@@ -18,12 +18,10 @@ from framework.testing.probes import OBSERVATIONS
 from framework.toolkit.optimizer import FlatAdamW
 from framework.toolkit.spaces import flat_space
 from framework_encoders.cnn import CNN
-from framework_encoders.config import CNNConfig, MLPConfig
+from framework_encoders.config import CNNConfig, MLPConfig, MultimodalConfig, TransformerConfig
 from framework_encoders.mlp import MLP
 from framework_encoders.multimodal import Multimodal
-from framework_encoders.multimodal_config import MultimodalConfig
 from framework_encoders.transformer import Transformer
-from framework_encoders.transformer_config import TransformerConfig
 
 LEAVES = {
     "eye": Box(0, 255, (8, 8, 3), np.uint8),

@@ -13,8 +13,8 @@ from framework.schema import OptionError
 from framework.testing.probes import OBSERVATIONS
 from framework.toolkit.optimizer import FlatAdamW
 from framework.toolkit.spaces import flat_space
+from framework_encoders.config import TransformerConfig
 from framework_encoders.transformer import Transformer
-from framework_encoders.transformer_config import TransformerConfig
 
 NUMBERS = Box(-1, 1, (5, 3), np.float32)
 TEXT = MultiDiscrete([9] * 5)

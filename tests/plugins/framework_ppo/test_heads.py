@@ -10,8 +10,8 @@ from small_ppo import VECTOR, collect, context, ppo
 
 from framework.errors import FrameworkError
 from framework.toolkit.spaces import TokenDiscrete, flat_space
+from framework_encoders.config import TransformerConfig
 from framework_encoders.transformer import Transformer
-from framework_encoders.transformer_config import TransformerConfig
 
 ROWS = Box(-1, 1, (5, 3), np.float32)
 #: Two things that can be done to tokens 1 and 3, and one to token 0.

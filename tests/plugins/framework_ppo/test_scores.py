@@ -8,7 +8,7 @@ import torch
 from small_ppo import collect, context, ppo
 
 from framework.interfaces import EpisodeScores
-from framework_ppo.scores import mean_advantages
+from framework_ppo.ppo import mean_advantages
 
 
 def scores(batch, advantages):
