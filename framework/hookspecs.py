@@ -72,7 +72,7 @@ class RegisterCommand(Protocol):
 
 @hookspec
 def register_environments(register: Register) -> None:
-    """Offer environments: targets are built as `framework.interfaces.Environment`."""
+    """Offer environments: targets are built as `framework.interfaces.EnvironmentFactory`."""
 
 
 @hookspec

@@ -31,7 +31,7 @@ class Context:
     action_space: gymnasium.Space[Any]
     seed: int
     device: str  #: such as ``"cpu"`` or ``"cuda:0"``
-    environments: int  #: how many environments a batch has side by side, N
+    num_envs: int  #: how many environments a batch has side by side, N
     rollout_length: int  #: environment steps in a trajectory, T
     total_steps: int
     policy_lag: int | str = 0
@@ -67,7 +67,7 @@ class Batch:
     final_index: torch.Tensor  #: [K] int64: ``t * N + n`` of each finished episode's last step
     final_observations: Tensors  #: {name: [K, ...]}
     action_mask: torch.Tensor | None = None  #: [T + 1, N, actions] bool: the legal actions
-    extras: Tensors = field(factory=dict)  #: what the policy recorded, see `Policy.complete`
+    extras: Tensors = field(factory=dict)  #: what the policy recorded, see `Policy.postprocess_trajectory`
     memory: Tensors = field(factory=dict)  #: {name: [N, ...]}: the policy's memory before step 0
     progress: float = 0.0  #: share of the run's total steps that is done, in [0, 1]
     lag: int = 0  #: how many versions old the policy was that collected this
@@ -106,7 +106,7 @@ class Encoding:
 class Encoder(Protocol):
     """Observations to features. An ``nn.Module`` built as ``Encoder(config, context)``."""
 
-    features: int  #: F, the width of `Encoding.features`
+    feature_dim: int  #: F, the width of `Encoding.features`
 
     def initial_memory(self, count: int) -> Tensors:
         """The memory of ``count`` environments at the start of an episode; ``{}`` for a stateless encoder."""
@@ -136,11 +136,11 @@ class Policy(Protocol):
     ) -> tuple[torch.Tensor, Tensors, Tensors]:
         """One step for N environments: ``{name: [N, ...]}`` -> (actions [N, ...], extras {name: [N, ...]}, memory).
 
-        Actions are as the environment takes them. All randomness comes from ``generator``. Called, like `complete`,
-        without gradient recording.
+        Actions are as the environment takes them. All randomness comes from ``generator``. Called, like
+        `postprocess_trajectory`, without gradient recording.
         """
 
-    def complete(self, batch: Batch) -> Tensors:
+    def postprocess_trajectory(self, batch: Batch) -> Tensors:
         """Turn the extras of a whole trajectory into what the learner needs, once per trajectory.
 
         Called in the sampler, with the weights that acted, so that what needs no step-by-step work (values,
@@ -153,7 +153,7 @@ class Policy(Protocol):
 class Algorithm(Protocol):
     """Learns from batches. Built as ``Algorithm(config, context)``, in the learner only."""
 
-    supports: frozenset[str]  #: of ``{"memory", "action_mask", "stale", "streams"}``
+    supports: frozenset[str]  #: of ``{"memory", "action_mask", "off_policy", "streams"}``
     policy: Policy
 
     @staticmethod
@@ -185,15 +185,15 @@ class EpisodeScores(Protocol):
         """
 
 
-class Environment(Protocol):
-    """Makes environments. Built as ``Environment(config, context)``, context being an `EnvironmentContext`."""
+class EnvironmentFactory(Protocol):
+    """Makes environments. Built as ``EnvironmentFactory(config, context)``, with an `EnvironmentContext`."""
 
     def make(self) -> gymnasium.Env:
         """One environment. The kernel seeds it, steps many of them side by side, and resets them."""
 
 
 @runtime_checkable
-class NativeEnvironment(Protocol):
+class NativeEnvironmentFactory(Protocol):
     """An environment that also has a vector version of its own, used where the pipeline says so."""
 
     def make_vector(self, count: int) -> gymnasium.vector.VectorEnv:

@@ -51,7 +51,7 @@ class Wide(nn.Module):
     def __init__(self, config, context):
         super().__init__()
         self.layer = nn.Linear(context.observation_space["observation"].shape[0], config.width)
-        self.features = config.width
+        self.feature_dim = config.width
 
     def initial_memory(self, count):
         return {}

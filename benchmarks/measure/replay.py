@@ -62,7 +62,7 @@ def _ours(capacity: int, batch: int) -> tuple[Callable[[], Any], Callable[[], An
         action_space=Discrete(4),
         seed=0,
         device="cpu",
-        environments=1,
+        num_envs=1,
         rollout_length=BLOCK,
         total_steps=1,
     )

@@ -17,8 +17,8 @@ from framework.interfaces import (
     Context,
     Curriculum,
     Encoder,
-    Environment,
     EnvironmentContext,
+    EnvironmentFactory,
     Launcher,
     LauncherContext,
     Policy,
@@ -59,9 +59,11 @@ def _call(chosen: Chosen, function: Callable[[Any, Any], Any], context: Any) -> 
         raise PluginError(f"{name} failed while it was built: {describe(error)}\n{traceback_of(error)}") from error
 
 
-def build_environment(pipeline: Pipeline, *, seed: int = 0, render_mode: str | None = None) -> Environment:
+def build_environment(pipeline: Pipeline, *, seed: int = 0, render_mode: str | None = None) -> EnvironmentFactory:
     """The pipeline's environment component; its ``make`` gives the environments."""
-    environment: Environment = build(pipeline.environment, EnvironmentContext(seed=seed, render_mode=render_mode))
+    environment: EnvironmentFactory = build(
+        pipeline.environment, EnvironmentContext(seed=seed, render_mode=render_mode)
+    )
     return environment
 
 
@@ -148,7 +150,7 @@ def make_context(
         action_space=action_space,
         seed=pipeline.run.seed,
         device=device,
-        environments=pipeline.sampling.environments,
+        num_envs=pipeline.sampling.environments,
         rollout_length=pipeline.sampling.rollout_length,
         total_steps=pipeline.run.total_steps,
         policy_lag=pipeline.sampling.policy_lag,

@@ -153,8 +153,10 @@ def refusals(chosen: Mapping[str, Chosen], policy_lag: int | str) -> Iterator[Pr
         for kind in sorted(part.component.needs):
             if not any(component.kind == kind for component in chosen.values()):
                 yield Problem(f"missing: {part.use} needs a {kind}", kind)
-    if policy_lag == "free" and algorithm and "stale" not in algorithm.component.supports:
-        yield Problem(f'"free" needs an algorithm that supports "stale", unlike {algorithm.use}', "sampling.policy_lag")
+    if policy_lag == "free" and algorithm and "off_policy" not in algorithm.component.supports:
+        yield Problem(
+            f'"free" needs an algorithm that supports "off_policy", unlike {algorithm.use}', "sampling.policy_lag"
+        )
 
 
 def _refusal(path: str, part: Chosen, host: Chosen | None, capability: str) -> Iterator[Problem]:

@@ -43,7 +43,7 @@ def trial(subject: Subject) -> Trial:
         return algorithm.update(batch), algorithm.policy.state_dict()
 
     # Long batches: some algorithms only learn when they have seen a thousand steps.
-    algorithm_context = context(subject, action, environments=8, rollout_length=64)
+    algorithm_context = context(subject, action, num_envs=8, rollout_length=64)
     return Trial(
         lambda: subject.build(algorithm_context),
         lambda algorithm: Experience(algorithm_context, algorithm.policy, masked=action == "masked"),
@@ -74,8 +74,8 @@ def check_acts(subject: Subject, action: str) -> None:
         with torch.inference_mode():
             return policy.act(
                 row,
-                policy.initial_memory(algorithm_context.environments),
-                torch.ones(algorithm_context.environments, dtype=torch.bool),
+                policy.initial_memory(algorithm_context.num_envs),
+                torch.ones(algorithm_context.num_envs, dtype=torch.bool),
                 torch.Generator().manual_seed(seed),
                 action_mask=mask,
                 deterministic=deterministic,
@@ -87,7 +87,7 @@ def check_acts(subject: Subject, action: str) -> None:
     assert not greedy, f"deterministic actions depend on the generator: {greedy}"
     actions, extras, _ = act(1, False)
     sizes = {name: len(x) for name, x in {"actions": actions, **extras}.items()}
-    assert set(sizes.values()) == {algorithm_context.environments}, f"not one row for each environment: {sizes}"
+    assert set(sizes.values()) == {algorithm_context.num_envs}, f"not one row for each environment: {sizes}"
 
 
 @over(_actions)
@@ -98,7 +98,7 @@ def check_results_stay(subject: Subject, action: str) -> None:
     algorithm_context = context(subject, action)
     policy = make(subject, action).policy
     batch = next(Experience(algorithm_context, policy, masked=action == "masked"))
-    memory, results = policy.initial_memory(algorithm_context.environments), []
+    memory, results = policy.initial_memory(algorithm_context.num_envs), []
     generator = torch.Generator().manual_seed(0)
     for step in range(2):
         row = {name: x[step] for name, x in batch.observations.items()}
@@ -200,9 +200,9 @@ def check_invalid_steps_have_no_effect(subject: Subject) -> None:
 
 
 def check_stale_data(subject: Subject) -> None:
-    """Where it supports "stale", it learns from the data of an older policy, under policy_lag = "free" too."""
-    if "stale" not in subject.component.supports:
-        raise Skip('it does not support "stale"')
+    """Where it supports "off_policy", it learns from the data of an older policy, under policy_lag = "free" too."""
+    if "off_policy" not in subject.component.supports:
+        raise Skip('it does not support "off_policy"')
     algorithm, experience = _with(subject, policy_lag="free", lag=2)
     _learn(algorithm, experience, 2)
 
@@ -306,7 +306,7 @@ def _solve(subject: Subject, number: int, action: str, encoder: str = "") -> Non
         subject,
         action,
         observation=probe.observation_space,
-        environments=8,
+        num_envs=8,
         rollout_length=32,
         total_steps=BUDGET,
     )

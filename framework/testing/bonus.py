@@ -135,7 +135,7 @@ def check_falls_on_repetition(subject: Subject) -> None:
     import torch
 
     repeated, novel = [], []
-    context = subject.context(Ring(0).observation_space, Ring(0).action_space, environments=4, rollout_length=32)
+    context = subject.context(Ring(0).observation_space, Ring(0).action_space, num_envs=4, rollout_length=32)
     bonus = subject.build(context)
     familiar = Experience(context, make=lambda _: Ring(0))
     mixed = Experience(context, make=lambda n: Ring(n % 2), seed=1)

@@ -65,7 +65,7 @@ def check_shapes(subject: Subject, name: str) -> None:
         memory = module.initial_memory(_COUNT)
         with torch.no_grad():
             encoding, after = module(observation(subject.context(name), 0, steps), memory, starts(steps))
-        expected = [steps, _COUNT, module.features]
+        expected = [steps, _COUNT, module.feature_dim]
         assert list(encoding.features.shape) == expected, (
             f"features are {list(encoding.features.shape)}, not {expected}"
         )

@@ -12,7 +12,7 @@ import gymnasium
 import numpy as np
 from gymnasium.utils import env_checker, passive_env_checker
 
-from framework.interfaces import EnvironmentContext, NativeEnvironment
+from framework.interfaces import EnvironmentContext, NativeEnvironmentFactory
 from framework.testing.common import seeded
 from framework.testing.compare import difference
 from framework.testing.subject import Skip, Subject
@@ -148,7 +148,7 @@ def check_success(subject: Subject) -> None:
 def check_native_vector(subject: Subject) -> None:
     """Its own vector version has the same spaces, and says how finished environments are reset."""
     component = subject.build(EnvironmentContext(seed=0))
-    if not isinstance(component, NativeEnvironment) or not getattr(component, "native", False):
+    if not isinstance(component, NativeEnvironmentFactory) or not getattr(component, "native", False):
         raise Skip("its own vector version is not asked for")
     with _environments(subject, 1) as (environment,):
         vector = component.make_vector(2)

@@ -141,7 +141,7 @@ class RandomPolicy:
         actions = torch.from_numpy(np.stack([np.asarray(action, dtype) for action in drawn]))
         return actions, {"chance": torch.rand(count, generator=generator)}, memory
 
-    def complete(self, batch: Batch) -> dict[str, Any]:
+    def postprocess_trajectory(self, batch: Batch) -> dict[str, Any]:
         """See `framework.interfaces.Policy`."""
         return dict(batch.extras)
 
@@ -168,9 +168,9 @@ class Experience(Iterator["Batch"]):
 
         self._space = nested(context)
         make = make or (lambda n: Chance(self._space, context.action_space, **chances))
-        vector = SteppedVector([make(n) for n in range(context.environments)])
+        vector = SteppedVector([make(n) for n in range(context.num_envs)])
         self._policy = policy or RandomPolicy(context.action_space)
-        self._collector = Collector(seed, 0, range(context.environments), vector, context.rollout_length)
+        self._collector = Collector(seed, 0, range(context.num_envs), vector, context.rollout_length)
         self._collector.restore(None, self._policy)
         self._lag, self._total, self._steps = lag, context.total_steps, 0
 

@@ -263,7 +263,7 @@ def check_batch_is_left_alone(subject: Subject) -> None:
 
 def _context(subject: Subject) -> Context:
     name = "mixed" if "mixed" in subject.observations else subject.observation
-    return subject.context(name, "masked", environments=_COUNT, rollout_length=_LENGTH)
+    return subject.context(name, "masked", num_envs=_COUNT, rollout_length=_LENGTH)
 
 
 def _small(subject: Subject, length: int = 1) -> Subject:

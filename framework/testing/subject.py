@@ -92,7 +92,7 @@ class Subject:
         from framework.toolkit.spaces import flat_space
 
         space = observation if isinstance(observation, Space) else self.observations[observation or self.observation]
-        values = {"seed": 0, "environments": 4, "rollout_length": 8, "total_steps": 100_000} | fields
+        values = {"seed": 0, "num_envs": 4, "rollout_length": 8, "total_steps": 100_000} | fields
         context = Context(
             observation_space=flat_space(space),
             action_space=ACTIONS[action] if isinstance(action, str) else action,

@@ -64,7 +64,7 @@ class MLP(nn.Module):
 
     def __init__(self, inputs: int, sizes: Sequence[int], activation: str = "tanh", gain: float = math.sqrt(2.0)):
         super().__init__()
-        self.features = sizes[-1] if sizes else inputs
+        self.feature_dim = sizes[-1] if sizes else inputs
         layers = [orthogonal(nn.Linear(*shape), gain) for shape in zip((inputs, *sizes), sizes, strict=False)]
         self.layers = nn.ModuleList(layers)
         self.activation = activation

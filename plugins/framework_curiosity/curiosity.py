@@ -47,7 +47,7 @@ class Curiosity:
         self.network = network.to(context.device).eval()
         self._optimizer = FlatAdamW(self.network)
         self._scale = (
-            ReturnScale(context.environments, config.gamma).to(context.device) if config.normalize_rewards else None
+            ReturnScale(context.num_envs, config.gamma).to(context.device) if config.normalize_rewards else None
         )
 
     @abstractmethod

@@ -60,7 +60,7 @@ class Features(nn.Module):
     def __init__(self, part: str | dict[str, Any] | None, context: Context):
         super().__init__()
         self.encoder = _make(part, context)
-        self.features = self.encoder.features
+        self.feature_dim = self.encoder.feature_dim
         if self.encoder.initial_memory(1):
             raise FrameworkError(
                 "a bonus judges single observations, so its encoder cannot have a memory: "
@@ -79,7 +79,7 @@ class Features(nn.Module):
 def regressor(inputs: int, hidden: tuple[int, ...], outputs: int, gain: float = math.sqrt(2.0)) -> nn.Module:
     """An MLP with ReLU and a linear output, [..., inputs] -> [..., outputs]."""
     layers = MLP(inputs, hidden, "relu")
-    return nn.Sequential(layers, MLP(layers.features, (outputs,), "identity", gain))
+    return nn.Sequential(layers, MLP(layers.feature_dim, (outputs,), "identity", gain))
 
 
 @contextmanager

@@ -35,7 +35,7 @@ class Models(nn.Module):
         self._eta, self._beta = config.eta, config.beta
         self.features = Features(config.encoder, context)
         self.code = action_code(context.action_space)
-        width, actions = self.features.features, self.code.width
+        width, actions = self.features.feature_dim, self.code.width
         # Small weights at the end: at first every action is as probable as the others.
         self.inverse = regressor(2 * width, config.hidden, actions, gain=0.01)
         self.dynamics = regressor(width + actions, config.hidden, width, gain=1.0)

@@ -32,7 +32,7 @@ class Reproduction(nn.Module):
         super().__init__()
         self._eta = config.eta
         self.state = Features(config.encoder, context).requires_grad_(False)
-        width = self.state.features
+        width = self.state.feature_dim
         self.phi = MLP(width, (config.features,), "relu").requires_grad_(False)
         self.mu = regressor(width, config.hidden, width)
 

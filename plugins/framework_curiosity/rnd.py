@@ -42,7 +42,7 @@ class _Network(nn.Module):
     def __init__(self, config: RNDConfig, hidden: tuple[int, ...], context: Context):
         super().__init__()
         self.body = Features(config.encoder, context)
-        self.head = regressor(self.body.features, hidden, config.features)
+        self.head = regressor(self.body.feature_dim, hidden, config.features)
 
     def forward(self, observations: Tensors) -> Tensor:
         out: Tensor = self.head(self.body(observations))

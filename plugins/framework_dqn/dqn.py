@@ -34,7 +34,7 @@ class DQN:
     ``gamma``.
     """
 
-    supports = frozenset({"action_mask", "stale", "replay", "streams"})
+    supports = frozenset({"action_mask", "off_policy", "replay", "streams"})
 
     @staticmethod
     def make_policy(config: DQNConfig, context: Context) -> EpsilonGreedy:

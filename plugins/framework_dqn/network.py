@@ -31,7 +31,7 @@ class QNetwork(nn.Module):
         with initialization(config.initialization):
             self.encoder = context.make_encoder()
             head = DuelingHead if config.dueling else Head
-            self.head = head(self.encoder.features, config.head_hidden, int(context.action_space.n))
+            self.head = head(self.encoder.feature_dim, config.head_hidden, int(context.action_space.n))
         if self.encoder.initial_memory(1):
             raise FrameworkError("dqn works with encoders without memory only, as it learns from single transitions")
         self._autocast = autocast(context)
@@ -59,7 +59,7 @@ class Head(nn.Module):
     def __init__(self, features: int, hidden: Sequence[int], outputs: int):
         super().__init__()
         self.hidden = MLP(features, hidden, "relu")
-        self.output = MLP(self.hidden.features, (outputs,), "identity", gain=1.0)
+        self.output = MLP(self.hidden.feature_dim, (outputs,), "identity", gain=1.0)
 
     def forward(self, features: Tensor) -> Tensor:
         """See the class."""

@@ -55,7 +55,7 @@ class EpsilonGreedy(nn.Module):
             actions = torch.where(chance < self.exploration(count), scores.argmax(-1), actions)
         return self._to_environment(actions), {}, memory
 
-    def complete(self, batch: Batch) -> Tensors:
+    def postprocess_trajectory(self, batch: Batch) -> Tensors:
         """Nothing: the learner computes all Q-values itself, with newer weights."""
         return {}
 

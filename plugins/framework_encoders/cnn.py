@@ -46,7 +46,7 @@ class Convolutions(nn.Module):
             channels, height, width = after, (height - kernel) // stride + 1, (width - kernel) // stride + 1
         self.convolutions = nn.ModuleList(layers)
         self.head = MLP(math.prod((channels, height, width)), (config.features,), "relu")
-        self.features = config.features
+        self.feature_dim = config.features
         self.factor = layout.factor(config.scale)
 
     def forward(self, x: Tensor) -> Tensor:

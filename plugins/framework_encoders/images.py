@@ -59,7 +59,7 @@ class ImageLayout:
 class ImageEncoder(nn.Module):
     """One tower per image, an `MLP` over all other leaves; their features are concatenated.
 
-    A tower turns ``[B, C, H, W]`` into ``[B, tower.features]``.
+    A tower turns ``[B, C, H, W]`` into ``[B, tower.feature_dim]``.
     """
 
     def __init__(self, config: ImageConfig, context: Context):
@@ -75,7 +75,9 @@ class ImageEncoder(nn.Module):
         self.towers = nn.ModuleList(self.tower(name, layout, config) for name, layout in self._layouts.items())
         self.vectors = Vectors(vectors) if vectors else None
         self.layers = MLP(self.vectors.width, config.hidden, "relu") if self.vectors else None
-        self.features = sum(tower.features for tower in self.towers) + (self.layers.features if self.layers else 0)
+        self.feature_dim = sum(tower.feature_dim for tower in self.towers) + (
+            self.layers.feature_dim if self.layers else 0
+        )
         self.to(memory_format=torch.channels_last)
 
     @abstractmethod
@@ -96,7 +98,7 @@ class ImageEncoder(nn.Module):
         if self.layers is not None and self.vectors is not None:
             parts.append(self.layers(self.vectors(observation).flatten(0, 1)))
         features = parts[0] if len(parts) == 1 else torch.cat(parts, -1)
-        return Encoding(features.view(*first.shape, self.features)), memory
+        return Encoding(features.view(*first.shape, self.feature_dim)), memory
 
 
 def scaled_convolution(x: Tensor, layer: nn.Conv2d, factor: float) -> Tensor:

@@ -32,7 +32,7 @@ class Residual(nn.Module):
             channels, height, width = after, (height + 1) // 2, (width + 1) // 2
         self.entries, self.blocks = nn.ModuleList(entries), nn.ModuleList(blocks)
         self.linear = orthogonal(nn.Linear(channels * height * width, config.features))
-        self.features = config.features
+        self.feature_dim = config.features
         self._factor = layout.factor(config.scale)
 
     def forward(self, x: Tensor) -> Tensor:

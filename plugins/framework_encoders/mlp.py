@@ -21,7 +21,7 @@ class MLP(nn.Module):
         super().__init__()
         self.vectors = Vectors(context.observation_space)
         self.layers = networks.MLP(self.vectors.width, config.hidden, config.activation)
-        self.features = self.layers.features
+        self.feature_dim = self.layers.feature_dim
 
     def initial_memory(self, count: int) -> Tensors:
         """None: stateless."""

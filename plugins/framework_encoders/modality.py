@@ -45,7 +45,7 @@ class Modality(nn.Module):
                 f"the encoder of {name!r} has memory, which multimodal keeps none of: put the memory on top, with "
                 'use = "gru" and core = { use = "multimodal" }'
             )
-        self.projection = orthogonal(nn.Linear(self.encoder.features, config.width), 1.0)
+        self.projection = orthogonal(nn.Linear(self.encoder.feature_dim, config.width), 1.0)
 
     def forward(self, observation: Tensors, first: Tensor) -> Encoded:
         """``{name: [T, N, ...]}`` -> tokens of B = T * N rows; zero where the modality is absent."""

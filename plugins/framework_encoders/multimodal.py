@@ -33,7 +33,7 @@ class Multimodal(nn.Module):
         self.kinds = embedding(len(groups), config.width)
         self.norm = nn.LayerNorm(config.width)
         self.head = MLP(len(groups) * config.width, (config.features,), "relu")
-        self.features = config.features
+        self.feature_dim = config.features
         self._align_weight = config.align_weight
         names = list(groups)
         self._aligned = tuple(names.index(name) for name in config.align or ())

@@ -32,9 +32,9 @@ class Recurrent(nn.Module):
     def __init__(self, config: RecurrentConfig, context: Context):
         super().__init__()
         self.core = stateless_core(config.core, context)
-        self.features = config.features
-        self.input = nn.Linear(self.core.features, self.gates * self.features)
-        self.recurrent = nn.Linear(self.features, self.gates * self.features, bias=self.recurrent_bias)
+        self.feature_dim = config.features
+        self.input = nn.Linear(self.core.feature_dim, self.gates * self.feature_dim)
+        self.recurrent = nn.Linear(self.feature_dim, self.gates * self.feature_dim, bias=self.recurrent_bias)
         for layer in (self.input, self.recurrent):
             for gate in layer.weight.chunk(self.gates):
                 nn.init.orthogonal_(gate.data)
@@ -50,7 +50,7 @@ class Recurrent(nn.Module):
 
     def initial_memory(self, count: int) -> Tensors:
         """Zeros ``{name: [count, features]}``."""
-        return {name: self.input.weight.new_zeros(count, self.features) for name in self.states}
+        return {name: self.input.weight.new_zeros(count, self.feature_dim) for name in self.states}
 
     def forward(self, observation: Tensors, memory: Tensors, first: Tensor) -> tuple[Encoding, Tensors]:
         """``{name: [T, N, ...]}`` -> features [T, N, F] and the memory after T."""

@@ -48,7 +48,7 @@ class Transformer(nn.Module):
         self._readout = config.readout
         flat = config.readout == "flatten"
         self.flat = MLP(sum(counts) * config.width, (config.width,), "relu") if flat else None
-        self.features = config.width
+        self.feature_dim = config.width
 
     def initial_memory(self, count: int) -> Tensors:
         """None: stateless."""

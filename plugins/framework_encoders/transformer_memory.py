@@ -31,8 +31,8 @@ class TransformerMemory(nn.Module):
     def __init__(self, config: TransformerMemoryConfig, context: Context):
         super().__init__()
         self.core = stateless_core(config.core, context)
-        self.features = config.width
-        self.project = orthogonal(nn.Linear(self.core.features, config.width), 1.0)
+        self.feature_dim = config.width
+        self.project = orthogonal(nn.Linear(self.core.feature_dim, config.width), 1.0)
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.depth))
         self.norm = nn.LayerNorm(config.width)
         self._past = config.window - 1
@@ -41,7 +41,7 @@ class TransformerMemory(nn.Module):
         """No past steps: zeros for ``count`` environments."""
         weight = self.project.weight
         return {
-            "inputs": weight.new_zeros(count, len(self.layers), self._past, self.features),
+            "inputs": weight.new_zeros(count, len(self.layers), self._past, self.feature_dim),
             "seen": torch.zeros(count, self._past, dtype=torch.bool, device=weight.device),
         }
 

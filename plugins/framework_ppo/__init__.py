@@ -12,5 +12,5 @@ def register_algorithms(register: Register) -> None:
         "framework_ppo.ppo:PPO",
         config="framework_ppo.config:PPOConfig",
         summary="Proximal policy optimization with a clipped objective (Schulman et al., 2017).",
-        supports=("action_mask", "memory", "replay", "stale", "streams"),
+        supports=("action_mask", "memory", "replay", "off_policy", "streams"),
     )

@@ -39,4 +39,4 @@ def reward_normalizer(config: PPOConfig, context: Context) -> ReturnScale | None
     """The reward normalizer; None where rewards are not normalized."""
     if not config.normalize_rewards:
         return None
-    return ReturnScale(context.environments, config.gamma, config.reward_clip or REWARD_CLIP).to(context.device)
+    return ReturnScale(context.num_envs, config.gamma, config.reward_clip or REWARD_CLIP).to(context.device)

@@ -60,12 +60,12 @@ class ActorCritic(nn.Module):
         outputs = self.distribution.size // 2 if self._gaussian else self.distribution.size
         by_token = config.action_head == "tokens"
         self.action_head: nn.Module = (
-            TokenHead(self.encoder, context) if by_token else flat_head(self.encoder.features, outputs)
+            TokenHead(self.encoder, context) if by_token else flat_head(self.encoder.feature_dim, outputs)
         )
         self._read = attrgetter("tokens" if by_token else "features")
         # Kept apart too, as finding a part of a module takes as long as a small layer does.
         self._acting = (self.encoder, self._read, self.action_head.forward)
-        value_features, streams = (self.value_encoder or self.encoder).features, 1 + len(context.bonuses)
+        value_features, streams = (self.value_encoder or self.encoder).feature_dim, 1 + len(context.bonuses)
         self.value_head = MLP(value_features, (streams,), "identity", config.value_gain)
         self.log_std = nn.Parameter(torch.full((outputs,), config.log_std_init)) if self._gaussian else None
         normalized = normalized_leaves(context) if config.normalize_observations else {}
@@ -134,7 +134,7 @@ class ActorCritic(nn.Module):
             after |= {f"value/{name}": x for name, x in value_memory.items()}
         return {name: x.to(memory[name].dtype) for name, x in after.items()}
 
-    def complete(self, batch: Batch) -> Tensors:
+    def postprocess_trajectory(self, batch: Batch) -> Tensors:
         """``log_probability`` [T, N], ``value`` [T + 1, N] and ``final_value`` [K], in one pass."""
         log_prob = self.distribution.log_prob(batch.extras["parameters"], self.from_environment(batch.actions))
         value, final_value = self.batch_values(batch, batch.extras.get("value"))

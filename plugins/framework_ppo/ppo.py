@@ -35,7 +35,7 @@ class PPO:
     encoder that has a memory, minibatches are whole environments, each starting from its recorded memory.
     """
 
-    supports = frozenset({"action_mask", "memory", "replay", "stale", "streams"})
+    supports = frozenset({"action_mask", "memory", "replay", "off_policy", "streams"})
 
     @staticmethod
     def make_policy(config: PPOConfig, context: Context) -> ActorCritic:

@@ -27,12 +27,12 @@ class Storage:
     """
 
     def __init__(self, capacity: int, n_step: int, share_frames: bool, context: Context):
-        self.columns = context.environments
+        self.columns = context.num_envs
         self.rows = capacity // self.columns  #: how many rows of steps can be sampled
         if self.rows < context.rollout_length:
             raise FrameworkError(
                 f"a replay buffer of {capacity} steps does not hold one batch, which has "
-                f"{context.environments} environments of {context.rollout_length} steps: raise its capacity"
+                f"{context.num_envs} environments of {context.rollout_length} steps: raise its capacity"
             )
         #: Places in the ring: a row more, of which only the observations are known yet.
         self.places = (self.rows + 1) * self.columns

@@ -209,7 +209,7 @@ class Learner:
     supports = {"streams"}
 
     def __init__(self, config, context):
-        assert context.make_encoder().features > 0
+        assert context.make_encoder().feature_dim > 0
 
 
 class Picky:

@@ -40,7 +40,7 @@ def test_an_algorithm_builds_the_encoder_through_its_context(pipeline, component
     algorithm = build_algorithm(pipeline("encoder.hidden=[8]"), spaces, action_space, device="cuda:1")
     context = algorithm.context
     assert (context.observation_space, context.action_space) == (spaces, action_space)
-    assert (context.seed, context.environments, context.rollout_length) == (5, 6, 128)
+    assert (context.seed, context.num_envs, context.rollout_length) == (5, 6, 128)
     assert (context.device, context.total_steps, context.policy_lag) == ("cuda:1", 1000, 1)
     first, second = context.make_encoder(), context.make_encoder()
     assert first is not second
@@ -120,7 +120,7 @@ def test_an_encoder_inside_another(write):
     leaf = {"left": gymnasium.spaces.Box(-1, 1, (5,))}
     context = make_context(made, {**leaf, "right": gymnasium.spaces.Discrete(3)}, None, "cpu")
     own = evolve(context, observation_space=leaf)
-    assert context.make_part({"use": "mlp", "hidden": [7]}, own).features == 7
+    assert context.make_part({"use": "mlp", "hidden": [7]}, own).feature_dim == 7
     assert context.make_part("mlp", own).vectors.width == 5
     with pytest.raises(PipelineError, match="did you mean mlp"):
         context.make_part("mpl", own)

@@ -276,7 +276,7 @@ def test_a_class_in_a_file_beside_the_pipeline(write, catalog, tmp_path, monkeyp
         ("replay.use=uniform", 'replay: uniform needs an algorithm that supports "replay", unlike plain'),
         ("encoder.use=recurrent", 'encoder: recurrent needs an algorithm that supports "memory", unlike plain'),
         ("curriculum.use=threshold", 'curriculum: threshold needs an environment that supports "tasks", unlike world'),
-        ("sampling.policy_lag='free'", 'sampling.policy_lag: "free" needs an algorithm that supports "stale", '
+        ("sampling.policy_lag='free'", 'sampling.policy_lag: "free" needs an algorithm that supports "off_policy", '
          "unlike plain"),
     ],
 )  # fmt: skip

@@ -15,7 +15,7 @@ CONTEXT = Context(
     action_space=Discrete(2),
     seed=0,
     device="cpu",
-    environments=4,
+    num_envs=4,
     rollout_length=8,
     total_steps=1000,
 )

@@ -29,7 +29,7 @@ def ignores_first(right: Any) -> Any:
         supports = ("memory",)
 
         def initial_memory(self, count):
-            return {"sum": torch.zeros(count, self.features)}
+            return {"sum": torch.zeros(count, self.feature_dim)}
 
         def forward(self, observation, memory, first):
             encoding, _ = super().forward(observation, {}, first)
@@ -74,7 +74,8 @@ def uses_its_actions_again(right: Any) -> Any:
     class Policy(torch.nn.Module):
         def __init__(self, policy):
             super().__init__()
-            self.policy, self.initial_memory, self.complete = policy, policy.initial_memory, policy.complete
+            self.policy, self.initial_memory = policy, policy.initial_memory
+            self.postprocess_trajectory = policy.postprocess_trajectory
 
         def act(self, observation, memory, first, generator, **how):
             actions, extras, memory = self.policy.act(observation, memory, first, generator, **how)

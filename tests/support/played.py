@@ -17,7 +17,7 @@ STACK = 3
 def context(columns: int, steps: int = 1, **fields: Any) -> Context:
     """What a replay buffer is built with."""
     spaces = {"number": Box(-np.inf, np.inf, (1,), np.float32)}
-    sizes = {"environments": columns, "rollout_length": steps, "total_steps": 1}
+    sizes = {"num_envs": columns, "rollout_length": steps, "total_steps": 1}
     return Context(
         **{"observation_space": spaces, "action_space": Discrete(4), "seed": 0, "device": "cpu"} | sizes | fields
     )

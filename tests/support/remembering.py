@@ -15,17 +15,17 @@ class Remembering(nn.Module):
     """``h[t] = tanh(W x[t] + U h[t - 1])``, the first ``h`` of an episode being that of no memory, 0."""
 
     supports = ("memory",)
-    features = 8
+    feature_dim = 8
 
     def __init__(self, config: Any, context: Context):
         super().__init__()
         self.vectors = Vectors(context.observation_space)
-        self.inputs = nn.Linear(self.vectors.width, self.features)
-        self.recurrence = nn.Linear(self.features, self.features, bias=False)
+        self.inputs = nn.Linear(self.vectors.width, self.feature_dim)
+        self.recurrence = nn.Linear(self.feature_dim, self.feature_dim, bias=False)
         nn.init.orthogonal_(self.recurrence.weight)
 
     def initial_memory(self, count: int) -> dict[str, Tensor]:
-        return {"h": torch.zeros(count, self.features)}
+        return {"h": torch.zeros(count, self.feature_dim)}
 
     def forward(
         self, observation: dict[str, Tensor], memory: dict[str, Tensor], first: Tensor

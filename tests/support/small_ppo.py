@@ -32,7 +32,7 @@ def context(
     *,
     encoder: Callable[[Context], Any] | None = None,
     steps: int = 16,
-    environments: int = 4,
+    num_envs: int = 4,
     **fields: Any,
 ) -> Context:
     """What a component may know; ``encoder`` makes one from it, by default a small `mlp`."""
@@ -41,7 +41,7 @@ def context(
         action_space=Discrete(3) if action is None else action,
         seed=fields.pop("seed", 0),
         device="cpu",
-        environments=environments,
+        num_envs=num_envs,
         rollout_length=steps,
         total_steps=1000,
         make_encoder=lambda own=None: (encoder or _small_mlp)(own or made),
@@ -96,7 +96,7 @@ def collect(
     makes them from the actions; ``fields`` replace those of the batch before it is completed.
     """
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
-    shape = steps, count = made.rollout_length, made.environments
+    shape = steps, count = made.rollout_length, made.num_envs
     seen = observations(made.observation_space, steps + 1, count, seed=seed)
     done = torch.from_numpy(rng.random(shape) < ends)
     terminated = done & torch.from_numpy(rng.random(shape) < 0.5)
@@ -137,7 +137,7 @@ def collect(
     for name, value in fields.items():
         setattr(batch, name, value)
     with torch.inference_mode():
-        extras = algorithm.policy.complete(batch)
+        extras = algorithm.policy.postprocess_trajectory(batch)
     batch.extras = {name: x.clone() for name, x in extras.items()}
     return batch
 

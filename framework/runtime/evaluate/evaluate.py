@@ -13,7 +13,7 @@ import numpy as np
 from attrs import field, frozen
 
 from framework.errors import RunError
-from framework.interfaces import Environment
+from framework.interfaces import EnvironmentFactory
 from framework.runtime.data.seeds import episode_seed
 from framework.runtime.rollout.environments import make_environment
 from framework.runtime.rollout.stepped_vector import SteppedVector
@@ -57,7 +57,7 @@ class Evaluation:
 
 def evaluate(
     act: Act,
-    environment: Environment,
+    environment: EnvironmentFactory,
     episodes: int,
     seed: int,
     *,

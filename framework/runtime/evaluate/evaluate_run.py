@@ -23,7 +23,7 @@ from framework.runtime.evaluate.video import VideoWriter
 from framework.runtime.rollout.environments import close_environment, make_environment
 
 if TYPE_CHECKING:
-    from framework.interfaces import Environment
+    from framework.interfaces import EnvironmentFactory
     from framework.pipeline.sections import Pipeline
 
 #: What an evaluation reads of a pipeline.
@@ -92,7 +92,7 @@ def evaluate_run(
         )
 
 
-def _frames_per_second(environment: Environment) -> float:
+def _frames_per_second(environment: EnvironmentFactory) -> float:
     """As the environment wants to be watched, else 30."""
     example = make_environment(environment)
     close_environment(example, "environment")
@@ -118,7 +118,7 @@ def check_seeds_of_one_pipeline(runs: Sequence[Path], *, trust: bool = False) ->
         seeds[pipeline.run.seed] = run
 
 
-def _check_spaces(run: Path, agent: Agent, environment: Environment) -> None:
+def _check_spaces(run: Path, agent: Agent, environment: EnvironmentFactory) -> None:
     example = make_environment(environment)
     try:
         for attribute in ("observation_space", "action_space"):

@@ -11,7 +11,7 @@ import gymnasium
 import numpy as np
 
 from framework.errors import FrameworkError, RunError
-from framework.interfaces import Environment
+from framework.interfaces import EnvironmentFactory
 from framework.plugins import describe, traceback_of
 from framework.runtime.rollout.environments import make_environment
 from framework.toolkit import spaces
@@ -67,7 +67,7 @@ class Scripted:
 class ObservedEnvironments:
     """An environment component whose environments remember their last observation."""
 
-    def __init__(self, environment: Environment):
+    def __init__(self, environment: EnvironmentFactory):
         self._environment = environment
         self.made: list[Observed] = []
 

@@ -100,7 +100,7 @@ class Collector:
             self._first = buffer.first[length].copy()
             self._stats.end_trajectory(buffer.rewards)
             batch = buffer.batch(self._memory, finished)
-            batch.extras = policy.complete(batch)
+            batch.extras = policy.postprocess_trajectory(batch)
         self._memory = memory
         trajectory = Trajectory(
             shard=self._shard,

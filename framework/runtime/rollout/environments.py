@@ -7,11 +7,11 @@ from typing import Any
 from gymnasium import Env, Space
 
 from framework.errors import FrameworkError, PipelineError, PluginError, Problem
-from framework.interfaces import Environment
+from framework.interfaces import EnvironmentFactory
 from framework.plugins import describe, traceback_of
 
 
-def make_environment(environment: Environment) -> Env[Any, Any]:
+def make_environment(environment: EnvironmentFactory) -> Env[Any, Any]:
     """One environment. Raises `PluginError` where it cannot be made, or keeps what evaluations would not see."""
     name = type(environment).__qualname__
     try:

@@ -10,7 +10,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 from framework.errors import FrameworkError, PluginError, RunError
-from framework.interfaces import Environment, NativeEnvironment
+from framework.interfaces import EnvironmentFactory, NativeEnvironmentFactory
 from framework.plugins import describe, traceback_of
 from framework.runtime.rollout.environments import close_environment
 from framework.runtime.rollout.noticed_options import NoticedOptions
@@ -18,12 +18,12 @@ from framework.runtime.rollout.vector import Vector, VectorArrays, success_code
 from framework.toolkit import spaces
 
 
-def make_native_vector(environment: Environment, count: int) -> Vector:
+def make_native_vector(environment: EnvironmentFactory, count: int) -> Vector:
     """The environment's own vector version, by its ``metadata["autoreset_mode"]``.
 
     Raises `FrameworkError` where it has none, or where it does not say how it resets.
     """
-    if not isinstance(environment, NativeEnvironment):
+    if not isinstance(environment, NativeEnvironmentFactory):
         raise FrameworkError(f"{type(environment).__name__} has no vector version: leave out native = true")
     name = type(environment).__qualname__
     try:

@@ -39,7 +39,7 @@ def make(kind, made, **options):
 
 def ring(**fields):
     """A context for walks on a ring."""
-    return context(Box(0, 1, (RING,), np.float32), Discrete(3), steps=12, environments=4, **fields)
+    return context(Box(0, 1, (RING,), np.float32), Discrete(3), steps=12, num_envs=4, **fields)
 
 
 def walk(seed=0, **fields):
@@ -300,7 +300,7 @@ def test_images_are_whitened(kind):
     """An image's pixels may be scaled and shifted, and the reward stays what it was."""
     generator = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 60, (13, 4, 5, 5, 1), generator=generator, dtype=torch.uint8)
-    made = context(Box(0, 255, (5, 5, 1), np.uint8), steps=12, environments=4)
+    made = context(Box(0, 255, (5, 5, 1), np.uint8), steps=12, num_envs=4)
     actions = torch.zeros(12, 4, dtype=torch.int64)
     rewards = [make(kind, made).reward(batch_of(x, actions)) for x in (pixels, 3 * pixels + 40)]
     torch.testing.assert_close(*rewards, rtol=1e-3, atol=1e-5)

@@ -62,7 +62,7 @@ def test_images_of_two_axes_stay_images():
 
 
 class Remembering(nn.Module):
-    features = 1
+    feature_dim = 1
 
     def __init__(self, own):
         super().__init__()
@@ -74,7 +74,7 @@ class Remembering(nn.Module):
 class Seeing(nn.Module):
     """Gives back the first number of what it sees, and keeps what it was built for."""
 
-    features = 1
+    feature_dim = 1
 
     def __init__(self, own):
         super().__init__()

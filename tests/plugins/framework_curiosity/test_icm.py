@@ -32,7 +32,7 @@ def seen_steps(bonus, batch):
 
 def test_both_losses_are_what_the_paper_says():
     """From features and models: cross-entropy, half the squared distance, eta and beta."""
-    bonus = ICM(ICMConfig(eta=0.5, beta=0.3), ring(environments=8))
+    bonus = ICM(ICMConfig(eta=0.5, beta=0.3), ring(num_envs=8))
     batch = ring_walk(np.random.default_rng(0), RING)
     reward = bonus.reward(batch)
     models, steps = bonus.network, seen_steps(bonus, batch)
@@ -45,7 +45,7 @@ def test_both_losses_are_what_the_paper_says():
     forward = 0.5 * ((guess - after) ** 2).sum(-1)
     torch.testing.assert_close(reward.flatten(), 0.5 * forward)
     torch.testing.assert_close(judgement.loss, 0.7 * inverse + 0.3 * forward)
-    metrics = ICM(ICMConfig(eta=0.5, beta=0.3, minibatch_size=10_000), ring(environments=8))
+    metrics = ICM(ICMConfig(eta=0.5, beta=0.3, minibatch_size=10_000), ring(num_envs=8))
     metrics.reward(batch)
     metrics = metrics.update(batch)
     expected = {"inverse_loss": inverse.mean(), "forward_loss": forward.mean(), "loss": judgement.loss.mean()}
@@ -75,7 +75,7 @@ def test_an_inverse_model_that_knows_nothing_costs_the_logarithm_of_the_actions(
 def test_a_world_without_chance_is_soon_known():
     """On a ring where actions do what they say, the reward vanishes and every action is told."""
     rng = np.random.default_rng(0)
-    bonus = ICM(ICMConfig(), ring(environments=8))
+    bonus = ICM(ICMConfig(), ring(num_envs=8))
     rewards, losses = [], []
     for _ in range(160):
         batch = ring_walk(rng, RING)
@@ -120,6 +120,6 @@ def test_noise_that_no_action_changes_is_not_curious():
         last = torch.stack(rewards[-updates // 5 :])
         return (last[:, :, :8].mean() / last[:, :, 8:].mean()).item()
 
-    made = ring(SCREEN, environments=16)
+    made = ring(SCREEN, num_envs=16)
     assert ratio(ICM(ICMConfig(learning_rate=3e-3, hidden=(64,)), made), 300) <= 1.5
     assert ratio(RND(RNDConfig(learning_rate=1e-3), made), 100) > 3

@@ -24,7 +24,7 @@ def around(center, rng):
 
 def make(**options):
     space = Box(-np.inf, np.inf, (4,), np.float32)
-    return RandomFeatures(RandomFeaturesConfig(**options), context(space, steps=32, environments=8))
+    return RandomFeatures(RandomFeaturesConfig(**options), context(space, steps=32, num_envs=8))
 
 
 def test_the_reward_is_the_squared_distance_of_the_features():

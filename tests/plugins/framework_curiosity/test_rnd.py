@@ -24,7 +24,7 @@ def around(center, rng):
 
 
 def make(**options):
-    return RND(RNDConfig(**options), context(SPACE, steps=32, environments=8))
+    return RND(RNDConfig(**options), context(SPACE, steps=32, num_envs=8))
 
 
 def test_the_reward_is_the_mean_squared_error_of_the_prediction():

@@ -317,7 +317,7 @@ def test_the_encoders_own_losses_are_added():
     """An encoder's auxiliary loss moves its parameters, though no action value depends on them."""
 
     class Auxiliary(torch.nn.Module):
-        features = 3
+        feature_dim = 3
 
         def __init__(self):
             super().__init__()

@@ -44,7 +44,7 @@ def test_images_of_every_layout(make, space):
     torch.manual_seed(0)
     encoder, seen = make(context(space)), observations({"observation": space}, 2, 3)
     features = encode(encoder, seen)
-    assert features.shape == (2, 3, encoder.features) == (2, 3, 8)
+    assert features.shape == (2, 3, encoder.feature_dim) == (2, 3, 8)
     other = {"observation": seen["observation"].clone()}
     other["observation"][1, 2] = 255 - other["observation"][1, 2]
     changed = (encode(encoder, other) - features).abs().amax(-1) > 1e-6
@@ -139,7 +139,7 @@ def test_other_observations_stand_beside_the_images(make):
     made = context({"left": image(7, 7, 3), "right": image(6, 6), "speed": VECTOR, "gear": Discrete(3)})
     encoder, seen = make(made), observations(made.observation_space, 1, 2)
     features = encode(encoder, seen)
-    assert features.shape == (1, 2, encoder.features) == (1, 2, 8 + 8 + 64)
+    assert features.shape == (1, 2, encoder.feature_dim) == (1, 2, 8 + 8 + 64)
     for name, x in seen.items():
         changed = x.roll(1, 1) if name != "gear" else (x + 1) % 3
         assert not torch.allclose(encode(encoder, {**seen, name: changed}), features), name

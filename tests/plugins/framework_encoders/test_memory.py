@@ -190,14 +190,14 @@ def test_images(name):
     encoder = make({**SMALL[name], "core": core}, Box(0, 255, (8, 8, 1), np.uint8))
     seen = {"observation": torch.randint(256, (2, 3, 8, 8, 1), dtype=torch.uint8)}
     encoding, _ = encoder(seen, encoder.initial_memory(3), torch.zeros(2, 3, dtype=torch.bool))
-    assert encoding.features.shape == (2, 3, encoder.features)
+    assert encoding.features.shape == (2, 3, encoder.feature_dim)
 
 
 def test_what_else_the_core_gives_is_kept(name):
     """Tokens, their mask and auxiliary losses of the core pass through."""
 
     class Core(nn.Module):
-        features = 3
+        feature_dim = 3
 
         def initial_memory(self, count):
             return {}
@@ -233,7 +233,7 @@ def test_learns_to_recall_the_first_observation(name):
     torch.manual_seed(0)
     sizes = {"window": 12, "width": 16, "heads": 2} if name == "transformer_memory" else {"features": 16}
     encoder = make({**SMALL[name], **sizes, "core": {"use": "mlp", "hidden": [16]}})
-    head = nn.Linear(encoder.features, 1)
+    head = nn.Linear(encoder.feature_dim, 1)
     optimizer = torch.optim.Adam([*encoder.parameters(), *head.parameters()], 5e-3)
 
     def play(count):

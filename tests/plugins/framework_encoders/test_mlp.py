@@ -46,7 +46,7 @@ def test_every_leaf_alone(name):
     encoder = MLP(MLPConfig(hidden=(8, 5)), made)
     memory = {"kept": torch.zeros(3)}
     encoding, after = encoder(observations(made.observation_space, 2, 3), memory, torch.zeros(2, 3, dtype=torch.bool))
-    assert encoding.features.shape == (2, 3, encoder.features) == (2, 3, 5)
+    assert encoding.features.shape == (2, 3, encoder.feature_dim) == (2, 3, 5)
     assert encoding.features.dtype == torch.float32
     assert after is memory
     assert encoder.initial_memory(3) == {}

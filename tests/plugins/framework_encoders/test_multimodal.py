@@ -91,7 +91,7 @@ def test_shapes(options):
         first = torch.zeros(steps, count, dtype=torch.bool)
         encoding, after = encoder(observations(LEAVES, steps, count), memory, first)
         assert after is memory
-        assert encoding.features.shape == (steps, count, encoder.features) == (steps, count, 12)
+        assert encoding.features.shape == (steps, count, encoder.feature_dim) == (steps, count, 12)
         assert encoding.losses == {}
     assert encoder.initial_memory(2) == {}
 

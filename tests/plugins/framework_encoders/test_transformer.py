@@ -49,7 +49,7 @@ def test_every_space(space, readout):
         seen, first = seen_of(space, steps, count), torch.zeros(steps, count, dtype=torch.bool)
         encoding, after = encoder(seen, memory, first)
         assert after is memory
-        assert encoding.features.shape == (steps, count, encoder.features) == (steps, count, 16)
+        assert encoding.features.shape == (steps, count, encoder.feature_dim) == (steps, count, 16)
         assert encoding.tokens.shape[:2] == (steps, count)
         assert encoding.tokens.shape[3] == 16
         assert encoding.features.isfinite().all()

@@ -20,7 +20,7 @@ WHOLE: dict[str, Any] = {"minibatch_size": 10_000, "learning_rate_schedule": "co
 class Sparse(nn.Module):
     """Features whose mean size is a loss of weight ``weight``, where there is something to learn."""
 
-    features = 8
+    feature_dim = 8
 
     def __init__(self, weight: float):
         super().__init__()

@@ -110,7 +110,7 @@ def test_no_episode_need_end():
 
 def test_memory_is_that_of_each_encoder():
     """It has the encoders' names, goes on from step to step, and starts anew where an episode does."""
-    made = remembering(environments=2)
+    made = remembering(num_envs=2)
     policy = ppo(made).policy
     assert list(policy.initial_memory(2)) == ["policy/h", "value/h"]
     assert list(ppo(made, share_encoder=True).policy.initial_memory(2)) == ["policy/h"]
@@ -147,7 +147,7 @@ def test_an_update_is_what_the_definition_says(share_encoder):
     """Three epochs end where autograd through the step-by-step pass and torch's own optimizer do."""
     from framework.toolkit.returns import gae
 
-    made = remembering(steps=8, environments=3)
+    made = remembering(steps=8, num_envs=3)
     algorithm = ppo(made, share_encoder=share_encoder, epochs=3, learning_rate=3e-3, clip_range=0.01, **WHOLE)
     batch = collect(algorithm, made, memory=some_memory(algorithm.policy, 3))
     batch.extras["value"] += 0.3  # values that were not recorded by this policy would not go unnoticed
@@ -179,7 +179,7 @@ def test_an_update_is_what_the_definition_says(share_encoder):
 @pytest.mark.parametrize(("size", "minibatches"), [(8, 4), (15, 4), (16, 2), (24, 2), (1000, 1), (1, 4)])
 def test_minibatches_are_of_whole_environments(size, minibatches):
     """Each epoch goes once through all environments, as many at a time as have ``minibatch_size`` steps."""
-    made = remembering(steps=8, environments=4)
+    made = remembering(steps=8, num_envs=4)
     algorithm = ppo(made, epochs=2)
     batch = collect(algorithm, made)
     targets = algorithm._targets(batch, [])

@@ -117,7 +117,7 @@ def test_first_metrics_are_those_of_an_unmoved_policy():
 
 def test_the_order_of_environments_does_not_matter():
     """A batch whose columns are permuted makes the same step."""
-    made = context(environments=6)
+    made = context(num_envs=6)
     results = []
     for order in (torch.arange(6), torch.tensor([3, 1, 5, 0, 2, 4])):
         algorithm = ppo(made, epochs=2, **WHOLE)

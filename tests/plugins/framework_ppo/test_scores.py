@@ -46,7 +46,7 @@ def test_a_score_is_the_mean_over_the_episodes_steps(seed):
 
 def test_reset_steps_do_not_count():
     """A step in which no action was taken belongs to no episode."""
-    made = context(steps=6, environments=1)
+    made = context(steps=6, num_envs=1)
     batch = collect(ppo(made), made, ends=0.0)
     batch.truncated[2, 0], batch.valid[3, 0], batch.first[4, 0], batch.terminated[5, 0] = True, False, True, True
     batch.final_index = torch.tensor([5, 2])
