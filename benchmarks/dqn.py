@@ -1,4 +1,4 @@
-"""Learning curves of DQN beside Stable-Baselines3's with the same settings, each initialised in both ways.
+"""Learning curves of DQN beside Stable-Baselines3's with the same settings, each with both initializations.
 
 Scores are mean returns of the last 100 training episodes on CartPole-v1, averaged over those after 20, 30, 40 and 50
 thousand steps.
@@ -22,29 +22,29 @@ _ORTHOGONAL = "orthogonal"
 
 
 def main() -> None:
-    """Train all, print the table, and write the curves."""
+    """Train all rows, print the table, and write the curves."""
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--seeds", type=int, default=5, help="how many of each (default 5)")
+    arguments.add_argument("--seeds", type=int, default=5, help="number of seeds of each row (default 5)")
     arguments.add_argument("--sb3-python", required=True, metavar="PATH", help="Python with stable-baselines3")
     arguments.add_argument("--output", type=Path, help="JSON file (default benchmarks/results/learning-dqn-peer.json)")
     options = arguments.parse_args()
     before = machine()
 
-    def ours(*overrides: str) -> Any:
+    def framework_dqn(*overrides: str) -> Any:
         return lambda repeat: _scored(
             run(module("train", BENCHMARKS / "pipelines" / "dqn.toml", f"run.seed={repeat + 1}", *overrides))
         )
 
-    def sb3(*more: str) -> Any:
+    def sb3_dqn(*flags: str) -> Any:
         return lambda repeat: _scored(
-            run([options.sb3_python, "-m", "peers.sb3_dqn", "--seed", str(repeat + 1), *more])
+            run([options.sb3_python, "-m", "peers.sb3_dqn", "--seed", str(repeat + 1), *flags])
         )
 
     rows = {
-        "dqn": ours(),
-        SB3: sb3(),
-        f"dqn, {_ORTHOGONAL}": ours('algorithm.initialization="orthogonal"'),
-        f"{SB3}, {_ORTHOGONAL}": sb3("--orthogonal"),
+        "dqn": framework_dqn(),
+        SB3: sb3_dqn(),
+        f"dqn, {_ORTHOGONAL}": framework_dqn('algorithm.initialization="orthogonal"'),
+        f"{SB3}, {_ORTHOGONAL}": sb3_dqn("--orthogonal"),
     }
     measurements = interleaved(rows, options.seeds)
     scores = {row: values(measurements, row, "score") for row in rows}
@@ -62,21 +62,22 @@ def main() -> None:
     )
 
 
-def _scored(said: dict[str, Any]) -> dict[str, Any]:
-    curve = [[steps, round(value, 2)] for steps, value in said["curve"]]
-    return {"score": statistics.mean(max(point for point in curve if point[0] <= at)[1] for at in _AT), "curve": curve}
+def _scored(result: dict[str, Any]) -> dict[str, Any]:
+    curve = [[steps, round(value, 2)] for steps, value in result["curve"]]
+    returns = (max(point for point in curve if point[0] <= steps)[1] for steps in _AT)
+    return {"score": statistics.mean(returns), "curve": curve}
 
 
-def p_value(one: Sequence[float], two: Sequence[float]) -> float:
-    """How often means differ as much where the labels of all scores are exchanged: the exact permutation test."""
-    scores, size = [*one, *two], len(one)
-    observed = abs(statistics.mean(one) - statistics.mean(two))
+def p_value(first: Sequence[float], second: Sequence[float]) -> float:
+    """The exact permutation test: the share of all relabellings of the scores whose means differ at least as much."""
+    scores, size = [*first, *second], len(first)
+    observed = abs(statistics.mean(first) - statistics.mean(second))
     splits = list(itertools.combinations(range(len(scores)), size))
     extreme = 0
     for split in splits:
         rest = [score for index, score in enumerate(scores) if index not in split]
-        apart = abs(statistics.mean(scores[index] for index in split) - statistics.mean(rest))
-        extreme += apart >= observed - 1e-12
+        difference = abs(statistics.mean(scores[index] for index in split) - statistics.mean(rest))
+        extreme += difference >= observed - 1e-12
     return extreme / len(splits)
 
 

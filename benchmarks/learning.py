@@ -1,6 +1,6 @@
 """Trains an example on some seeds and says whether it reaches its aim: ``python benchmarks/learning.py cartpole``.
 
-With ``--against`` it is also trained in other ways, each an override. ``--report`` trains nothing: it writes
+With ``--against`` it is also trained with other overrides, one at a time. ``--report`` trains nothing: it writes
 ``docs/reference/results.md`` and its picture from the result files.
 """
 
@@ -16,34 +16,34 @@ from measure.processes import module, run
 from measure.report import PAGE, PICTURE, page, results
 from measure.results import Measurement, machine, publish, table
 
-#: A curve is thinned to about so many points.
+#: About how many points a curve is thinned to.
 POINTS = 200
 
 
 def main() -> None:
-    """Do what the options ask for."""
-    known = aims()
+    """Train an example, or write the page of results."""
+    example_aims = aims()
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("example", nargs="?", choices=known, help=f"one of {', '.join(known)}")
-    arguments.add_argument("overrides", nargs="*", help="as framework run takes them")
+    arguments.add_argument("example", nargs="?", choices=example_aims, help=f"one of {', '.join(example_aims)}")
+    arguments.add_argument("overrides", nargs="*", help="overrides of the pipeline, as for framework run")
     arguments.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3], help="default 1 2 3")
-    arguments.add_argument("--against", nargs="+", default=[], metavar="OVERRIDE", help="train with each of these, too")
+    arguments.add_argument("--against", nargs="+", default=[], metavar="OVERRIDE", help="also train with each of these")
     arguments.add_argument("--plot", type=Path, metavar="FILE", help="draw the learning curves; needs matplotlib")
     arguments.add_argument("--output", type=Path, help="JSON file (default benchmarks/results/learning-NAME.json)")
     arguments.add_argument("--report", action="store_true", help="write the page of results instead; needs matplotlib")
     options = arguments.parse_args()
     if options.report:
-        found = results()
-        draw_panels(PICTURE, {name: result["measurements"] for name, result in found.items()})
-        PAGE.write_text(page(found), encoding="utf-8")
+        by_example = results()
+        draw_panels(PICTURE, {name: result["measurements"] for name, result in by_example.items()})
+        PAGE.write_text(page(by_example), encoding="utf-8")
     elif options.example:
-        measure(options, known[options.example])
+        measure(options, example_aims[options.example])
     else:
         arguments.error("name an example, or --report")
 
 
 def measure(options: argparse.Namespace, aim: Aim) -> None:
-    """Train, print the table, write all results, and draw them."""
+    """Train, print the table, write all results, and draw the curves."""
     before = machine()
     rows = {options.example: [], **{override: [override] for override in options.against}}
     measurements = [
@@ -68,12 +68,12 @@ def measure(options: argparse.Namespace, aim: Aim) -> None:
 def train(example: str, overrides: list[str]) -> Measurement:
     """One run in a process of its own: the return of its last evaluation, and its curve."""
     print(f"{example} {' '.join(overrides)}", file=sys.stderr, flush=True)
-    found = run(module("train", EXAMPLES / f"{example}.toml", *overrides), limit=7200.0)
-    curve = [[steps, round(value, 3)] for steps, value in found["curve"]]
+    result = run(module("train", EXAMPLES / f"{example}.toml", *overrides), limit=7200.0)
+    curve = [[steps, round(value, 3)] for steps, value in result["curve"]]
     return {
-        "steps": found["steps"],
-        "seconds": found["process_seconds"],
-        "return": found["evaluations"][-1][1],
+        "steps": result["steps"],
+        "seconds": result["process_seconds"],
+        "return": result["evaluations"][-1][1],
         "curve": [*curve[:: max(1, len(curve) // POINTS)], curve[-1]],
     }
 

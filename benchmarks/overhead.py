@@ -1,4 +1,4 @@
-"""What it costs to sample in other processes, per trajectory: ``python benchmarks/overhead.py``.
+"""The cost of sampling in other processes, per trajectory: ``python benchmarks/overhead.py``.
 
 The same pipeline, two shards at lag 1, is run in one process and with two samplers: the same work, bit for bit.
 """
@@ -50,21 +50,22 @@ def main() -> None:
 
 
 def _text(measurements: list[Measurement]) -> str:
-    alone, apart = _each(measurements, IN_PROCESS), _each(measurements, SAMPLERS)
+    in_process, samplers = _microseconds(measurements, IN_PROCESS), _microseconds(measurements, SAMPLERS)
     runs = [
-        [name, median(alone[field]), median(apart[field]), _difference(alone[field], apart[field])]
+        [name, median(in_process[field]), median(samplers[field]), _difference(in_process[field], samplers[field])]
         for field, name in _LINES.items()
     ]
-    cost = _difference(alone["processor"], apart["processor"])
-    names = next(one for one in measurements if one["row"] == PIECES)
+    cost = _difference(in_process["processor"], samplers["processor"])
+    share = cost / median(in_process["processor"])
+    measured = next(measurement for measurement in measurements if measurement["row"] == PIECES)
     skipped = {"row", "repeat", "process_seconds", "launched"}
-    pieces = [[name, middle(measurements, PIECES, name)] for name in names if name not in skipped]
+    pieces = [[name, middle(measurements, PIECES, name)] for name in measured if name not in skipped]
     return "\n".join(
         [
             table(["us per trajectory", IN_PROCESS, SAMPLERS, "difference"], runs),
             "",
             f"Sampling in other processes costs {cost:,.0f} us of processor time more per trajectory,",
-            f"{cost / median(alone['processor']):.0%} of the work itself. Differences are medians over the repeats.",
+            f"{share:.0%} of the work itself. Differences are medians over the repeats.",
             "",
             table(["the runtime's pieces alone", "us"], pieces),
             "",
@@ -73,16 +74,16 @@ def _text(measurements: list[Measurement]) -> str:
     )
 
 
-def _each(measurements: list[Measurement], row: str) -> dict[str, list[float]]:
+def _microseconds(measurements: list[Measurement], row: str) -> dict[str, list[float]]:
     """Microseconds per trajectory, repeat by repeat."""
-    windows: list[dict[str, Any]] = [one["window"] for one in measurements if one["row"] == row]
+    windows: list[dict[str, Any]] = [measurement["window"] for measurement in measurements if measurement["row"] == row]
     if None in windows:
-        raise SystemExit("too few updates to tell: raise --steps")
-    return {field: [one[field] / (one["updates"] * _SHARDS) * 1e6 for one in windows] for field in _LINES}
+        raise SystemExit("too few updates to measure: raise --steps")
+    return {field: [window[field] / (window["updates"] * _SHARDS) * 1e6 for window in windows] for field in _LINES}
 
 
-def _difference(alone: list[float], apart: list[float]) -> float:
-    return median([more - less for less, more in zip(alone, apart, strict=True)])
+def _difference(in_process: list[float], samplers: list[float]) -> float:
+    return median([more - less for less, more in zip(in_process, samplers, strict=True)])
 
 
 if __name__ == "__main__":

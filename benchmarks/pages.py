@@ -1,4 +1,4 @@
-"""Writes what result files say into all pages that show it: ``python benchmarks/pages.py``. Nothing is measured."""
+"""Fills the tables of result files into the pages that show them: ``python benchmarks/pages.py``. Measures nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How fast prioritized replay is, beside cpprb and Tianshou: ``python benchmarks/replay.py --peer-python PATH``."""
+"""The speed of prioritized replay, beside cpprb and Tianshou: ``python benchmarks/replay.py --peer-python PATH``."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ def _measured(command: list[str]) -> Callable[[int], Measurement]:
 
 
 def _installed(python: str, name: str) -> bool:
-    found = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({name!r}) is None)"
-    return subprocess.run([python, "-c", found], check=False).returncode == 0
+    code = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({name!r}) is None)"
+    return subprocess.run([python, "-c", code], check=False).returncode == 0
 
 
 def main() -> None:
-    """Measure all of them in turns, each in a process of its own."""
+    """Measure all buffers in turns, each in a process of its own."""
     arguments = parser(__doc__)
-    arguments.add_argument("--capacity", type=int, default=1_000_000, help="steps in the buffer (default 1,000,000)")
-    arguments.add_argument("--batch", type=int, default=256, help="steps of a sample (default 256)")
-    arguments.add_argument("--seconds", type=float, default=4.0, help="of each measurement (default 4)")
+    arguments.add_argument("--capacity", type=int, default=1_000_000, help="capacity in steps (default 1,000,000)")
+    arguments.add_argument("--batch", type=int, default=256, help="batch size of a sample (default 256)")
+    arguments.add_argument("--seconds", type=float, default=4.0, help="duration of each measurement (default 4)")
     arguments.add_argument("--peer-python", metavar="PATH", help="Python of an environment with tianshou and cpprb")
     options = arguments.parse_args()
     before = machine()
     sizes = [str(options.capacity), str(options.batch), str(options.seconds)]
     rows = {OURS: _measured(module("replay", *sizes))}
     if options.peer_python:
-        there = [name for name in PEERS if _installed(options.peer_python, name)]
-        rows |= {name: _measured([options.peer_python, "-m", "peers.replay", name, *sizes]) for name in there}
+        installed = [name for name in PEERS if _installed(options.peer_python, name)]
+        rows |= {name: _measured([options.peer_python, "-m", "peers.replay", name, *sizes]) for name in installed}
     measurements = interleaved(rows, options.repeats)
     lines: list[list[float | str | None]] = []
     for row in rows:

@@ -1,4 +1,4 @@
-"""How fast the research environment is, or how hard: ``python benchmarks/research_env.py --speed|--calibration``."""
+"""Speed or difficulty of the research environment: ``python benchmarks/research_env.py --speed|--calibration``."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ CORPORA = ["synthetic", "factbook"]
 
 
 def main() -> None:
-    """Do what the options ask for."""
+    """Measure speed, or calibrate."""
     arguments = parser(__doc__)
-    what = arguments.add_mutually_exclusive_group(required=True)
-    what.add_argument("--speed", action="store_true", help="steps per second of random legal actions, with resets")
-    what.add_argument("--calibration", action="store_true", help="success and steps of policies that were not learned")
-    arguments.add_argument("--level", type=float, default=0.5, help="of --speed (default 0.5)")
-    arguments.add_argument("--steps", type=int, default=100_000, help="of each measurement of --speed (100,000)")
-    arguments.add_argument("--environments", type=int, default=64, help="side by side (default 64)")
-    arguments.add_argument("--episodes", type=int, default=500, help="for each cell of --calibration (default 500)")
-    arguments.add_argument("--seed", type=int, default=0, help="of the first episode of each cell (default 0)")
+    mode = arguments.add_mutually_exclusive_group(required=True)
+    mode.add_argument("--speed", action="store_true", help="steps per second of random legal actions, with resets")
+    mode.add_argument("--calibration", action="store_true", help="success and steps of scripted policies")
+    arguments.add_argument("--level", type=float, default=0.5, help="level of --speed (default 0.5)")
+    arguments.add_argument("--steps", type=int, default=100_000, help="steps of each measurement of --speed (100,000)")
+    arguments.add_argument("--environments", type=int, default=64, help="environments of a vector (default 64)")
+    arguments.add_argument("--episodes", type=int, default=500, help="episodes of each cell of --calibration (500)")
+    arguments.add_argument("--seed", type=int, default=0, help="seed of the first episode of each cell (default 0)")
     options = arguments.parse_args()
     measure_speed(options) if options.speed else measure_calibration(options)
     if options.output is None:
@@ -31,12 +31,12 @@ def main() -> None:
 
 
 def measure_speed(options: argparse.Namespace) -> None:
-    """One environment, and many as one, in turns; all in this process and on one thread."""
+    """One environment and a vector of them, in turns; all in this process and on one thread."""
     before = machine()
-    many = f"{options.environments} as one"
+    vector_row = f"{options.environments} as one"
     rows = {
         "one": partial(single, options.level, options.steps),
-        many: partial(vector, options.level, options.steps, options.environments),
+        vector_row: partial(vector, options.level, options.steps, options.environments),
     }
     measurements = interleaved(rows, options.repeats)
     lines = [

@@ -2,7 +2,7 @@
 
 Has ``examples/research-factbook.toml`` (extra factbook), as ``research_transfer.py`` trains it from scratch, answer
 questions about the countries that it was trained on, about those where each looks like another one, and about new ones;
-beside policies that were not learned, what the most frequent answer would be worth, and the full pipeline that
+beside scripted policies, the success of always giving the most frequent answer, and the full pipeline that
 ``research_table.py`` trained on made-up worlds.
 """
 
@@ -35,24 +35,24 @@ POLICIES = {"expert": experts.expert, "expert, blind to figures": experts.blind_
 
 
 def main() -> None:
-    """Do what the options ask for."""
+    """Train, play, and publish the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_training_arguments(parser)
-    parser.add_argument("--levels", nargs="+", type=float, default=[0.4, 0.2], help="default 0.4 0.2")
-    parser.add_argument("--episodes", type=int, default=500, help="of each seed in each place (default 500)")
+    parser.add_argument("--levels", nargs="+", type=float, default=[0.4, 0.2], help="levels to play (default 0.4 0.2)")
+    parser.add_argument("--episodes", type=int, default=500, help="episodes of each seed in each place (default 500)")
     parser.add_argument("--output", type=Path, help="JSON file (default benchmarks/results/research-factbook.json)")
     options = parser.parse_args()
     before = machine()
-    made_up = kept_of_table(options.runs, "full-pipeline", options.seeds)
-    runs = {TRAINED: _trained(options), MADE_UP: made_up}
+    made_up_runs = kept_of_table(options.runs, "full-pipeline", options.seeds)
+    runs = {TRAINED: _trained(options), MADE_UP: made_up_runs}
     rows, measurements = [], []
     for level in options.levels:
         for name, players in _players(runs, level).items():
             cells = []
             for place in PLACES:
                 scores = np.stack([player(place, options.episodes) for player in players])
-                found = two_level_interval(np.mean, scores, generator=np.random.default_rng(0))
-                cells.append(f"{found.estimate:.3f} [{found.low:.3f}, {found.high:.3f}]")
+                interval = two_level_interval(np.mean, scores, generator=np.random.default_rng(0))
+                cells.append(f"{interval.estimate:.3f} [{interval.low:.3f}, {interval.high:.3f}]")
                 measurements.append(_measurement(name, level, place, scores))
             rows.append([f"{level:g}", name, *cells])
         rows.append(
@@ -81,7 +81,7 @@ Player = Callable[[str, int], np.ndarray]
 
 
 def _players(runs: dict[str, list[Path]], level: float) -> dict[str, Sequence[Player]]:
-    """By name: one for each seed of what was trained."""
+    """The players of each row, by name: one for each seed of what was trained."""
 
     def trained(run: Path) -> Player:
         return lambda place, episodes: play(
@@ -96,7 +96,7 @@ def _players(runs: dict[str, list[Path]], level: float) -> dict[str, Sequence[Pl
 
         return played
 
-    players: dict[str, Sequence[Player]] = {name: [trained(run) for run in own] for name, own in runs.items()}
+    players: dict[str, Sequence[Player]] = {name: [trained(run) for run in paths] for name, paths in runs.items()}
     return players | {name: [scripted(policy)] for name, policy in POLICIES.items()}
 
 
@@ -111,13 +111,13 @@ def _placed(environment: ResearchVectorEnv, place: str) -> ResearchVectorEnv:
 
 
 def _script(policy: Any, environment: ResearchVectorEnv) -> np.ndarray:
-    """The success [N] of a function from rows, legal actions and random numbers to an action."""
+    """The success [N] of a function (rows, mask of legal actions, generator) -> action."""
     count, rng = environment.num_envs, np.random.default_rng(0)
     rows, infos = environment.reset(seed=list(range(FIRST_SEED, FIRST_SEED + count)))
     actions, ended = np.zeros(count, np.int64), np.zeros(count, bool)
     while not ended.all():
-        for at in np.flatnonzero(~ended):
-            actions[at] = policy(rows[at], infos["action_mask"][at], rng)
+        for index in np.flatnonzero(~ended):
+            actions[index] = policy(rows[index], infos["action_mask"][index], rng)
         rows, _, terminated, truncated, infos = environment.step(actions)
         ended = terminated | truncated
     return environment.episodes.succeeded
@@ -132,7 +132,7 @@ def _measurement(name: str, level: float, place: str, scores: np.ndarray) -> Mea
         "row": name,
         "level": level,
         "place": place,
-        "success": [round(each, 4) for each in scores.mean(1).tolist()],
+        "success": [round(rate, 4) for rate in scores.mean(1).tolist()],
     }
 
 

@@ -2,7 +2,7 @@
 
 Plays questions that lead through one figure, on the test split, with the policies that ``research_table.py`` keeps in
 the folder: the full pipeline, the same with pictures of other episodes in the place of its own, and the pipeline that
-learned without pictures. Chance is a guess among the bars.
+was trained without pictures. Chance is a guess among the bars.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ LEVEL = 0.3
 
 
 def main() -> None:
-    """Do what the options ask for."""
+    """Play, and publish the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_arguments(parser)
-    parser.add_argument("--episodes", type=int, default=1000, help="of each seed, with and without figures")
+    parser.add_argument("--episodes", type=int, default=1000, help="episodes of each seed, with and without figures")
     parser.add_argument("--output", type=Path, help="JSON file (default benchmarks/results/research-figures.json)")
     options = parser.parse_args()
     before = machine()
@@ -39,9 +39,9 @@ def main() -> None:
         runs = kept_of_table(options.runs, folder, options.seeds)
         played = [play(run, options.episodes, shuffle=name == SHUFFLED) for run in runs]
         scores = np.stack([success for success, _ in played])  # all seeds play the same worlds
-        found = two_level_interval(np.mean, scores, generator=np.random.default_rng(0))
+        interval = two_level_interval(np.mean, scores, generator=np.random.default_rng(0))
         chance = played[0][1].mean()
-        rows.append([name, f"{found.estimate:.3f} ({found.low:.3f} to {found.high:.3f})", f"{chance:.3f}"])
+        rows.append([name, f"{interval.estimate:.3f} ({interval.low:.3f} to {interval.high:.3f})", f"{chance:.3f}"])
         measurements += [
             {"row": name, "seed": seed, "success": float(success.mean()), "episodes": len(success)}
             for seed, (success, _) in zip(options.seeds, played, strict=True)
@@ -61,10 +61,10 @@ def main() -> None:
 def play(run: Path, episodes: int, *, shuffle: bool) -> tuple[np.ndarray, np.ndarray]:
     """Success of each episode with one figure hop, and the probability that a guess among its bars is right, [K]."""
     environment = environment_of(run, episodes, task_complexity=LEVEL, split="test")
-    success = research_play.play(run, environment, _others(_seen(run, environment)) if shuffle else None)
+    success = research_play.play(run, environment, _shuffled(_pictures(run, environment)) if shuffle else None)
     worlds = environment.episodes.worlds
-    one = (worlds["asked"] >= STATED).sum((1, 2)) == 1
-    return success[one], 1.0 / worlds["bars"][one]
+    one_figure = (worlds["asked"] >= STATED).sum((1, 2)) == 1
+    return success[one_figure], 1.0 / worlds["bars"][one_figure]
 
 
 def _shown(observations: dict[str, np.ndarray], playing: np.ndarray) -> np.ndarray:
@@ -73,14 +73,18 @@ def _shown(observations: dict[str, np.ndarray], playing: np.ndarray) -> np.ndarr
     return shown
 
 
-def _seen(run: Path, environment: ResearchVectorEnv) -> np.ndarray:
+def _pictures(run: Path, environment: ResearchVectorEnv) -> np.ndarray:
     """All pictures [K, 3, 48, 48] that are looked at in the episodes."""
-    seen: list[np.ndarray] = []
-    research_play.play(run, environment, lambda *now: seen.append(now[0]["figure"][_shown(*now)]))
-    return np.concatenate(seen)
+    pictures: list[np.ndarray] = []
+
+    def record(observations: dict[str, np.ndarray], playing: np.ndarray) -> None:
+        pictures.append(observations["figure"][_shown(observations, playing)])
+
+    research_play.play(run, environment, record)
+    return np.concatenate(pictures)
 
 
-def _others(pictures: np.ndarray) -> Change:
+def _shuffled(pictures: np.ndarray) -> Change:
     """Shows any of these pictures instead of the right one."""
     rng = np.random.default_rng(1)
 

@@ -1,8 +1,8 @@
 """Whether what was learned at low levels helps elsewhere: ``python benchmarks/research_transfer.py --runs FOLDER``.
 
 Trains the full pipeline up to a low level. Then anew, up to higher levels and on real facts (extra factbook): from
-scratch, from the encoder that was trained, and with that encoder frozen; at two learning rates. What counts is how
-many steps it takes to a rate of success of one half at the higher level.
+scratch, from the trained encoder, and with that encoder frozen; at two learning rates. The measure is the number of
+steps until the success rate at the higher level is one half.
 """
 
 from __future__ import annotations
@@ -31,40 +31,39 @@ FIRST = Row(
 SCRATCH, LOADED, FROZEN = "from scratch", "encoder loaded", "encoder loaded and frozen"
 #: Learning rates: that of the examples, and a smaller one.
 USUAL, SMALL = 1e-3, 3e-4
-#: Where to: pipelines.
+#: Target -> its pipeline.
 TARGETS = {f"level {HIGH}": EXAMPLES / "research.toml", "factbook": EXAMPLES / "research-factbook.toml"}
-#: How: beginnings and learning rates. On real facts, those that did best at the higher level.
-HOW = {
-    f"level {HIGH}": [(how, rate) for how in (SCRATCH, LOADED, FROZEN) for rate in (USUAL, SMALL)],
+#: Target -> initializations and learning rates. On real facts, those that did best at the higher level.
+VARIANTS = {
+    f"level {HIGH}": [(start, rate) for start in (SCRATCH, LOADED, FROZEN) for rate in (USUAL, SMALL)],
     "factbook": [(SCRATCH, USUAL), (LOADED, SMALL)],
 }
-#: As many in all ways, since the learning rate falls to 0 with the last one.
+#: Of every variant, since the learning rate falls to 0 with the last step.
 STEPS = 250_000
-#: Where it tells who began better.
+#: Where the curves show which variant starts better.
 EARLY = 100_000
 
 
 def main() -> None:
-    """Do what the options ask for."""
+    """Train, and publish the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_training_arguments(parser)
-    parser.add_argument("--targets", nargs="+", choices=TARGETS, default=list(TARGETS), help="where to (all)")
+    parser.add_argument("--targets", nargs="+", choices=TARGETS, default=list(TARGETS), help="default: all")
     parser.add_argument("--output", type=Path, help="JSON file (default benchmarks/results/research-transfer.json)")
     options = parser.parse_args()
     before = machine()
-    ways = [(target, how) for target in options.targets for how in HOW[target]]
+    variants = [(target, variant) for target in options.targets for variant in VARIANTS[target]]
     with ThreadPoolExecutor(options.jobs) as pool, Trainer(options.runs.resolve(), options.set) as trainer:
         firsts = dict(zip(options.seeds, pool.map(lambda seed: trainer.run(FIRST, seed), options.seeds), strict=True))
-        jobs = [(row(target, *how, firsts[seed]), seed) for target, how in ways for seed in options.seeds]
+        jobs = [(row(target, *variant, firsts[seed]), seed) for target, variant in variants for seed in options.seeds]
         measurements = list(pool.map(lambda job: measure(trainer, *job, firsts[job[1]]), jobs))
     publish(
         "research-transfer",
         table(
             ["to", "", "learning rate", f"steps to {ENOUGH:.0%}", f"after {EARLY:,}", f"after {STEPS:,}", "as loaded"],
             [
-                [target, how, f"{rate:g}", *_columns([each for each in measurements if each["row"] == name])]
-                for target, (how, rate) in ways
-                for name in [row(target, how, rate).name]
+                [target, start, f"{rate:g}", *_columns(measurements, row(target, start, rate).name)]
+                for target, (start, rate) in variants
             ],
         ),
         output=options.output,
@@ -76,25 +75,25 @@ def main() -> None:
         fill()
 
 
-def row(target: str, how: str, rate: float, first: Path | None = None) -> Row:
-    """What is trained at one of the `TARGETS`, begun from a run unless from scratch."""
-    loaded = () if how == SCRATCH else (f'encoder.init_from="{first}"',)
-    frozen = ("encoder.freeze=true",) if how == FROZEN else ()
-    often = (f"evaluation.tasks=[{HIGH}]", "evaluation.every_steps=20_000", f"run.total_steps={STEPS}")
+def row(target: str, start: str, rate: float, first: Path | None = None) -> Row:
+    """What is trained on one of the `TARGETS`, with the encoder of the run ``first`` unless from scratch."""
+    loaded = () if start == SCRATCH else (f'encoder.init_from="{first}"',)
+    frozen = ("encoder.freeze=true",) if start == FROZEN else ()
+    settings = (f"evaluation.tasks=[{HIGH}]", "evaluation.every_steps=20_000", f"run.total_steps={STEPS}")
     return Row(
-        f"{target}, {how}, {rate:g}",
+        f"{target}, {start}, {rate:g}",
         TARGETS[target],
-        (*often, f"algorithm.learning_rate={rate}", *loaded, *frozen),
+        (*settings, f"algorithm.learning_rate={rate}", *loaded, *frozen),
     )
 
 
-def measure(trainer: Trainer, chosen: Row, seed: int, first: Path) -> Measurement:
-    """A run of a `row`, and what it took from the ``first`` one."""
-    directory = trainer.run(chosen, seed)
+def measure(trainer: Trainer, variant: Row, seed: int, first: Path) -> Measurement:
+    """A run of a `row`, and how much of its encoder is that of the ``first`` run."""
+    directory = trainer.run(variant, seed)
     curve = series(directory, "evaluation/success")
     reached = next((steps for steps, success in curve if success >= ENOUGH), None)
     return {
-        "row": chosen.name,
+        "row": variant.name,
         "seed": seed,
         "reached": reached,
         "curve": curve,
@@ -107,23 +106,24 @@ def equal_tensors(first: Path, second: Path) -> list[int]:
 
     The first run's is the one that encoders are loaded from, the second's its last.
     """
-    one = read_tensors(resolve_checkpoint(first, "best"))
-    other = read_tensors(resolve_checkpoint(second, "last"))
-    names = [name for name in one if name.startswith("algorithm/policy/encoder.")]
-    return [sum(torch.equal(one[name], other[name]) for name in names), len(names)]
+    loaded = read_tensors(resolve_checkpoint(first, "best"))
+    trained = read_tensors(resolve_checkpoint(second, "last"))
+    names = [name for name in loaded if name.startswith("algorithm/policy/encoder.")]
+    return [sum(torch.equal(loaded[name], trained[name]) for name in names), len(names)]
 
 
-def _columns(measurements: Sequence[Measurement]) -> list[str]:
-    """Of a row's seeds."""
+def _columns(measurements: Sequence[Measurement], row: str) -> list[str]:
+    """The cells of a row, with a value of each seed."""
+    runs = [measurement for measurement in measurements if measurement["row"] == row]
     return [
-        ", ".join("never" if each["reached"] is None else f"{each['reached']:,.0f}" for each in measurements),
-        *(", ".join(f"{_success(each['curve'], steps):.2f}" for each in measurements) for steps in (EARLY, STEPS)),
-        ", ".join("{} of {}".format(*each["equal"]) for each in measurements),
+        ", ".join("never" if run["reached"] is None else f"{run['reached']:,.0f}" for run in runs),
+        *(", ".join(f"{_success(run['curve'], steps):.2f}" for run in runs) for steps in (EARLY, STEPS)),
+        ", ".join("{} of {}".format(*run["equal"]) for run in runs),
     ]
 
 
 def _success(curve: list[list[float]], steps: int) -> float:
-    """At the first evaluation from so many steps on."""
+    """The success at the first evaluation after ``steps`` or more."""
     return next(success for at, success in curve if at >= steps)
 
 

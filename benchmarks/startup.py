@@ -1,4 +1,4 @@
-"""How long commands take to start, as multiples of a bare Python: ``python benchmarks/startup.py``."""
+"""The start-up time of commands, as multiples of a bare Python: ``python benchmarks/startup.py``."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def command(*arguments: str) -> Callable[[int], Measurement]:
     def measure(repeat: int) -> Measurement:
         with tempfile.TemporaryDirectory() as folder:
             started = time.perf_counter()
-            done = subprocess.run(
+            completed = subprocess.run(
                 arguments, cwd=folder, env=_environment(), stdin=subprocess.DEVNULL, capture_output=True, check=False
             )
             seconds = time.perf_counter() - started
-        if done.returncode:
-            raise RuntimeError(f"{' '.join(arguments)} ended with {done.returncode}:\n{done.stderr.decode()}")
+        if completed.returncode:
+            raise RuntimeError(f"{' '.join(arguments)} ended with {completed.returncode}:\n{completed.stderr.decode()}")
         return {"seconds": seconds}
 
     return measure
@@ -59,15 +59,15 @@ def first_update(*arguments: str) -> Callable[[int], Measurement]:
 
 def _environment() -> dict[str, str]:
     variables = environment()
-    del variables["PYTHONPATH"]  # nobody has ours
+    del variables["PYTHONPATH"]  # users have none
     return variables
 
 
 def _framework() -> str:
-    found = shutil.which("framework", path=str(Path(sys.executable).parent))
-    if found is None:
+    executable = shutil.which("framework", path=str(Path(sys.executable).parent))
+    if executable is None:
         raise SystemExit(f"there is no framework command beside {sys.executable}")
-    return found
+    return executable
 
 
 def main() -> None:

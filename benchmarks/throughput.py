@@ -1,4 +1,4 @@
-"""How fast training is, side by side with peers at equal settings: ``python benchmarks/throughput.py --help``."""
+"""Training throughput, side by side with peers at equal settings: ``python benchmarks/throughput.py --help``."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from measure.sides import add_peer_options, add_run_options
 
 
 def main() -> None:
-    """Measure what the options ask for."""
+    """Run the measurement that the options select."""
     arguments = parser(__doc__)
-    what = arguments.add_mutually_exclusive_group()
-    what.add_argument("--breakdown", action="store_true", help="where the time goes, and how far from the limits")
-    what.add_argument("--solve", action="store_true", help="wall time until CartPole-v1 is solved")
-    what.add_argument("--memory", action="store_true", help="peak memory of the process tree")
+    mode = arguments.add_mutually_exclusive_group()
+    mode.add_argument("--breakdown", action="store_true", help="where the time goes, and how far from the limits")
+    mode.add_argument("--solve", action="store_true", help="wall time until CartPole-v1 is solved")
+    mode.add_argument("--memory", action="store_true", help="peak memory of the process tree")
     arguments.add_argument("--plot", type=Path, metavar="FILE", help="draw rates and learning curves; needs matplotlib")
     add_run_options(arguments)
     add_peer_options(arguments)

@@ -1,4 +1,4 @@
-"""How fast the link moves trajectories, beside bare pyzmq and memcpy: ``python benchmarks/transport.py``."""
+"""The throughput of the link, beside bare pyzmq and memcpy: ``python benchmarks/transport.py``."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Sender:
         self._process = _start("link", endpoint, self._size)
 
     def exits(self, timeout: float) -> list[SamplerExit]:
-        """Nothing; raises `ChildProcessError` where it has ended before it was told to."""
+        """No exits; raises `ChildProcessError` where the process has ended before it was told to."""
         with suppress(subprocess.TimeoutExpired):
             raise ChildProcessError(f"the sender has ended with {self._process.wait(timeout)}")
         return []
@@ -149,7 +149,7 @@ def _sending(way: str, endpoint: str, size: str) -> Iterator[None]:
 def main() -> None:
     """Measure both sizes, all ways in turns."""
     arguments = parser(__doc__)
-    arguments.add_argument("--seconds", type=float, default=4.0, help="of each measurement (default 4)")
+    arguments.add_argument("--seconds", type=float, default=4.0, help="duration of each measurement (default 4)")
     options = arguments.parse_args()
     before = machine()
     ways: dict[str, Callable[[str, float], Measurement]] = {LINK: through_link, BARE: bare, MEMCPY: memcpy}

@@ -1,6 +1,6 @@
 """Writes the pages of ``docs/reference``; with ``--check``, exits with 1 where one of them is not current.
 
-What they say comes from the code alone: help texts, option classes, hook specifications and docstrings.
+Their content comes from the code alone: help texts, option classes, hook specifications and docstrings.
 """
 
 from __future__ import annotations
@@ -31,27 +31,27 @@ _WIDTH = 100
 
 def pages() -> dict[str, str]:
     """The text of each page, by file name."""
-    made = {
+    files = {
         "command-line.md": _command_line(),
         "pipeline.md": _pipeline(),
         "components.md": _components(),
         "hooks.md": _hooks(),
         "python.md": _python(),
     }
-    return {name: NOTE + "\n\n".join(paragraphs) + "\n" for name, paragraphs in made.items()}
+    return {name: NOTE + "\n\n".join(paragraphs) + "\n" for name, paragraphs in files.items()}
 
 
 def main() -> int:
     """Write the pages, or check them."""
-    made = pages()
-    stale = [name for name in made if _current(name) != made[name]]
+    texts = pages()
+    stale = [name for name in texts if _current(name) != texts[name]]
     if "--check" in sys.argv[1:]:
         for name in stale:
             print(f"docs/reference/{name} is not current: run `make docs`", file=sys.stderr)
         return 1 if stale else 0
     REFERENCE.mkdir(exist_ok=True)
     for name in stale:
-        (REFERENCE / name).write_text(made[name], encoding="utf-8")
+        (REFERENCE / name).write_text(texts[name], encoding="utf-8")
         print(f"docs/reference/{name}")
     return 0
 
@@ -84,10 +84,10 @@ def _pipeline() -> Iterator[str]:
     yield "# Pipeline file"
     yield (
         "A pipeline file is TOML. Unknown keys, wrong types and values out of range are errors; all of them are "
-        "reported at once, with file and line. The options of components are on [a page of their own](components.md)."
+        "reported at once, with file and line. The options of components are on [their own page](components.md)."
     )
     yield "## Above the first section"
-    meaning = "One file to start from, relative to this one; tables merge, anything else is replaced."
+    meaning = "A file to extend, relative to this one; tables merge, anything else is replaced."
     yield _table([describe.Row("extends", "string", "", False, meaning), *describe.rows(Top)])
     for key in KEYS:
         if key in SECTIONS:
@@ -107,19 +107,19 @@ def _pipeline() -> Iterator[str]:
 def _components() -> Iterator[str]:
     yield "# Components"
     yield (
-        "What comes with the framework, by kind, with the options that its table in a pipeline file takes. "
-        "`framework plugins` lists what is installed, and `framework plugins NAME` shows its options."
+        "The bundled components, by kind, with the options of their tables in a pipeline file. "
+        "`framework plugins` lists all installed components, and `framework plugins NAME` shows the options of one."
     )
     loaded = catalog.default_catalog()
     bundled = {row.name for row in loaded.plugins.rows if row.bundled}
     for kind in KINDS:
-        components = [each for each in loaded.components(kind) if each.plugin in bundled]
+        components = [component for component in loaded.components(kind) if component.plugin in bundled]
         if components:
             yield f"## {kind}"
         for component in components:
             yield f"### {component.name}"
             supports = ", ".join(f"`{capability}`" for capability in sorted(component.supports))
-            needs = ", ".join(f"a {kind}" for kind in sorted(component.needs))
+            needs = ", ".join(f"a {needed}" for needed in sorted(component.needs))
             yield (
                 component.summary
                 + (f" Supports {supports}." if supports else "")
@@ -133,26 +133,28 @@ def _hooks() -> Iterator[str]:
     yield "# Hooks"
     yield (
         "What a plugin may implement, each function marked with `@framework.hookimpl`. A plugin is a module that a "
-        f"distribution offers through the entry-point group `{hookspecs.GROUP}`. An implementation takes those of the "
-        "arguments that it wants, by name."
+        f"distribution offers through the entry-point group `{hookspecs.GROUP}`. An implementation takes any of the "
+        "arguments, by name."
     )
     registration = [name for name in hook_names() if name in plugins.REGISTER_HOOKS]
     yield "## Registration"
-    yield "What each kind of component must do stands in [`framework/interfaces.py`](../../framework/interfaces.py)."
+    yield "The contract of each kind of component is in [`framework/interfaces.py`](../../framework/interfaces.py)."
     for protocol in (hookspecs.Register, hookspecs.RegisterCommand):
         yield f"### {protocol.__name__}"
         yield _block(f"register{_signature(protocol.__call__)}", "python")
         yield _prose(protocol.__call__)
-    yield from (each for name in registration for each in _function(name, getattr(hookspecs, name)))
+    for name in registration:
+        yield from _function(name, getattr(hookspecs, name))
     yield "## Lifecycle of a run"
-    yield "A hook that raises is reported, and its plugin hears no more of the run; training goes on."
+    yield "A hook that raises is reported, and no more hooks of its plugin are called in the run; training continues."
     lifecycle = [name for name in hook_names() if name not in registration]
-    yield from (each for name in lifecycle for each in _function(name, getattr(hookspecs, name)))
+    for name in lifecycle:
+        yield from _function(name, getattr(hookspecs, name))
 
 
 def _python() -> Iterator[str]:
     yield "# Python"
-    yield "What `import framework` offers; torch and plugins are imported when they are needed."
+    yield "The interface of `import framework`; torch and plugins are imported when they are needed."
     for name in framework.__all__:
         value = getattr(framework, name)
         if inspect.isroutine(value):
@@ -191,11 +193,11 @@ def _signature(function: Callable[..., Any]) -> str:
     return re.sub(r"(: |-> )'([^']*)'", r"\1\2", text)
 
 
-def _prose(described: Any) -> str:
+def _prose(documented: Any) -> str:
     """A docstring as Markdown; the lines below ``Args:`` become a list."""
-    text = (inspect.getdoc(described) or "").replace("``", "`")
-    head, found, arguments = text.partition("\nArgs:\n")
-    return head + ("\n" + re.sub(r"^    (\w+):", r"- `\1`:", arguments, flags=re.MULTILINE) if found else "")
+    text = (inspect.getdoc(documented) or "").replace("``", "`")
+    head, _, arguments = text.partition("\nArgs:\n")
+    return head + ("\n" + re.sub(r"^    (\w+):", r"- `\1`:", arguments, flags=re.MULTILINE) if arguments else "")
 
 
 def _table(rows: Iterable[describe.Row]) -> str:

@@ -39,7 +39,7 @@ def draw(runs: list[Path], column: str, output: Path) -> None:
         # Compared where all of them have values, at the points of the first.
         start, end = max(steps[0] for steps, _ in curves), min(steps[-1] for steps, _ in curves)
         grid = curves[0][0][(curves[0][0] >= start) & (curves[0][0] <= end)]
-        values = np.stack([np.interp(grid, *each) for each in curves])
+        values = np.stack([np.interp(grid, steps, series) for steps, series in curves])
         seeds = f"{len(curves)} seed{'s' if len(curves) > 1 else ''}"
         (line,) = axes.plot(grid, values.mean(0), label=f"{name} ({seeds})")
         axes.fill_between(grid, values.min(0), values.max(0), color=line.get_color(), alpha=0.2, linewidth=0)

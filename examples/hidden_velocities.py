@@ -1,11 +1,11 @@
-"""CartPole whose velocities cannot be seen: what to do follows from what was seen before."""
+"""CartPole without velocities in its observations: the right action depends on earlier observations."""
 
 import gymnasium
 import numpy as np
 
 
 class HiddenVelocities(gymnasium.ObservationWrapper):
-    """Shows position and angle alone, [2]."""
+    """Reduces observations to position and angle, [2]."""
 
     def __init__(self, env: gymnasium.Env):
         super().__init__(env)

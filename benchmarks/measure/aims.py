@@ -1,4 +1,4 @@
-"""What the examples are to reach. Each says it in its first lines, and nothing else does."""
+"""The aims of the examples, which stand in their first lines and nowhere else."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Aim:
 
 def aims() -> dict[str, Aim]:
     """The aims of all examples that have one, by the example's name."""
-    found = {path.stem: _AIM.match(path.read_text(encoding="utf-8")) for path in sorted(EXAMPLES.glob("*.toml"))}
+    matches = {path.stem: _AIM.match(path.read_text(encoding="utf-8")) for path in sorted(EXAMPLES.glob("*.toml"))}
     return {
-        name: Aim(match[1], float(match[2]), int(match[3].replace(",", ""))) for name, match in found.items() if match
+        name: Aim(match[1], float(match[2]), int(match[3].replace(",", ""))) for name, match in matches.items() if match
     }

@@ -1,4 +1,4 @@
-"""Evaluates one policy in several settings and says the scores of all episodes: ``python -m measure.assess TARGET``."""
+"""Evaluates a policy in several settings and prints the scores of all episodes: ``python -m measure.assess TARGET``."""
 
 from __future__ import annotations
 

@@ -36,15 +36,15 @@ def _alone(options: argparse.Namespace) -> Measurement:
 
 
 def _parts(window: dict[str, Any] | None) -> dict[str, float]:
-    """Microseconds per environment step, of wall time unless said."""
+    """Microseconds per environment step, of wall time unless stated otherwise."""
     if window is None:
         raise SystemExit("too few updates for a breakdown: raise --steps")
     names = ("acting", "stepping", "total", "waiting", "updating", "wall", "processor")
-    each = {name: window[name] / window["steps"] * 1e6 for name in names}
-    return each | {
-        "collecting, other": each["total"] - each["acting"] - each["stepping"],
-        "sampler idle": each["wall"] - each["total"],
-        "learner, other": each["wall"] - each["waiting"] - each["updating"],
+    costs = {name: window[name] / window["steps"] * 1e6 for name in names}
+    return costs | {
+        "collecting, other": costs["total"] - costs["acting"] - costs["stepping"],
+        "sampler idle": costs["wall"] - costs["total"],
+        "learner, other": costs["wall"] - costs["waiting"] - costs["updating"],
     }
 
 

@@ -1,4 +1,4 @@
-"""How hard the levels of the research environment are: what policies reach on them that were not learned."""
+"""The difficulty of the levels of the research environment: what scripted policies reach on them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _knowing(world: np.void, rng: np.random.Generator) -> Policy:
     return lambda rows, mask: next(actions)
 
 
-#: Name -> what gives the policy for an episode, of its world and random numbers.
+#: Name -> function that makes the policy of an episode from its world and a generator.
 POLICIES: dict[str, Callable[[np.void, np.random.Generator], Policy]] = {
     "oracle": _knowing,
     "expert": _acting(experts.expert),
@@ -40,9 +40,9 @@ POLICIES: dict[str, Callable[[np.void, np.random.Generator], Policy]] = {
 def calibrate(corpus: str, policy: str, level: float, episodes: int, seed: int, environments: int) -> Measurement:
     """Success, steps and efficiency of a policy: means over the episodes of successive seeds."""
     print(f"{corpus}, level {level}: {policy}", file=sys.stderr, flush=True)
-    found = play(POLICIES[policy], level, range(seed, seed + episodes), environments, corpus)
+    scores = play(POLICIES[policy], level, range(seed, seed + episodes), environments, corpus)
     names = ("success", "steps", "efficiency")
-    means = dict(zip(names, (round(float(mean), 4) for mean in found.mean(0)), strict=True))
+    means = dict(zip(names, (round(float(mean), 4) for mean in scores.mean(0)), strict=True))
     return {"corpus": corpus, "policy": policy, "level": level, **means}
 
 
@@ -56,38 +56,42 @@ def play(
     """Success, steps and efficiency of the episode of each seed [seeds, 3], on the test split."""
     count = min(environments, len(seeds))
     vector = ResearchVectorEnv(count, task_complexity=level, split="test", observation_mode="state", corpus=corpus)
-    found = np.empty((len(seeds), 3))
+    scores = np.empty((len(seeds), 3))
     rows, infos = vector.reset(seed=list(seeds[:count]))
     playing: list[int | None] = list(range(count))  # the episode in each environment, by number
-    policies = [policy(vector.episodes.worlds[at], np.random.default_rng(seeds[at])) for at in range(count)]
+    policies = [policy(vector.episodes.worlds[index], np.random.default_rng(seeds[index])) for index in range(count)]
     actions, begun = np.zeros(count, np.int64), count
     while any(episode is not None for episode in playing):
-        for at, episode in enumerate(playing):
+        for index, episode in enumerate(playing):
             if episode is not None:
-                actions[at] = policies[at](rows[at], infos["action_mask"][at])
+                actions[index] = policies[index](rows[index], infos["action_mask"][index])
         rows, _, terminated, truncated, infos = vector.step(actions)
-        again: list[int | None] = [None] * count
-        for at in np.flatnonzero(terminated | truncated):
-            if (episode := playing[at]) is None:
+        reset_seeds: list[int | None] = [None] * count
+        for index in np.flatnonzero(terminated | truncated):
+            if (episode := playing[index]) is None:
                 continue
-            steps = vector.episodes.browsers["steps"][at]
-            found[episode] = infos["success"][at], steps, infos["metrics"]["efficiency"][at]
-            playing[at] = None
+            steps = vector.episodes.browsers["steps"][index]
+            scores[episode] = infos["success"][index], steps, infos["metrics"]["efficiency"][index]
+            playing[index] = None
             if begun < len(seeds):
-                playing[at], again[at], begun = begun, seeds[begun], begun + 1
-        mask = np.array([seed is not None for seed in again])
+                playing[index], reset_seeds[index], begun = begun, seeds[begun], begun + 1
+        mask = np.array([seed is not None for seed in reset_seeds])
         if mask.any():
-            rows, infos = vector.reset(seed=again, options={"reset_mask": mask})
-            for at in np.flatnonzero(mask):
-                policies[at] = policy(vector.episodes.worlds[at], np.random.default_rng(again[at]))
-    return found
+            rows, infos = vector.reset(seed=reset_seeds, options={"reset_mask": mask})
+            for index in np.flatnonzero(mask):
+                policies[index] = policy(vector.episodes.worlds[index], np.random.default_rng(reset_seeds[index]))
+    return scores
 
 
 def calibration_table(measurements: list[Measurement], corpus: str) -> str:
     """Success and steps of each policy, by level."""
-    found = {(each["level"], each["policy"]): each for each in measurements if each["corpus"] == corpus}
+    cells = {
+        (measurement["level"], measurement["policy"]): measurement
+        for measurement in measurements
+        if measurement["corpus"] == corpus
+    }
     lines = [
-        [f"{level:.1f}", *("{success:.3g} / {steps:.3g}".format(**found[level, policy]) for policy in POLICIES)]
+        [f"{level:.1f}", *("{success:.3g} / {steps:.3g}".format(**cells[level, policy]) for policy in POLICIES)]
         for level in LEVELS
     ]
     return table(["d", *POLICIES], lines)

@@ -1,4 +1,4 @@
-"""Runs that are kept in a folder: trained once, gone on with where they were interrupted, then only read."""
+"""Runs that are kept in a folder: trained once, resumed where they were interrupted, then only read."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from framework.pipeline.document import differences
 from measure.processes import environment
 from measure.research_rows import Row
 
-#: Where a run happens, which changes nothing else.
+#: Options of where a run happens, which do not change its results.
 _WHERE = ("runtime.samplers", "runtime.threads")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Of scripts that read kept runs: ``runs`` and ``seeds``."""
-    parser.add_argument("--runs", type=Path, required=True, help="folder where runs are kept, and what is said of them")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3], help="default 1 2 3")
+    """Add the options of scripts that read kept runs: ``runs`` and ``seeds``."""
+    parser.add_argument("--runs", type=Path, required=True, help="folder of the runs and of their scores")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3], help="seeds of each row (default 1 2 3)")
 
 
 def add_training_arguments(parser: argparse.ArgumentParser) -> None:
-    """Of scripts that train them, too: ``jobs``, and overrides that are ``set``."""
+    """Add the options of scripts that also train: ``jobs``, and overrides that are ``set``."""
     add_arguments(parser)
-    parser.add_argument("--jobs", type=int, default=1, help="how many runs are trained or evaluated at a time")
+    parser.add_argument("--jobs", type=int, default=1, help="number of runs trained or evaluated at a time")
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE",
-                        help="how runs are trained, such as runtime.samplers=0")  # fmt: skip
+                        help="overrides of all training runs, such as runtime.samplers=0")  # fmt: skip
 
 
 class Trainer:
@@ -56,7 +56,7 @@ class Trainer:
             process.wait()
 
     def run(self, row: Row, seed: int) -> Path:
-        """The directory of a whole run of ``row``; trains what is missing.
+        """The directory of a complete run of ``row``; trains what is missing.
 
         Raises `FrameworkError` where the run that is kept is one of another pipeline, and `RuntimeError` where
         training fails.
@@ -66,29 +66,29 @@ class Trainer:
         overrides = [*row.overrides, *self._overrides, f"run.seed={seed}"]
         directory = kept(folder)
         if directory is not None:
-            asked, found = framework.load(row.pipeline, overrides), framework.load_run(directory)
-            every = differences(asked.to_plain(), found.to_plain())
-            if different := sorted(key for key in every if not key.startswith(_WHERE)):
+            requested, recorded = framework.load(row.pipeline, overrides), framework.load_run(directory)
+            differing = differences(requested.to_plain(), recorded.to_plain())
+            if different := sorted(key for key in differing if not key.startswith(_WHERE)):
                 raise FrameworkError(
                     f"{directory} is a run of another pipeline: {', '.join(different)} differ; remove it, or choose"
                     " another folder with --runs"
                 )
-            if _is_whole(directory):
+            if _is_complete(directory):
                 return directory
-        what = ["--resume", directory] if directory else [row.pipeline, *overrides, "--runs", folder]
+        arguments = ["--resume", directory] if directory else [row.pipeline, *overrides, "--runs", folder]
         with (folder / "log.txt").open("a") as log:
-            process = self._start([sys.executable, "-m", "framework", "run", *map(str, what)], log)
+            process = self._start([sys.executable, "-m", "framework", "run", *map(str, arguments)], log)
             print(f"{row.name}, seed {seed}: trained by process {process.pid}", file=sys.stderr, flush=True)
             if process.wait():
                 raise RuntimeError(f"training {row.name} with seed {seed} ended with {process.returncode}: {log.name}")
-        made = kept(folder)
-        assert made is not None
-        return made
+        trained = kept(folder)
+        assert trained is not None
+        return trained
 
     def _start(self, command: list[str], log: TextIO) -> subprocess.Popen[Any]:
         with self._lock:
             if self._closed:
-                raise RuntimeError("no more training: the table is given up")
+                raise RuntimeError("training was cancelled")
             self._processes.append(
                 subprocess.Popen(
                     command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment()
@@ -105,20 +105,20 @@ def series(directory: Path, column: str) -> list[list[float]]:
 
 def kept(folder: Path) -> Path | None:
     """The only run in a folder; None where there is none."""
-    found = [path.parent for path in folder.glob("*/manifest.json")]
-    if len(found) > 1:
-        raise FrameworkError(f"{folder} has {len(found)} runs: remove all but one")
-    return found[0] if found else None
+    directories = [path.parent for path in folder.glob("*/manifest.json")]
+    if len(directories) > 1:
+        raise FrameworkError(f"{folder} has {len(directories)} runs: remove all but one")
+    return directories[0] if directories else None
 
 
 def kept_of_table(runs: Path, row: str, seeds: list[int]) -> list[Path]:
     """Runs that ``research_table.py`` trained for a row, by its folder. Raises `SystemExit` where one is missing."""
-    found = [kept(runs / row / f"seed-{seed}") for seed in seeds]
-    if None in found:
+    directories = [kept(runs / row / f"seed-{seed}") for seed in seeds]
+    if None in directories:
         raise SystemExit(f"{runs / row} has no run of each seed: research_table.py trains them")
-    return [run for run in found if run is not None]
+    return [directory for directory in directories if directory is not None]
 
 
-def _is_whole(directory: Path) -> bool:
+def _is_complete(directory: Path) -> bool:
     events = (directory / "events.jsonl").read_text().splitlines()
     return bool(events) and json.loads(events[-1]).get("status") == "done"

@@ -1,4 +1,4 @@
-"""What the parts of training cost alone, in one process: ``python -m measure.limits PIPELINE``."""
+"""The cost of each part of training alone, in one process: ``python -m measure.limits PIPELINE``."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def parts(pipeline: Pipeline, seconds: float) -> dict[str, Any]:
 
     with torch.inference_mode():
         acting, _ = repeated(act, seconds)
-    found = environment(vector, seconds)
+    costs = environment(vector, seconds)
     vector.close()
 
     lag = sampling.policy_lag if isinstance(sampling.policy_lag, int) else 1
@@ -91,8 +91,8 @@ def parts(pipeline: Pipeline, seconds: float) -> dict[str, Any]:
     policy.train()
     updating, processor = repeated(lambda: algorithm.update(batch), seconds)
     return {
-        "environment": found["step"],
-        "reset": found["reset"],
+        "environment": costs["step"],
+        "reset": costs["reset"],
         "policy": acting / sampling.shard,
         "update": updating / batch.steps,
         "update_processor": processor / batch.steps,

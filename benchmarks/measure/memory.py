@@ -11,9 +11,9 @@ from measure.sides import SB3, STEPS, missing_peer, ours, run_settings, sb3
 def measure(options: argparse.Namespace) -> None:
     """Print and write the table."""
     before = machine()
-    task, two = options.env, ("runtime.samplers=2", "sampling.shard=4")
+    task, two_samplers = options.env, ("runtime.samplers=2", "sampling.shard=4")
     rows = {
-        "2 samplers": ours(task, options, *two, memory=True),
+        "2 samplers": ours(task, options, *two_samplers, memory=True),
         "1 sampler": ours(task, options, memory=True),
         "in-process": ours(task, options, "runtime.samplers=0", memory=True),
         **sb3(task, options, STEPS[task], memory=True),
@@ -23,13 +23,13 @@ def measure(options: argparse.Namespace) -> None:
         measurement["peak_sum"] = sum(measurement["peak"])
     lines = []
     for row in rows:
-        some = next(one for one in measurements if one["row"] == row)
+        first = next(measurement for measurement in measurements if measurement["row"] == row)
         lines.append(
             [
                 row,
                 middle(measurements, row, "peak_sum"),
                 ratio(measurements, row, SB3, "peak_sum"),
-                " + ".join(show(round(size)) for size in some["peak"]),
+                " + ".join(show(round(size)) for size in first["peak"]),
             ]
         )
     note = (

@@ -1,4 +1,4 @@
-"""What pages show of result files: ``<!-- measured: RESULT, PART -->``, and all up to ``<!-- end of measured -->``.
+"""The parts of pages that show result files: ``<!-- measured: RESULT, PART -->`` up to ``<!-- end of measured -->``.
 
 RESULT is the name of a file in ``benchmarks/results``, PART one of its texts, left out where it has only one.
 """
@@ -17,18 +17,18 @@ _PART = re.compile(r"(<!-- measured: ([\w-]+)(?:, ([^>]+))? -->\n).*?(<!-- end o
 
 
 def filled(page: str, results: Path = RESULTS) -> str:
-    """A page with what the result files say; a part whose file is not there yet stays as it is.
+    """A page with its parts filled from the result files; a part whose file does not exist yet stays as it is.
 
-    Raises `KeyError` for a part that a result file has not.
+    Raises `KeyError` for a part that is not in the result file.
     """
 
     def part(match: re.Match[str]) -> str:
-        begin, name, which, end = match.groups()
+        begin, name, part_name, end = match.groups()
         file = results / f"{name}.json"
         if not file.is_file():
             return match[0]
         result = json.loads(file.read_text(encoding="utf-8"))
-        return begin + "\n".join(["", *(result["parts"][which] if which else result["table"]), "", end])
+        return begin + "\n".join(["", *(result["parts"][part_name] if part_name else result["table"]), "", end])
 
     return _PART.sub(part, page)
 
@@ -40,8 +40,8 @@ def shown(page: str) -> list[str]:
 
 def pages() -> list[Path]:
     """All pages of the project."""
-    found = [*ROOT.glob("*.md"), *BENCHMARKS.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("plugins/*/*.md")]
-    return sorted(found)
+    paths = [*ROOT.glob("*.md"), *BENCHMARKS.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("plugins/*/*.md")]
+    return sorted(paths)
 
 
 def fill() -> list[Path]:

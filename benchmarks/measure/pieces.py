@@ -1,4 +1,4 @@
-"""What the runtime itself does with each trajectory, piece by piece: ``python -m measure.pieces PIPELINE``."""
+"""The runtime's own cost of each trajectory, piece by piece: ``python -m measure.pieces PIPELINE``."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def pieces(pipeline: Pipeline, seconds: float) -> dict[str, float]:
         "pack weights": lambda: pack(algorithm.policy),
         "unpack weights": lambda: unpack(algorithm.policy, weights),
     }
-    found = {name: repeated(call, seconds)[0] for name, call in calls.items()}
-    found["batch"] /= len(environments)
+    costs = {name: repeated(call, seconds)[0] for name, call in calls.items()}
+    costs["batch"] /= len(environments)
     worker.close()
-    return found
+    return costs
 
 
 def _encode(trajectory: Trajectory) -> list[Any]:

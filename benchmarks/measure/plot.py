@@ -17,16 +17,16 @@ def draw(path: Path, measurements: Sequence[Measurement], title: str) -> None:
     Raises `SystemExit` where matplotlib is missing.
     """
     pyplot = _pyplot()
-    figure, (rates, curves) = pyplot.subplots(1, 2, figsize=(12, 4.5), layout="constrained")
+    figure, (rate_axes, curve_axes) = pyplot.subplots(1, 2, figsize=(12, 4.5), layout="constrained")
     rows = _rows(measurements)
     for n, row in enumerate(rows):
-        found = values(measurements, row, "rate")
-        rates.barh(n, np.median(found), color=f"C{n}")
-        rates.plot(found, [n] * len(found), "k.", markersize=4)
-    rates.set_yticks(range(len(rows)), rows)
-    rates.invert_yaxis()
-    rates.set_xlabel("environment steps / s")
-    _curves(curves, measurements)
+        rates = values(measurements, row, "rate")
+        rate_axes.barh(n, np.median(rates), color=f"C{n}")
+        rate_axes.plot(rates, [n] * len(rates), "k.", markersize=4)
+    rate_axes.set_yticks(range(len(rows)), rows)
+    rate_axes.invert_yaxis()
+    rate_axes.set_xlabel("environment steps / s")
+    _curves(curve_axes, measurements)
     figure.suptitle(title)
     figure.savefig(path, dpi=120)
 
@@ -83,11 +83,11 @@ def _curves(
 ) -> None:
     """A curve of each row, by default its returns: the median, and the range from minimum to maximum."""
     for n, row in enumerate(rows or _rows(measurements)):
-        drawn = [np.array(curve) for curve in values(measurements, row, field) if curve]
-        if not drawn:
+        curves = [np.array(curve) for curve in values(measurements, row, field) if curve]
+        if not curves:
             continue
-        steps = min(drawn, key=len)[:, 0]
-        returns = np.stack([np.interp(steps, curve[:, 0], curve[:, 1]) for curve in drawn])
+        steps = min(curves, key=len)[:, 0]
+        returns = np.stack([np.interp(steps, curve[:, 0], curve[:, 1]) for curve in curves])
         axes.plot(steps, np.median(returns, 0), color=f"C{n}", label=row)
         axes.fill_between(steps, returns.min(0), returns.max(0), color=f"C{n}", alpha=0.15, linewidth=0)
     axes.xaxis.set_major_formatter(lambda steps, _: f"{steps / 1000:,.0f}k")

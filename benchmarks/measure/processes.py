@@ -1,4 +1,4 @@
-"""Programs that are measured from outside, and what ``/proc`` tells of them and their children."""
+"""Programs that are measured from outside, and the resources of their process trees from ``/proc``."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ def module(name: str, *arguments: object) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """What programs are started with: compiled modules may be cached, as on anyone's machine."""
+    """The environment that programs are started with: compiled modules may be cached, as on anyone's machine."""
     variables = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return variables | {"PYTHONPATH": os.pathsep.join(filter(None, [str(BENCHMARKS), os.environ.get("PYTHONPATH")]))}
 
 
 def say(**result: Any) -> None:
-    """How a program tells its result."""
+    """Print the result of a program, for `run` to read."""
     print(_RESULT + json.dumps(result), flush=True)
 
 
 def run(command: Sequence[str], *, limit: float = 1800.0, memory: bool = False) -> dict[str, Any]:
-    """Run a program to its end and return what it said, with its wall time in ``process_seconds``.
+    """Run a program to its end and return its result, with its wall time in ``process_seconds``.
 
     ``launched`` is the time of day it was started at. With ``memory`` there is also ``peak``: the PSS of each process
     of its tree in MB, at the moment when their sum was largest.
 
-    Raises `RuntimeError` with its output where it fails, says nothing, or takes longer than ``limit`` seconds.
+    Raises `RuntimeError` with its output where it fails, prints no result, or takes longer than ``limit`` seconds.
     """
     with tempfile.TemporaryFile("w+") as output:
         launched, started = time.time(), time.perf_counter()
@@ -59,10 +59,10 @@ def run(command: Sequence[str], *, limit: float = 1800.0, memory: bool = False) 
         seconds = time.perf_counter() - started
         output.seek(0)
         text = output.read()
-    said = [line[len(_RESULT) :] for line in text.splitlines() if line.startswith(_RESULT)]
-    if process.returncode or not said:
+    results = [line[len(_RESULT) :] for line in text.splitlines() if line.startswith(_RESULT)]
+    if process.returncode or not results:
         raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}:\n{text[-5000:]}")
-    result = json.loads(said[-1]) | {"process_seconds": seconds, "launched": launched}
+    result = json.loads(results[-1]) | {"process_seconds": seconds, "launched": launched}
     return result | {"peak": peak} if memory else result
 
 
@@ -72,11 +72,11 @@ def tree(root: int) -> list[int]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and (fields := _stat(int(entry.name))):
             children.setdefault(int(fields[1]), []).append(int(entry.name))
-    found, waiting = [], [root]
+    processes, waiting = [], [root]
     while waiting:
-        found.append(waiting.pop(0))
-        waiting += sorted(children.get(found[-1], []))
-    return found
+        processes.append(waiting.pop(0))
+        waiting += sorted(children.get(processes[-1], []))
+    return processes
 
 
 def cpu_seconds(processes: Sequence[int]) -> float:
@@ -87,8 +87,8 @@ def cpu_seconds(processes: Sequence[int]) -> float:
 def _watch_memory(process: subprocess.Popen[Any], interval: float = 0.1) -> list[float]:
     peak: list[float] = []
     while process.poll() is None:
-        now = [size for one in tree(process.pid) if (size := _pss(one))]
-        peak = max(peak, now, key=sum)
+        sizes = [size for member in tree(process.pid) if (size := _pss(member))]
+        peak = max(peak, sizes, key=sum)
         time.sleep(interval)
     return peak
 

@@ -62,11 +62,11 @@ def measure(options: argparse.Namespace) -> None:
 
 
 def _cartpole(options: argparse.Namespace) -> dict[str, Side]:
-    two = ("runtime.samplers=2", "sampling.shard=4")
+    two_samplers = ("runtime.samplers=2", "sampling.shard=4")
     steps = STEPS["cartpole"]
     return {
         "1 sampler, lag 1": ours("cartpole", options),
-        "2 samplers, lag 1": ours("cartpole", options, *two),
+        "2 samplers, lag 1": ours("cartpole", options, *two_samplers),
         "1 sampler, lag 0": ours("cartpole", options, "sampling.policy_lag=0"),
         "in-process, lag 0": ours("cartpole", options, "runtime.samplers=0", "sampling.policy_lag=0"),
         SINGLE_FILE: single_file("cartpole", options, steps),

@@ -1,4 +1,4 @@
-"""What a prioritized replay buffer does in a second: ``python -m measure.replay CAPACITY BATCH SECONDS``."""
+"""The operations per second of a prioritized replay buffer: ``python -m measure.replay CAPACITY BATCH SECONDS``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from measure.processes import say
 
-WIDTH = 64  # numbers of an observation
+WIDTH = 64  # elements of an observation
 BLOCK = 1024  # steps added at once, where that is possible
 ALPHA, BETA, EPSILON = 0.6, 0.4, 1e-6
 _WARM_UP = 300
@@ -31,7 +31,7 @@ def block(rng: np.random.Generator) -> dict[str, np.ndarray]:
 
 def rates(step: Callable[[], Any], add: Callable[[], Any], seconds: float) -> dict[str, float]:
     """Samples with updates, and steps added in blocks, per second; ``fastest_us`` is the shortest time of two samples
-    with updates, halved: what others do on the machine at the same time hardly shows there.
+    with updates, halved, which other load on the machine hardly affects.
     """
     for _ in range(_WARM_UP):  # until priorities differ
         step()
@@ -49,7 +49,7 @@ def rates(step: Callable[[], Any], add: Callable[[], Any], seconds: float) -> di
     return {"samples_per_second": samples, "fastest_us": fastest / 2 * 1e6, "adds_per_second": adds}
 
 
-def _ours(capacity: int, batch: int) -> tuple[Callable[[], Any], Callable[[], Any]]:
+def _framework_replay(capacity: int, batch: int) -> tuple[Callable[[], Any], Callable[[], Any]]:
     import torch
     from gymnasium.spaces import Box, Discrete
 
@@ -71,7 +71,7 @@ def _ours(capacity: int, batch: int) -> tuple[Callable[[], Any], Callable[[], An
     steps = {name: torch.from_numpy(np.ascontiguousarray(x))[:, None] for name, x in block(rng).items()}
     never = torch.zeros(BLOCK, 1, dtype=torch.bool)
     last = steps["next_observation"][-1:]
-    taken = Batch(
+    experience = Batch(
         observations={"observation": torch.cat((steps["observation"], last))},
         actions=steps["action"],
         rewards=steps["reward"],
@@ -83,19 +83,19 @@ def _ours(capacity: int, batch: int) -> tuple[Callable[[], Any], Callable[[], An
         final_observations={"observation": torch.zeros(0, WIDTH)},
     )
     while len(replay) < capacity:
-        replay.add(taken)
+        replay.add(experience)
 
     def step() -> None:
         _, ids, _ = replay.sample(batch, rng)
         replay.update_priorities(ids, rng.random(batch))
 
-    return step, lambda: replay.add(taken)
+    return step, lambda: replay.add(experience)
 
 
 def main() -> None:
-    """Measure our own."""
+    """Measure the framework's own."""
     capacity, batch, seconds = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
-    say(**rates(*_ours(capacity, batch), seconds))
+    say(**rates(*_framework_replay(capacity, batch), seconds))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The page of results: what the result files of ``benchmarks/learning.py`` say, in words and tables."""
+"""The page of results: tables and text from the result files of ``benchmarks/learning.py``."""
 
 from __future__ import annotations
 
@@ -33,23 +33,24 @@ def results(folder: Path = RESULTS) -> dict[str, dict[str, Any]]:
     return {name: json.loads(path.read_text(encoding="utf-8")) for name, path in paths.items() if path.is_file()}
 
 
-def page(found: Mapping[str, dict[str, Any]]) -> str:
+def page(by_example: Mapping[str, dict[str, Any]]) -> str:
     """The page, from result files by the name of the example."""
-    known = aims()
-    lines = [
-        [f"[{name}](../../examples/{name}.toml)", known[name].environment, *known[name].verdict(_runs(result), name)]
-        for name, result in found.items()
-    ]
+    example_aims = aims()
+    lines = []
+    for name, result in by_example.items():
+        aim = example_aims[name]
+        verdict = aim.verdict(_runs(result), name)
+        lines.append([f"[{name}](../../examples/{name}.toml)", aim.environment, *verdict])
     table_of_all = table(["example", "environment", *_HEADER], lines)
-    origins = "\n".join(_origin(name, result) for name, result in found.items())
-    compared = [_compared(name, result, known[name]) for name, result in found.items()]
+    origins = "\n".join(_origin(name, result) for name, result in by_example.items())
+    compared = [_compared(name, result, example_aims[name]) for name, result in by_example.items()]
     return "\n\n".join([_INTRODUCTION, table_of_all, _CURVES, origins, *filter(None, compared)]) + "\n"
 
 
-def _compared(name: str, found: dict[str, Any], aim: Aim) -> str:
-    """What an example was trained against, if anything."""
-    runs = _runs(found)
-    rows = list(dict.fromkeys(one["row"] for one in runs))
+def _compared(name: str, result: dict[str, Any], aim: Aim) -> str:
+    """The comparison of an example with the overrides it was also trained with; empty where there are none."""
+    runs = _runs(result)
+    rows = list(dict.fromkeys(run["row"] for run in runs))
     if len(rows) == 1:
         return ""
     against = " ".join(map(shlex.quote, rows[1:]))
@@ -84,15 +85,15 @@ def area(curve: list[list[float]]) -> float:
     return total / (curve[-1][0] - curve[0][0])
 
 
-def _origin(name: str, found: dict[str, Any]) -> str:
-    machine, versions = found["machine"], found["versions"]
+def _origin(name: str, result: dict[str, Any]) -> str:
+    machine, versions = result["machine"], result["versions"]
     return (
-        f"- {name}: {found['finished'][:10]}, {machine['processor']}, {machine['usable_cores']} cores "
+        f"- {name}: {result['finished'][:10]}, {machine['processor']}, {machine['usable_cores']} cores "
         f"({machine['busy_before']:.0%} busy with other things before), torch {versions['torch']}, "
         f"gymnasium {versions['gymnasium']}, commit {versions.get('commit', 'unknown')}"
     )
 
 
-def _runs(found: dict[str, Any]) -> list[Measurement]:
-    runs: list[Measurement] = found["measurements"]
+def _runs(result: dict[str, Any]) -> list[Measurement]:
+    runs: list[Measurement] = result["measurements"]
     return runs

@@ -1,4 +1,4 @@
-"""Research episodes played by a run's policy, which may see something else than there is."""
+"""Research episodes played by a run's policy, whose observations may be altered."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import framework
 from framework.runtime.evaluate.agent import Acting
 from framework_research.vector import ResearchVectorEnv
 
-#: Episodes of training and of evaluations have other seeds.
+#: Seeds from here on are those of neither training nor evaluation episodes.
 FIRST_SEED = 10**6
 
-#: Observations by name, and which of the episodes are not over, [N]: may change what the policy sees.
+#: Observations by name, and which of the episodes are still running [N]: may change the observations in place.
 Change = Callable[[dict[str, np.ndarray], np.ndarray], None]
 
 

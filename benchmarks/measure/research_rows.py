@@ -1,4 +1,4 @@
-"""What the table of the research environment compares, and on which episodes."""
+"""The rows that the table of the research environment compares, and the episodes they are compared on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from attrs import frozen
 
-#: Rewards are those of the task itself, and levels those of the setting, whatever was trained on.
+#: Rewards are those of the task itself, and levels those of the setting, whatever the training used.
 ALWAYS = ['environment.reward_shaping="sparse"', "evaluation.tasks=[]"]
 SOURCE, FACTBOOK, TESTED = "source", "factbook", "test "
 #: The baseline that transfer is measured from.
@@ -31,7 +31,7 @@ class Row:
 
     @property
     def folder(self) -> str:
-        """What its folder is called."""
+        """The name of its folder."""
         return re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")
 
 
@@ -45,31 +45,32 @@ class Rows:
 
     @property
     def all(self) -> list[Row]:
-        """Each once."""
+        """All rows, each once."""
         return list(dict.fromkeys([*self.table, *self.ablation, *self.steps.values()]))
 
 
 def read_rows(path: Path) -> Rows:
-    """The rows in a TOML file; paths in it are relative to it. A step that is a row of the table says which."""
+    """The rows in a TOML file; paths in it are relative to it. A step may refer to a row of the table."""
     content = tomllib.loads(path.read_text(encoding="utf-8"))
 
-    def own(each: Mapping[str, Any]) -> Row:
-        return Row(each["name"], path.parent / each["pipeline"], tuple(each.get("overrides", ())), each.get("policy"))
+    def whole(entry: Mapping[str, Any]) -> Row:
+        overrides = tuple(entry.get("overrides", ()))
+        return Row(entry["name"], path.parent / entry["pipeline"], overrides, entry.get("policy"))
 
-    def changed(row: Row, each: Mapping[str, Any]) -> Row:
-        return Row(each["name"], row.pipeline, (*row.overrides, *each["overrides"]))
+    def changed(row: Row, entry: Mapping[str, Any]) -> Row:
+        return Row(entry["name"], row.pipeline, (*row.overrides, *entry["overrides"]))
 
-    table = tuple(map(own, content["row"]))
+    table = tuple(map(whole, content["row"]))
     (full,) = (row for row in table if row.name == content["full"])
-    ablation = (full, *(changed(full, each) for each in content.get("ablation", ())))
-    known = {row.name: row for row in (*table, *ablation)}
+    ablation = (full, *(changed(full, entry) for entry in content.get("ablation", ())))
+    by_name = {row.name: row for row in (*table, *ablation)}
 
-    def step(each: Mapping[str, Any]) -> Row:
-        if "row" in each:
-            return known[each["row"]]
-        return own(each) if "pipeline" in each else changed(full, each)
+    def step(entry: Mapping[str, Any]) -> Row:
+        if "row" in entry:
+            return by_name[entry["row"]]
+        return whole(entry) if "pipeline" in entry else changed(full, entry)
 
-    return Rows(table, ablation, {each["name"]: step(each) for each in content.get("step", ())})
+    return Rows(table, ablation, {entry["name"]: step(entry) for entry in content.get("step", ())})
 
 
 def tested(level: float) -> str:
@@ -83,7 +84,7 @@ def held_out_cells(levels: Sequence[float]) -> Cells:
 
 
 def transfer_cells(level: float) -> Cells:
-    """What was trained on, at a level, and what differs from it in one thing each, as far as levels go."""
+    """The settings trained on, at a level, and settings that differ from them in one respect each."""
     at, higher = f" {level:g}", round(level + 0.2, 3)
     return {
         SOURCE + at: [*ALWAYS, _level(level)],

@@ -20,7 +20,7 @@ from measure.results import Measurement, table
 
 #: Scores of a row: cell -> score -> [seeds, episodes].
 Scores = Mapping[str, Mapping[str, np.ndarray]]
-#: Column -> score, factor, and digits behind the point.
+#: Column -> score, factor, and decimal places.
 _COLUMNS = {
     "completed, %": ("success", 100, 1),
     "reward × 100": ("return", 100, 1),
@@ -30,16 +30,16 @@ _COLUMNS = {
 
 
 def stacked(measurements: Sequence[Mapping[str, Any]], row: str) -> Scores:
-    """The scores of a row's seeds, one above the other."""
-    own = [each["scores"] for each in measurements if each["row"] == row]
+    """The scores of a row's seeds, stacked."""
+    runs = [measurement["scores"] for measurement in measurements if measurement["row"] == row]
     return {
-        cell: {score: np.array([each[cell][score] for each in own]) for score in scores}
-        for cell, scores in own[0].items()
+        cell: {score: np.array([run[cell][score] for run in runs]) for score in scores}
+        for cell, scores in runs[0].items()
     }
 
 
 def columns(scores: Scores, level: float) -> dict[str, Interval | None]:
-    """What the table says of a row on the test split; None where the environment does not measure it."""
+    """The columns of a row on the test split; None where the environment does not measure one."""
     cell = scores[tested(level)]
     return {
         name: _interval(lambda values, factor=factor: factor * mean(values), cell[score]) if score in cell else None
@@ -50,14 +50,14 @@ def columns(scores: Scores, level: float) -> dict[str, Interval | None]:
 def transfer(scores: Scores, random: Scores, level: float) -> Interval | None:
     """The share of what a policy gains over chance where it was trained that it gains elsewhere, too.
 
-    Of each target from 0 to 1, averaged over them; None where there is no gain to speak of.
+    Clipped to [0, 1] for each target, averaged over targets; None where nothing is gained.
     """
     names = [name for name in transfer_cells(level) if name in scores]
-    successes = [each[name]["success"] for each in (scores, random) for name in names]
+    successes = [policy[name]["success"] for policy in (scores, random) for name in names]
 
-    def gained(*found: np.ndarray) -> float:
-        own, chance = (np.array([mean(each) for each in half]) for half in (found[: len(names)], found[len(names) :]))
-        source, *targets = own - chance
+    def gained(*sampled: np.ndarray) -> float:
+        rates = np.array([mean(values) for values in sampled])
+        source, *targets = rates[: len(names)] - rates[len(names) :]
         return float(np.clip(np.array(targets) / source, 0, 1).mean()) if source > 0 else 0.0
 
     assert names[0].startswith(SOURCE)
@@ -68,20 +68,20 @@ def main_table(rows: Mapping[str, Scores], level: float) -> str:
     """All columns at a level."""
     lines = []
     for name, scores in rows.items():
-        found = columns(scores, level)
-        moved = transfer(scores, rows[RANDOM], level) if RANDOM in rows else None
-        lines.append([name, *(shown(found[each], each) for each in found), shown(moved, "transfer")])
+        cells = [shown(interval, column) for column, interval in columns(scores, level).items()]
+        transferred = transfer(scores, rows[RANDOM], level) if RANDOM in rows else None
+        lines.append([name, *cells, shown(transferred, "transfer")])
     return table(["", *_COLUMNS, "transfer"], lines)
 
 
 def ablation_table(rows: Mapping[str, Scores], levels: Sequence[float]) -> str:
     """Completion at each level, and the other columns at the first."""
-    first, *others = levels
-    titles = [f"{name} at {first:g}" for name in _COLUMNS] + [f"completed, % at {level:g}" for level in others]
+    first, *further = levels
+    titles = [f"{name} at {first:g}" for name in _COLUMNS] + [f"completed, % at {level:g}" for level in further]
     lines = []
     for name, scores in rows.items():
         cells = [shown(interval, column) for column, interval in columns(scores, first).items()]
-        cells += [shown(columns(scores, level)["completed, %"], "completed, %") for level in others]
+        cells += [shown(columns(scores, level)["completed, %"], "completed, %") for level in further]
         lines.append([name, *cells])
     return table(["", *titles], lines)
 
@@ -91,24 +91,26 @@ def level_table(rows: Mapping[str, Scores]) -> str:
     lines = []
     levels = sorted(set.intersection(*(set(_levels(scores)) for scores in rows.values())))
     for name, scores in rows.items():
-        seeds = [100 * scores[tested(level)]["success"].mean(1) for level in levels]
-        overall = stratified_interval(interquartile_mean, seeds, np.random.default_rng(0))
-        lines.append([name, *(f"{each.mean():.1f}" for each in seeds), shown(overall, "completed, %")])
+        by_level = [100 * scores[tested(level)]["success"].mean(1) for level in levels]
+        overall = stratified_interval(interquartile_mean, by_level, np.random.default_rng(0))
+        lines.append([name, *(f"{rates.mean():.1f}" for rates in by_level), shown(overall, "completed, %")])
     return table(["completed, %", *(f"{level:g}" for level in levels), "IQM"], lines)
 
 
 def training_table(measurements: Sequence[Measurement]) -> str:
     """Steps, sampler processes, and minutes by seed, of each row that was trained."""
-    rows = list(dict.fromkeys(each["row"] for each in measurements if "steps" in each))
-    own = {row: [each for each in measurements if each["row"] == row] for row in rows}
+    by_row: dict[str, list[Measurement]] = {}
+    for measurement in measurements:
+        if "steps" in measurement:
+            by_row.setdefault(measurement["row"], []).append(measurement)
     lines = [
         [
             row,
-            f"{own[row][0]['steps']:,.0f}",
-            ", ".join(sorted({f"{each['samplers']}" for each in own[row]})),
-            ", ".join(f"{each['minutes']:.1f}" for each in own[row]),
+            f"{runs[0]['steps']:,.0f}",
+            ", ".join(sorted({f"{run['samplers']}" for run in runs})),
+            ", ".join(f"{run['minutes']:.1f}" for run in runs),
         ]
-        for row in rows
+        for row, runs in by_row.items()
     ]
     return table(["", "steps", "samplers", "minutes of each seed"], lines)
 
@@ -131,7 +133,7 @@ def _levels(scores: Scores) -> list[float]:
 
 
 def targets(scores: Scores, level: float) -> list[str]:
-    """What transfer is averaged over, less the level."""
+    """The targets that transfer is averaged over, without the level."""
     names = [name.removesuffix(f" {level:g}") for name in transfer_cells(level) if name in scores]
     return [f"the {FACTBOOK}" if name == FACTBOOK else name for name in names if name != SOURCE]
 

@@ -1,4 +1,4 @@
-"""What every benchmark leaves behind: one table, and a JSON file with all that was measured, how, and on what."""
+"""The output of every benchmark: a table, and a JSON file with all measurements, settings, versions and the machine."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from typing import Any
 Measurement = dict[str, Any]
 
 BENCHMARKS = Path(__file__).resolve().parent.parent
-#: Share of the cores' time above which a machine is too busy to be measured on.
+#: Share of the cores' time above which a machine is too busy for measurements.
 BUSY = 0.05
 _PACKAGES = ("framework-rl", "torch", "numpy", "gymnasium", "pyzmq", "msgpack", "ale-py")
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
-    """Options that all benchmarks have."""
+    """A parser with the options that all benchmarks have."""
     result = argparse.ArgumentParser(description=description)
     result.add_argument("--repeats", type=int, default=3, help="measurements of each row, taken in turns (default 3)")
     result.add_argument("--output", type=Path, help="JSON file (default benchmarks/results/NAME.json)")
@@ -59,12 +59,12 @@ def middle(measurements: Sequence[Measurement], row: str, field: str) -> float:
 def ratio(measurements: Sequence[Measurement], row: str, base: str, field: str) -> float | None:
     """The median of a row's ratios to another, each taken within one repeat; None where that one was not measured."""
     pairs = zip(values(measurements, row, field), values(measurements, base, field), strict=False)
-    ratios = [mine / other for mine, other in pairs]
+    ratios = [value / base_value for value, base_value in pairs]
     return median(ratios) if ratios else None
 
 
 def show(value: float | str | None) -> str:
-    """A value in a table: three digits that count, thousands separated; a dash where there is none."""
+    """A value in a table: three significant digits, thousands separated; a dash where there is none."""
     if value is None:
         return "-"
     if isinstance(value, str):
@@ -96,11 +96,11 @@ def publish(
     machine: Mapping[str, Any],
 ) -> None:
     """Print the table, or several texts by their names, and write everything that was measured to ``output``."""
-    said: dict[str, Any]
+    texts: dict[str, Any]
     if isinstance(text, str):
-        said, whole = {"table": text.splitlines()}, text
+        texts, whole = {"table": text.splitlines()}, text
     else:
-        said = {"parts": {part: lines.splitlines() for part, lines in text.items()}}
+        texts = {"parts": {part: lines.splitlines() for part, lines in text.items()}}
         whole = "\n\n".join(f"{part}\n\n{lines}" for part, lines in text.items())
     print(f"{name} on {machine['processor']}, {machine['usable_cores']} cores\n\n{whole}")
     if machine["busy_before"] > BUSY:
@@ -113,7 +113,7 @@ def publish(
         "machine": machine,
         "versions": versions(),
         "settings": settings,
-        **said,
+        **texts,
         "measurements": measurements,
     }
     path.write_text(json.dumps(content, indent=1) + "\n")
@@ -134,15 +134,15 @@ def machine() -> dict[str, Any]:
 
 
 def versions() -> dict[str, Any]:
-    """Versions of what takes part on our side, and whether the framework runs from a checkout."""
-    found: dict[str, Any] = {"python": platform.python_version()}
+    """Versions of Python and the packages, the commit, and whether the framework runs from a checkout."""
+    installed: dict[str, Any] = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:
-            found[name] = metadata.version(name)
+            installed[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
     direct = json.loads(metadata.distribution("framework-rl").read_text("direct_url.json") or "{}")
-    found["installation"] = "editable" if direct.get("dir_info", {}).get("editable") else "wheel"
+    installed["installation"] = "editable" if direct.get("dir_info", {}).get("editable") else "wheel"
     commit = subprocess.run(
         ["git", "-C", str(BENCHMARKS), "describe", "--always", "--dirty", "--abbrev=12"],
         capture_output=True,
@@ -150,12 +150,12 @@ def versions() -> dict[str, Any]:
         check=False,
     )
     if commit.returncode == 0:
-        found["commit"] = commit.stdout.strip()
-    return found
+        installed["commit"] = commit.stdout.strip()
+    return installed
 
 
 def _busy(seconds: float = 1.0) -> float:
-    """Share of the cores' time that is used now, by whomever."""
+    """Share of the cores' time that is in use now, by any process."""
 
     def counters() -> tuple[int, int]:
         fields = [int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]

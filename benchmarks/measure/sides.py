@@ -1,4 +1,4 @@
-"""Who is measured: the framework's pipelines with overrides, and its peers."""
+"""The sides of a comparison: the framework's pipelines with overrides, and its peers."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from measure.results import BENCHMARKS, Measurement
 
 SB3 = "Stable-Baselines3"
 SINGLE_FILE = "single-file loop"
-#: Environment steps of a run, unless said otherwise.
+#: Default environment steps of a run.
 STEPS = {"cartpole": 200_000, "pong": 20_000}
 
 Side = Callable[[int], Measurement]
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
-    """Options of all benchmarks that train."""
-    parser.add_argument("overrides", nargs="*", help="of our pipelines, as framework run takes them")
+    """Add the options of all benchmarks that train."""
+    parser.add_argument("overrides", nargs="*", help="overrides of our pipelines, as for framework run")
     parser.add_argument("--env", choices=tuple(STEPS), default="cartpole")
     parser.add_argument("--steps", type=int, help="environment steps of each run (default: by environment)")
-    parser.add_argument("--seed", type=int, default=1, help="of the first repeat; each further one has the next")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the first repeat; each further one has the next")
 
 
 def add_peer_options(parser: argparse.ArgumentParser) -> None:
-    """Options that say which peers there are."""
+    """Add the options that name the interpreters and threads of peers."""
     parser.add_argument(
         "--sb3-python",
         metavar="PATH",
         help="Python of an environment with stable-baselines3 (for Pong also ale-py and opencv-python-headless)",
     )
-    threads = "torch threads of the peers (default: as many as they take by themselves)"
+    threads = "torch threads of the peers (default: their own choice)"
     parser.add_argument("--peer-threads", type=int, default=0, metavar="N", help=threads)
 
 
@@ -43,7 +43,7 @@ def missing_peer(options: argparse.Namespace) -> str:
 
 
 def run_settings(options: argparse.Namespace, steps: int) -> dict[str, Any]:
-    """What the result file says about every run; ``steps`` is the default."""
+    """The settings of every run in the result file; ``steps`` is the default."""
     return {
         "steps": options.steps or steps,
         "seeds": [options.seed + repeat for repeat in range(options.repeats)],
@@ -51,7 +51,7 @@ def run_settings(options: argparse.Namespace, steps: int) -> dict[str, Any]:
     }
 
 
-def ours(pipeline: str, options: argparse.Namespace, *overrides: str, until: float | None = None, **how: Any) -> Side:
+def ours(pipeline: str, options: argparse.Namespace, *overrides: str, until: float | None = None, **flags: Any) -> Side:
     """A pipeline of ``benchmarks/pipelines``; repeat n has the seed n after the first."""
 
     def measure(repeat: int) -> Measurement:
@@ -59,17 +59,19 @@ def ours(pipeline: str, options: argparse.Namespace, *overrides: str, until: flo
         if options.steps:
             settings.append(f"run.total_steps={options.steps}")
         command = module("train", BENCHMARKS / "pipelines" / f"{pipeline}.toml", *settings)
-        return _finish(run(command if until is None else [*command, "--until", str(until)], **how))
+        return _finish(run(command if until is None else [*command, "--until", str(until)], **flags))
 
     return measure
 
 
-def sb3(task: str, options: argparse.Namespace, steps: int, until: float | None = None, **how: Any) -> dict[str, Side]:
+def sb3(
+    task: str, options: argparse.Namespace, steps: int, until: float | None = None, **flags: Any
+) -> dict[str, Side]:
     """Stable-Baselines3 as a row, where there is one."""
 
     def measure(repeat: int) -> Measurement:
         command = [options.sb3_python, "-m", "peers.sb3", task, *_peer(options, steps, repeat)]
-        return _finish(run(command if until is None else [*command, "--until", str(until)], **how))
+        return _finish(run(command if until is None else [*command, "--until", str(until)], **flags))
 
     return {SB3: measure} if options.sb3_python else {}
 
@@ -88,5 +90,5 @@ def _peer(options: argparse.Namespace, steps: int, repeat: int) -> list[str]:
 
 
 def _finish(result: Measurement) -> Measurement:
-    """With the seconds from the start of the process to the start of training."""
+    """The result with the seconds from the start of the process to the start of training."""
     return result | {"start_seconds": result["ready"] - result["launched"]}

@@ -12,7 +12,7 @@ STEPS = 100_000
 
 
 def measure(options: argparse.Namespace) -> None:
-    """Print and write the table. A run that is not solved counts with the time of all its steps."""
+    """Print and write the table. A run that does not solve the task counts with the time of all its steps."""
     before = machine()
     rows = {
         "1 sampler": ours("solve", options, until=SCORE),

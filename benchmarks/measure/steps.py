@@ -1,4 +1,4 @@
-"""Steps per second of the research environment under random legal actions, with the resets that they make necessary."""
+"""Steps per second of the research environment under random legal actions, resets included."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from framework_research.environment import ResearchEnv
 from framework_research.vector import ResearchVectorEnv
 from measure.results import Measurement
 
-#: Steps before the clock starts: what is compiled is loaded, or compiled.
+#: Warm-up steps, in which compiled functions are loaded or compiled.
 _WARM = 200
 
 
 @compiled
 def choose(masks, numbers, actions):
     """Fill ``actions`` [N] with legal ones, drawn by ``numbers`` [N] from 0 to 1."""
-    for at in range(len(masks)):
-        left = int(numbers[at] * masks[at].sum())
+    for index in range(len(masks)):
+        remaining = int(numbers[index] * masks[index].sum())
         for action in range(masks.shape[1]):
-            if masks[at, action]:
-                if left == 0:
-                    actions[at] = action
+            if masks[index, action]:
+                if remaining == 0:
+                    actions[index] = action
                     break
-                left -= 1
+                remaining -= 1
 
 
 def single(level: float, steps: int, seed: int) -> Measurement:
-    """Of one environment."""
+    """The rate of one environment."""
     environment = ResearchEnv(task_complexity=level, observation_mode="state")
     numbers = np.random.default_rng(seed).random((_WARM + steps, 1))
     actions = np.zeros(1, np.int64)
@@ -47,7 +47,7 @@ def single(level: float, steps: int, seed: int) -> Measurement:
 
 
 def vector(level: float, steps: int, environments: int, seed: int) -> Measurement:
-    """Of many in one, all their steps counted."""
+    """The rate of a vector environment, the steps of all its environments counted."""
     rounds = steps // environments
     vector = ResearchVectorEnv(environments, task_complexity=level, observation_mode="state")
     numbers = np.random.default_rng(seed).random((_WARM + rounds, environments))

@@ -1,4 +1,4 @@
-"""Trains a pipeline in a process of its own and says how long what took: ``python -m measure.train PIPELINE``."""
+"""Trains a pipeline in a process of its own and prints the time of each part: ``python -m measure.train PIPELINE``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import framework
 from framework.runtime.session import Session
 from measure.processes import cpu_seconds, say, tree
 
-#: Updates before the window that shares of the time are taken of: the first ones wait for samplers to start.
+#: Updates before the window whose time is broken down: the first ones wait for samplers to start.
 WARM_UP = 5
 _TIMES = ("acting", "stepping", "total", "waiting", "updating")
 
@@ -74,7 +74,7 @@ def _samplers_ready(directory: Path) -> float | None:
 
 
 def _window(rows: list[dict[str, Any]], moments: list[float], processor: list[float]) -> dict[str, Any] | None:
-    """Seconds that the updates after the first few took, by what they went to.
+    """Seconds that the updates after the first few took, by activity.
 
     None for a run that was shorter, or ended before its steps were done.
     """

@@ -1,4 +1,4 @@
-"""Made-up trajectories of two sizes, and the program that sends them: ``python -m measure.trajectories``."""
+"""Synthetic trajectories of two sizes, and the program that sends them: ``python -m measure.trajectories``."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def make(size: str, steps: int = STEPS) -> Arrays:
 
 
 def specification(size: str) -> Specification:
-    """What the link lets in."""
+    """The trajectories that the link admits."""
     return Specification(Trajectory(0, 0, 0, make(size, 1)), STEPS)
 
 
@@ -119,7 +119,7 @@ def send_bare(endpoint: str, size: str) -> None:
 
 
 def consume(receive: Any, size: str, seconds: float) -> dict[str, float]:
-    """Take trajectories for so many seconds, after some that do not count.
+    """Receive trajectories for so many seconds, after some that do not count.
 
     Raises `RuntimeError` where one does not hold what was sent.
     """
@@ -143,7 +143,7 @@ def consume(receive: Any, size: str, seconds: float) -> dict[str, float]:
 
 
 def main() -> None:
-    """Send, one way or the other."""
+    """Send through the link or a bare socket."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("way", choices=("link", "bare"))
     arguments.add_argument("endpoint")

@@ -1,4 +1,4 @@
-"""Prioritized replay buffers of others: ``python -m peers.replay cpprb|tianshou CAPACITY BATCH SECONDS``."""
+"""Prioritized replay buffers of other projects: ``python -m peers.replay cpprb|tianshou CAPACITY BATCH SECONDS``."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def tianshou(capacity: int, batch: int) -> Ways:
 
     replay, rng = PrioritizedReplayBuffer(capacity, alpha=ALPHA, beta=BETA), np.random.default_rng(0)
     steps = block(rng)
-    singles = [
+    transitions = [
         Batch(obs=o, act=a, rew=float(r), terminated=bool(t), truncated=False, obs_next=n, info={})
         for o, a, r, n, t in zip(*steps.values(), strict=True)
     ]
 
     def add() -> None:
-        for one in singles:
-            replay.add(one)
+        for transition in transitions:
+            replay.add(transition)
 
     add()
     # A million steps one by one would take half a minute: the rest is written where adding would have put it.

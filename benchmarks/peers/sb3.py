@@ -23,7 +23,7 @@ _EVERY = 2048  # environment steps between evaluations
 
 
 class _Watch(BaseCallback):
-    """Notes the learning curve, and evaluates until the score is reached where there is one to reach."""
+    """Records the learning curve, and evaluates until the score ``until`` is reached where there is one."""
 
     def __init__(self, until: float | None):
         super().__init__()
@@ -49,9 +49,9 @@ class _Watch(BaseCallback):
 
 
 def _greedy_return(model: Any) -> float:
-    """Mean return of one episode in each of some environments, all of which act as one batch."""
+    """Mean return of one episode in each of some environments, acting on them as one batch."""
     environments = [gymnasium.make("CartPole-v1") for _ in range(_EPISODES)]
-    observations = np.stack([one.reset(seed=1_000_000 + n)[0] for n, one in enumerate(environments)])
+    observations = np.stack([environment.reset(seed=1_000_000 + n)[0] for n, environment in enumerate(environments)])
     returns, playing = np.zeros(_EPISODES), np.ones(_EPISODES, bool)
     while playing.any():
         actions, _ = model.predict(observations, deterministic=True)
@@ -106,7 +106,7 @@ def main() -> None:
     arguments.add_argument("task", choices=("cartpole", "pong", "solve"))
     arguments.add_argument("--steps", type=int, required=True)
     arguments.add_argument("--seed", type=int, default=1)
-    arguments.add_argument("--threads", type=int, default=0, help="of torch; 0 leaves its own default")
+    arguments.add_argument("--threads", type=int, default=0, help="threads of torch; 0 leaves its own default")
     arguments.add_argument("--until", type=float, help="greedy return at which training ends")
     options = arguments.parse_args()
     if options.threads:

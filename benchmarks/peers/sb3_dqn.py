@@ -19,7 +19,7 @@ EVERY = 256
 
 
 class _Watch(BaseCallback):
-    """Notes the mean return of the last 100 episodes, after as many steps as our updates have."""
+    """Records the mean return of the last 100 episodes, after as many steps as our updates have."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""PPO in one loop and one process, as a careful single-file script does it: ``python -m peers.single_file``.
+"""PPO in one loop and one process, as in a careful single-file script: ``python -m peers.single_file``.
 
 Settings are those of ``pipelines/``. Truncated episodes count as terminated, as is usual in such scripts.
 """
@@ -61,8 +61,8 @@ class Agent(nn.Module):
             )
         else:
             convolutions = nn.Conv2d(4, 32, 8, 4), nn.Conv2d(32, 64, 4, 2), nn.Conv2d(64, 64, 3, 1)
-            parts = [part for one in convolutions for part in (layer(one), nn.ReLU())]
-            self.body = nn.Sequential(*parts, nn.Flatten(), layer(nn.Linear(3136, 512)), nn.ReLU())
+            modules = [module for convolution in convolutions for module in (layer(convolution), nn.ReLU())]
+            self.body = nn.Sequential(*modules, nn.Flatten(), layer(nn.Linear(3136, 512)), nn.ReLU())
             self.actor, self.critic = layer(nn.Linear(512, actions), 0.01), layer(nn.Linear(512, 1), 1.0)
 
     @staticmethod
@@ -79,7 +79,7 @@ class Agent(nn.Module):
 
 
 class Rollout:
-    """What one round of acting leaves behind, [T, N] each."""
+    """The data of one rollout, [T, N] each."""
 
     def __init__(self, shape: tuple[int, ...], dtype: torch.dtype):
         self.observations = torch.zeros((LENGTH, ENVIRONMENTS, *shape), dtype=dtype)
@@ -93,9 +93,9 @@ def update(agent: Agent, optimizer: torch.optim.Optimizer, rollout: Rollout, las
     running = torch.zeros(ENVIRONMENTS)
     for t in reversed(range(LENGTH)):
         following = last_value if t == LENGTH - 1 else rollout.values[t + 1]
-        going_on = 1.0 - rollout.dones[t]
-        error = rollout.rewards[t] + GAMMA * going_on * following - rollout.values[t]
-        advantages[t] = running = error + GAMMA * LAMBDA * going_on * running
+        continues = 1.0 - rollout.dones[t]
+        error = rollout.rewards[t] + GAMMA * continues * following - rollout.values[t]
+        advantages[t] = running = error + GAMMA * LAMBDA * continues * running
     returns = (advantages + rollout.values).flatten()
     advantages = advantages.flatten()
     observations, actions = rollout.observations.flatten(0, 1), rollout.actions.flatten()
@@ -121,7 +121,7 @@ def main() -> None:
     arguments.add_argument("task", choices=("cartpole", "pong"))
     arguments.add_argument("--steps", type=int, required=True)
     arguments.add_argument("--seed", type=int, default=1)
-    arguments.add_argument("--threads", type=int, default=0, help="of torch; 0 leaves its own default")
+    arguments.add_argument("--threads", type=int, default=0, help="threads of torch; 0 leaves its own default")
     arguments.add_argument("--native", action="store_true", help="ALE's own vector environment")
     options = arguments.parse_args()
     if options.threads:

@@ -1,4 +1,4 @@
-"""The command line: one command a file, imported when it is used and not before."""
+"""The command line: one file for each command, imported only when the command is used."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 class Commands(click.Group):
     """The modules of this package, each with a click command named ``command``, and the commands of plugins.
 
-    Help lists them by the first line of each file and by what plugins declare, so that none is imported for it.
+    Help lists them by the first line of each file and by what plugins declare, so that it imports none.
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names of the modules here, less those that start with an underscore; then ``plugin/name`` of each plugin."""
+        """Names of the modules here that have no leading underscore; then ``plugin/name`` of each plugin."""
         return [*_modules(), *(component.name for component in _plugin_commands())]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
@@ -35,14 +35,14 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does, with a suggestion where the name is unknown."""
+        """The command of the arguments, as in click; the error of an unknown name has a suggestion."""
         name = args[0]
         if name not in _modules() and not name.startswith("-"):
             from framework.catalog import default_catalog
             from framework.schema import suggest
 
             if "/" in name:
-                default_catalog().find("command", name)  # else its error says more than click's
+                default_catalog().find("command", name)  # where there is none, its error says more than click's
             elif name not in (names := self.list_commands(ctx)):
                 guess = suggest(name, names)
                 ctx.fail(f"No such command {name!r}." + (f" Did you mean {guess!r}?" if guess else ""))
@@ -73,7 +73,7 @@ def _summary(name: str) -> str:
         return file.readline().strip().strip('"')
 
 
-_EPILOG = """Completion: put eval "$(_FRAMEWORK_COMPLETE=bash_source framework)" into ~/.bashrc; zsh_source and
+_EPILOG = """Shell completion: put eval "$(_FRAMEWORK_COMPLETE=bash_source framework)" into ~/.bashrc; zsh_source and
 fish_source are for those shells."""
 
 

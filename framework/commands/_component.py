@@ -16,19 +16,19 @@ from framework.plugins import did_you_mean
 
 
 def check_component(use: str, kind: str | None, options: Sequence[str], *, as_json: bool) -> int:
-    """Run the checks of the component ``use`` with options such as ``"width=8"``, and print what comes of each."""
+    """Run the checks of the component ``use`` with options such as ``"width=8"``, and print their results."""
     from framework.testing.conformance import Report, cases, run_case
     from framework.testing.subject import subject
 
-    what = subject(kind or _kind(use), use, _options(options), directory=Path.cwd())
-    report = Report(f"{what.kind} {what.chosen.use}", [])
-    for case in cases(what):
+    component = subject(kind or _kind(use), use, _options(options), directory=Path.cwd())
+    report = Report(f"{component.kind} {component.chosen.use}", [])
+    for case in cases(component):
         result = run_case(case)
         report.results.append(result)
         if not as_json:
             click.echo(f"{result.status:<8}{result.name}")
     if as_json:
-        values = {"kind": what.kind, "component": what.chosen.use, "passed": not report.failed}
+        values = {"kind": component.kind, "component": component.chosen.use, "passed": not report.failed}
         click.echo(json.dumps(values | {"checks": [result._asdict() for result in report.results]}, indent=2))
     else:
         click.echo(f"\n{report}")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
-#: What stands where in a package; the templates of all kinds, then those of its own.
+#: File of a package -> its template: those common to all kinds, then those of its kind.
 _PACKAGE = {
     "pyproject.toml": "common/pyproject.toml",
     "README.md": "common/README.md",
@@ -33,19 +33,19 @@ _PACKAGE = {
     "tests/test_{name}.py": "{kind}/test.py",
     "example.toml": "{kind}/example.toml",
 }
-#: What templates know of `Names`.
+#: The attributes of `Names` that templates use.
 _NAMES = ("kind", "plugin", "name", "here", "use", "class_name", "package", "distribution")
 
 
 class BadName(FrameworkError):
-    """A name that no component can have, or that is taken."""
+    """An invalid component name, or one that is already taken."""
 
     exit_code = EXIT_USAGE
 
 
 @frozen
 class Names:
-    """What a new component and everything around it are called."""
+    """The names of a new component, its class, its package and its plugin."""
 
     kind: str
     plugin: str
@@ -59,17 +59,17 @@ class Names:
 
     @property
     def distribution(self) -> str:
-        """``acme_lab`` -> ``framework-acme-lab``: also the folder of the package."""
+        """``acme_lab`` -> ``framework-acme-lab``, which is also the folder of the package."""
         return f"framework-{self.plugin.replace('_', '-')}"
 
     @property
     def package(self) -> str:
-        """What is imported."""
+        """The name that the package is imported by."""
         return f"framework_{self.plugin}"
 
     @property
     def use(self) -> str:
-        """What pipelines call it."""
+        """The value of ``use`` in pipelines."""
         return f"{self.name}:{self.class_name}" if self.here else f"{self.plugin}/{self.name}"
 
 
@@ -87,48 +87,48 @@ def names(kind: str, written: str, *, here: bool) -> Names:
     return Names(kind, plugin or name, name, here)
 
 
-def render(what: Names) -> dict[str, str]:
+def render(names: Names) -> dict[str, str]:
     """The text of each file, by its path in the package's folder, or in the current one for a single file."""
     environment = _environment()
-    facts = tomllib.loads((_folder() / what.kind / "kind.toml").read_text(encoding="utf-8"))
+    facts = tomllib.loads((_folder() / names.kind / "kind.toml").read_text(encoding="utf-8"))
     values: dict[str, Any] = {
         "summary": facts["summary"],
         "supports": _tuple(facts.get("supports", [])),
         "imports": facts.get("imports", []),
-        "hook": next(hook for hook, kind in COMPONENT_HOOKS.items() if kind == what.kind),
-        "config_class": f"{what.class_name}.Config" if what.here else f"{what.class_name}Config",
-        **{name: getattr(what, name) for name in _NAMES},
+        "hook": next(hook for hook, kind in COMPONENT_HOOKS.items() if kind == names.kind),
+        "config_class": f"{names.class_name}.Config" if names.here else f"{names.class_name}Config",
+        **{attribute: getattr(names, attribute) for attribute in _NAMES},
     }
 
     def fill(template: str) -> str:
-        return environment.get_template(f"{template.format(kind=what.kind)}.jinja").render(values)
+        return environment.get_template(f"{template.format(kind=names.kind)}.jinja").render(values)
 
     for part in ("options.py", "readme.md", "table.toml"):
-        values[part.partition(".")[0]] = fill(f"{what.kind}/{part}").rstrip("\n")
-    values["nested"] = f"\n\n    @frozen\n    class Config:\n{indent(values['options'], '    ')}" if what.here else ""
-    if what.here:
-        return {f"{what.name}.py": fill("{kind}/component.py")}
-    return {path.format(package=what.package, name=what.name): fill(template) for path, template in _PACKAGE.items()}
+        values[part.partition(".")[0]] = fill(f"{names.kind}/{part}").rstrip("\n")
+    values["nested"] = f"\n\n    @frozen\n    class Config:\n{indent(values['options'], '    ')}" if names.here else ""
+    if names.here:
+        return {f"{names.name}.py": fill("{kind}/component.py")}
+    return {path.format(package=names.package, name=names.name): fill(template) for path, template in _PACKAGE.items()}
 
 
-def table(what: Names) -> str:
-    """The section of a pipeline file that uses it."""
-    return _environment().get_template(f"{what.kind}/table.toml.jinja").render(use=what.use).rstrip("\n")
+def table(names: Names) -> str:
+    """The section of a pipeline file that uses the component."""
+    return _environment().get_template(f"{names.kind}/table.toml.jinja").render(use=names.use).rstrip("\n")
 
 
 def changes(files: dict[str, str], folder: Path) -> Iterator[str]:
-    """What rendering would change in ``folder``, as lines of a unified diff."""
+    """The changes that rendering would make in ``folder``, as lines of a unified diff."""
     for path, text in files.items():
         file = folder / path
         before = file.read_text(encoding="utf-8") if file.is_file() else ""
-        old, new = (each.splitlines(keepends=True) for each in (before, text))
+        old, new = before.splitlines(keepends=True), text.splitlines(keepends=True)
         yield from unified_diff(old, new, str(file) if before else "/dev/null", f"{file} (template)")
 
 
 def write(files: dict[str, str], folder: Path) -> None:
-    """Write the files; raises `BadName` where one is there already, and then writes none."""
+    """Write the files; raises `BadName` where one exists already, and then writes none."""
     if taken := [path for path in files if (folder / path).exists()]:
-        raise BadName(f"{folder / taken[0]} is there already: choose another name, or see --diff")
+        raise BadName(f"{folder / taken[0]} already exists: choose another name, or see --diff")
     for path, text in files.items():
         with writing(folder / path):
             (folder / path).parent.mkdir(parents=True, exist_ok=True)

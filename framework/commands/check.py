@@ -1,4 +1,4 @@
-"""Check a pipeline file, or show what it says once everything is filled in."""
+"""Check a pipeline file, or print it fully resolved."""
 
 from __future__ import annotations
 
@@ -19,14 +19,16 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("file", metavar="[PIPELINE]", required=False)
 @click.argument("overrides", nargs=-1)
-@click.option("--show", is_flag=True, help="Print the whole pipeline, and where each value comes from.")
+@click.option("--show", is_flag=True, help="Print the resolved pipeline and the origin of each value.")
 @click.option("--build", is_flag=True, help="Also make the environment and build every component.")
 @click.option(
     "--component",
     metavar="NAME",
-    help="Instead of a pipeline, check that a component does what its kind asks for; the arguments are its options.",
+    help="Instead of a pipeline, check that a component meets the contract of its kind; the arguments are its options.",
 )
-@click.option("--kind", type=click.Choice(KINDS), help="The kind of the component, where its name does not tell.")
+@click.option(
+    "--kind", type=click.Choice(KINDS), help="The kind of the component, where its name does not determine it."
+)
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def command(
     file: str | None,
@@ -37,13 +39,13 @@ def command(
     kind: str | None,
     as_json: bool,
 ) -> int:
-    """Check the pipeline file PIPELINE: everything that is wrong is printed at once.
+    """Check the pipeline file PIPELINE, and print all problems at once.
 
     OVERRIDES are dotted keys with TOML values, such as algorithm.learning_rate=1e-4. Strings need their quotes
-    (run.name='"second"'), but for the value of "use", which is always a name (algorithm.use=ppo).
+    (run.name='"second"'), except for the value of "use", which is always a name (algorithm.use=ppo).
 
-    With --component, such as acme/fancy or my_file:MyEncoder, the conformance checks of its kind are run, those that
-    `framework.testing` has for pytest; OVERRIDES are options of the component, such as width=8.
+    With --component, such as acme/fancy or my_file:MyEncoder, the conformance checks of its kind are run, the same as
+    those of `framework.testing` for pytest; OVERRIDES are options of the component, such as width=8.
     """
     if component is not None:
         if show or build:
@@ -66,7 +68,9 @@ def command(
             raise
         import json
 
-        click.echo(json.dumps({"valid": False, "problems": [each._asdict() for each in error.problems]}, indent=2))
+        click.echo(
+            json.dumps({"valid": False, "problems": [problem._asdict() for problem in error.problems]}, indent=2)
+        )
         return error.exit_code
     if as_json:
         import json
@@ -86,7 +90,7 @@ def command(
 
 
 def _shown(pipeline: Pipeline, document: Document) -> Iterator[tuple[str, str, str]]:
-    """The lines of the whole pipeline: text, dotted key (empty for headers), origin."""
+    """The lines of the resolved pipeline: text, dotted key (empty for headers), origin."""
     from framework.pipeline.toml import written_lines
 
     for text, path in written_lines(pipeline.to_plain()):
@@ -94,7 +98,7 @@ def _shown(pipeline: Pipeline, document: Document) -> Iterator[tuple[str, str, s
 
 
 def _build(pipeline: Pipeline) -> Iterator[Problem]:
-    """What turns out to be wrong when the environment is made and the components are built for it."""
+    """The problems that appear when the environment is made and the components are built for it."""
     import numpy as np
 
     from framework.pipeline.build import build, build_environment, make_context
@@ -117,10 +121,10 @@ def _build(pipeline: Pipeline) -> Iterator[Problem]:
         context = make_context(pipeline, vector.observation_space, vector.action_space, "cpu", tell=lambda _: None)
         bonuses = {f"bonus.{index}": bonus for index, bonus in enumerate(pipeline.bonuses)}
         single = {"algorithm": pipeline.algorithm, "curriculum": pipeline.curriculum, "replay": pipeline.replay}
-        for path, chosen in (single | bonuses).items():
+        for path, component in (single | bonuses).items():
             try:
-                if chosen is not None:
-                    build(chosen, context)
+                if component is not None:
+                    build(component, context)
             except Exception as error:
                 yield from _problems(error, path)
 
@@ -129,7 +133,8 @@ def _problems(error: Exception, path: str) -> Iterator[Problem]:
     """An exception out of the component at ``path``, as problems of the pipeline."""
     if isinstance(error, PipelineError):
         kind = path.partition(".")[0]
-        yield from (each._replace(path=path if each.path in (None, kind) else each.path) for each in error.problems)
+        for problem in error.problems:
+            yield problem._replace(path=path if problem.path in (None, kind) else problem.path)
     elif isinstance(error, FrameworkError):
         yield Problem(str(error), path, exit_code=EXIT_PLUGIN if isinstance(error, PluginError) else EXIT_USAGE)
     else:

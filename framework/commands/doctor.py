@@ -1,4 +1,4 @@
-"""Check that this machine can run pipelines, and say what to mend."""
+"""Check that this machine can run pipelines, and advise on what to fix."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _REPLY_MS = 2000
 
 @frozen
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     topic: str
     status: Literal["ok", "warning", "error"]
@@ -38,7 +38,7 @@ class Finding:
 def command(runs: Path, as_json: bool) -> int:
     """Check versions, processors, torch, ZeroMQ, the folder of the runs, and plugins.
 
-    Exits with 1 where something keeps pipelines from running; warnings do not count.
+    The exit code is 1 where something keeps pipelines from running; warnings do not count.
     """
     from framework.commands._table import table
 
@@ -46,15 +46,15 @@ def command(runs: Path, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
-        lines = table([(each.status, each.topic, each.text) for each in findings]).splitlines()
+        lines = table([(finding.status, finding.topic, finding.text) for finding in findings]).splitlines()
         for line, finding in zip(lines, findings, strict=True):
             click.echo(line + (f"\n    {finding.advice}" if finding.advice else ""))
     return EXIT_RUN_FAILED if any(finding.status == "error" for finding in findings) else EXIT_DONE
 
 
 def diagnose(runs: Path) -> Iterator[Finding]:
-    """Look at everything; an examination that fails is a finding too."""
-    examinations: dict[str, Callable[[], Iterator[Finding]]] = {
+    """Run all checks; one that raises is a finding, too."""
+    checks: dict[str, Callable[[], Iterator[Finding]]] = {
         "versions": _versions,
         "processors": _processors,
         "fast": _fast,
@@ -63,9 +63,9 @@ def diagnose(runs: Path) -> Iterator[Finding]:
         "runs": lambda: _runs(runs),
         "plugins": _plugins,
     }
-    for topic, examine in examinations.items():
+    for topic, check in checks.items():
         try:
-            yield from examine()
+            yield from check()
         except Exception as error:
             yield Finding(topic, "error", f"{type(error).__name__}: {error}")
 
@@ -79,16 +79,16 @@ def _versions() -> Iterator[Finding]:
     try:
         requirements = [line for line in requires(BUNDLED) or () if "extra ==" not in line]
     except PackageNotFoundError:
-        yield Finding("framework", "error", f"{BUNDLED} is not installed, so no plugin of it is", "pip install -e .")
+        yield Finding("framework", "error", f"{BUNDLED} and its plugins are not installed", "pip install -e .")
         return
     names = [re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in requirements]
-    found = []
+    installed = []
     for name in names:
         try:
-            found.append(f"{name} {version(name)}")
+            installed.append(f"{name} {version(name)}")
         except PackageNotFoundError:
             yield Finding("packages", "error", f"{name} is not installed", f"pip install {name}")
-    yield Finding("packages", "ok", ", ".join(found))
+    yield Finding("packages", "ok", ", ".join(installed))
 
 
 def _fast() -> Iterator[Finding]:
@@ -97,7 +97,7 @@ def _fast() -> Iterator[Finding]:
     try:
         yield Finding("fast", "ok", f"numba {version('numba')}")
     except PackageNotFoundError:
-        text = "numba is not installed: prioritized replay is slower, and there is no research environment"
+        text = "numba is not installed: prioritized replay is slower, and the research environment is unavailable"
         yield Finding("fast", "warning", text, 'pip install "framework-rl[fast]"')
 
 

@@ -1,4 +1,4 @@
-"""Evaluate policies: those of runs, or functions."""
+"""Evaluate the policies of runs, or functions as policies."""
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ import click
 
 @click.command()
 @click.argument("arguments", nargs=-1, required=True, metavar="RUN... [OVERRIDES]...")
-@click.option("--policy", metavar="MODULE:NAME", help="A function that acts instead of what was trained.")
-@click.option("--episodes", type=click.IntRange(min=1), help="How many; by default as in the run's own evaluations.")
-@click.option("--checkpoint", default="best", show_default=True, help='"best", "last", or the name of one.')
+@click.option("--policy", metavar="MODULE:NAME", help="A function that acts in place of the trained policy.")
+@click.option(
+    "--episodes", type=click.IntRange(min=1), help="Number of episodes; by default as in the run's evaluations."
+)
+@click.option("--checkpoint", default="best", show_default=True, help='"best", "last", or the name of a checkpoint.')
 @click.option("--stochastic", is_flag=True, help="Sample actions instead of taking the most probable ones.")
-@click.option("--seed", type=click.IntRange(min=0), help="Seed of the episodes; by default that of the run's own.")
-@click.option("--video", type=click.Path(path_type=Path, dir_okay=False), help="Write the episodes to this file.")
-@click.option("--task", help="A task for the episodes, as a TOML value; by default those of the run's evaluations.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), help="Seed of the episodes; by default as in the run's evaluations."
+)
+@click.option("--video", type=click.Path(path_type=Path, dir_okay=False), help="Write a video of the episodes here.")
+@click.option("--task", help="A task for the episodes, as a TOML value; by default as in the run's evaluations.")
 @click.option("--trust", is_flag=True, help="Import Python files that RUN names, even if another account made it.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(arguments: tuple[str, ...], task: str | None, as_json: bool, **options: Any) -> None:
@@ -26,7 +30,8 @@ def command(arguments: tuple[str, ...], task: str | None, as_json: bool, **optio
 
     OVERRIDES are dotted keys with TOML values, such as environment.split='"test"'; they may change [environment] and
     [evaluation]. With --policy a function acts, (observation, action_mask, generator) -> action, and RUN may be a
-    pipeline file. Intervals hold the true mean in 95 of 100 cases: over episodes, and over seeds where there are some.
+    pipeline file. Intervals are 95% bootstrap confidence intervals of means: over episodes, and over seeds where there
+    are several.
     """
     runs, overrides = _sorted(arguments)
     if len(runs) > 1 and options["video"]:
@@ -44,9 +49,9 @@ def command(arguments: tuple[str, ...], task: str | None, as_json: bool, **optio
 
 
 def _sorted(arguments: tuple[str, ...]) -> tuple[list[Path], list[str]]:
-    """Runs, and overrides: those have an equals sign or start with a tilde, and are no files."""
-    overrides = [each for each in arguments if ("=" in each or each[:1] == "~") and not os.path.exists(each)]
-    runs = [Path(each) for each in arguments if each not in overrides]
+    """Runs, and overrides: arguments with an equals sign or a leading tilde that are no files."""
+    overrides = [text for text in arguments if ("=" in text or text[:1] == "~") and not os.path.exists(text)]
+    runs = [Path(text) for text in arguments if text not in overrides]
     if not runs:
         raise click.UsageError("name a run directory, or with --policy a pipeline file")
     for run in runs:

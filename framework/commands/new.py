@@ -1,4 +1,4 @@
-"""Start a component of your own: a package that installs and passes its tests, or a single file."""
+"""Create a component: a package that installs and passes its tests, or a single file."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from framework.hookspecs import KINDS
 @click.argument("kind", type=click.Choice(KINDS), metavar="KIND")
 @click.argument("name")
 @click.option("--here", is_flag=True, help='Write one file into this folder, for use = "my_file:MyEncoder".')
-@click.option("--diff", is_flag=True, help="Write nothing: show how what is there differs from what would be written.")
+@click.option("--diff", is_flag=True, help="Write nothing; show how existing files differ from the templates.")
 def command(kind: str, name: str, here: bool, diff: bool) -> None:
-    """Start a component of KIND (environment, encoder, algorithm, bonus, curriculum or replay), called NAME.
+    """Create a component of KIND (environment, encoder, algorithm, bonus, curriculum or replay), called NAME.
 
     NAME is such as my_bonus, or plugin/my_bonus. The component works as it is: change it step by step, and run its
-    tests after each. A newer framework may bring newer templates: --diff, with the same arguments, shows the changes.
+    tests after each step. A newer framework may bring newer templates: --diff, with the same arguments, shows the
+    changes.
     """
     from framework.commands._scaffold import changes, names, render, table, write
 
-    what = names(kind, name, here=here)
-    files = render(what)
-    folder = Path() if here else Path(what.distribution)
+    component = names(kind, name, here=here)
+    files = render(component)
+    folder = Path() if here else Path(component.distribution)
     if diff:
         click.echo("".join(changes(files, folder)), nl=False)
         return
@@ -32,13 +33,13 @@ def command(kind: str, name: str, here: bool, diff: bool) -> None:
     for path in files:
         click.echo(f"wrote {folder / path}")
     if here:
-        use = f"bonus='[{{use = \"{what.use}\"}}]'" if kind == "bonus" else f"{kind}.use={what.use}"
+        use = f"bonus='[{{use = \"{component.use}\"}}]'" if kind == "bonus" else f"{kind}.use={component.use}"
         commands = [
-            f"framework check --component {what.use} --kind {kind}",
+            f"framework check --component {component.use} --kind {kind}",
             f"framework check PIPELINE.toml {use} --build",
             f"framework run PIPELINE.toml {use}",
         ]
-        click.echo(f"\nIn a pipeline file in this folder:\n\n{table(what)}")
+        click.echo(f"\nIn a pipeline file in this folder:\n\n{table(component)}")
     else:
         commands = [f"cd {folder} && pip install -e '.[test]'", "pytest", "framework run example.toml"]
     click.echo("\nNext:\n\n" + "\n".join(f"  {line}" for line in commands))

@@ -21,10 +21,10 @@ _SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 @click.argument("name", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def command(name: str | None, as_json: bool) -> int:
-    """List the plugins that were found, with their components.
+    """List the installed plugins and their components.
 
-    With NAME, a plugin's or a component's, show the options of its components with type, default and meaning, or
-    the reason and the traceback of what is broken.
+    With NAME, the name of a plugin or a component, show the options of its components with type, default and meaning,
+    or the reason and the traceback of a failure.
     """
     catalog = default_catalog()
     if name is None:
@@ -34,26 +34,31 @@ def command(name: str | None, as_json: bool) -> int:
     plugins, components = _named(name, catalog)
     options = {component: _options(component) for component in components}
     if as_json:
-        details = [_component_values(each) | {"options": options[each]} for each in components]
+        details = [_component_values(component) | {"options": options[component]} for component in components]
         plain = {"plugins": [_plugin_values(row, catalog) for row in plugins], "components": details}
         click.echo(json.dumps(plain, indent=2))
     else:
-        blocks = [_plugin_text(row) for row in plugins] + [_component_text(each, options[each]) for each in components]
+        blocks = [_plugin_text(row) for row in plugins]
+        blocks += [_component_text(component, options[component]) for component in components]
         click.echo("\n\n".join(blocks))
-    return EXIT_PLUGIN if any(isinstance(each, str) for each in options.values()) else EXIT_DONE
+    return EXIT_PLUGIN if any(isinstance(listed, str) for listed in options.values()) else EXIT_DONE
 
 
 def _named(name: str, catalog: Catalog) -> tuple[list[Plugin], list[Component]]:
     """The plugins and components that ``name`` means; where it is a component of a broken plugin, that plugin."""
     rows, components = catalog.plugins.rows, catalog.components()
     plugins = [row for row in rows if row.name == name]
-    chosen = [each for each in components if each.name == name or each.plugin in {row.name for row in plugins}]
-    if not plugins and not chosen:
+    matching = [
+        component
+        for component in components
+        if component.name == name or component.plugin in {row.name for row in plugins}
+    ]
+    if not plugins and not matching:
         plugins = [row for row in rows if row.name == name.partition("/")[0] and row.status != "loaded"]
-    if not plugins and not chosen:
-        hint = did_you_mean(name, [row.name for row in rows] + [each.name for each in components])
+    if not plugins and not matching:
+        hint = did_you_mean(name, [*(row.name for row in rows), *(component.name for component in components)])
         raise UnknownComponent(f"no plugin or component is named {name!r}{hint}")
-    return plugins, chosen
+    return plugins, matching
 
 
 # --- values ------------------------------------------------------------------------------------------------------
@@ -65,7 +70,7 @@ def _component_values(component: Component) -> dict[str, Any]:
 
 
 def _plugin_values(row: Plugin, catalog: Catalog) -> dict[str, Any]:
-    components = [_component_values(each) for each in catalog.components() if _offers(row, each)]
+    components = [_component_values(component) for component in catalog.components() if _offers(row, component)]
     values = row._asdict()
     del values["registrations"]
     return values | {"components": components}
@@ -76,7 +81,7 @@ def _offers(row: Plugin, component: Component) -> bool:
 
 
 def _options(component: Component) -> list[dict[str, Any]] | str:
-    """The options of a component as plain values, or why they cannot be told."""
+    """The options of a component as plain values, or the reason why they are unknown."""
     try:
         cls = component.config_class()
         return [_option(key, field, type_name(hint)) for key, (field, hint) in options(cls).items()] if cls else []
@@ -98,11 +103,12 @@ def _overview(catalog: Catalog) -> str:
     rows = [("PLUGIN", "DISTRIBUTION", "VERSION", "STATUS")]
     rows += [(row.name, row.distribution or "-", row.version or "-", row.status) for row in catalog.plugins.rows]
     heading, *lines = table(rows).splitlines()
-    components = [(each.kind, each.name, each.summary) for each in catalog.components()]
-    described = dict(zip(catalog.components(), table(components, "  ").splitlines(), strict=True)) if components else {}
+    components = catalog.components()
+    cells = [(component.kind, component.name, component.summary) for component in components]
+    descriptions = dict(zip(components, table(cells, "  ").splitlines(), strict=True)) if cells else {}
     text = [heading]
     for row, line in zip(catalog.plugins.rows, lines, strict=True):
-        text += [line, *(shown for each, shown in described.items() if _offers(row, each))]
+        text += [line, *(description for component, description in descriptions.items() if _offers(row, component))]
         text += [f"  listens to {', '.join(row.listens)}"] if row.listens else []
         text += [f"  {row.reason}"] if row.reason else []
     text += ["", "`framework plugins NAME` shows the options of a plugin or component, or what is wrong with it."]

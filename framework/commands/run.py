@@ -1,4 +1,4 @@
-"""Train what a pipeline file says."""
+"""Train a pipeline, or resume a run."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ if TYPE_CHECKING:
     "--resume",
     metavar="RUN",
     type=click.Path(path_type=Path, file_okay=False, exists=True),
-    help="Go on with this run directory from its newest checkpoint.",
+    help="Resume this run from its newest checkpoint.",
 )
 @click.option(
     "--runs",
     default="runs",
     show_default=True,
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder in which the run directory is made.",
+    help="Folder in which the run directory is created.",
 )
 @click.option("--trust", is_flag=True, help="Import Python files that RUN names, even if another account made it.")
 def command(pipeline: Path | None, overrides: tuple[str, ...], resume: Path | None, runs: Path, trust: bool) -> int:
-    """Train what PIPELINE says, or go on with a run.
+    """Train the pipeline file PIPELINE, or resume a run.
 
-    OVERRIDES are dotted keys with TOML values, such as algorithm.learning_rate=1e-4; ~curriculum takes a table out.
-    Ctrl-C saves a checkpoint and ends the run; a second one ends it at once.
+    OVERRIDES are dotted keys with TOML values, such as algorithm.learning_rate=1e-4; ~curriculum removes a table.
+    Ctrl-C saves a checkpoint and ends the run; a second Ctrl-C ends it at once.
     """
     from framework.pipeline import load
     from framework.report.live import Output, watch
@@ -49,8 +49,8 @@ def command(pipeline: Path | None, overrides: tuple[str, ...], resume: Path | No
 
     if resume is not None:
         # With --resume the first argument is an override too.
-        given = (*([str(pipeline)] if pipeline is not None else []), *overrides)
-        loaded = load_run(resume, given, trust=trust)
+        overrides = (*([str(pipeline)] if pipeline is not None else []), *overrides)
+        loaded = load_run(resume, overrides, trust=trust)
     elif pipeline is not None:
         loaded = load(pipeline, overrides)
     else:
@@ -63,32 +63,32 @@ def command(pipeline: Path | None, overrides: tuple[str, ...], resume: Path | No
     try:
         last = watch(session.updates(), loaded.run.total_steps, output, samplers=loaded.runtime.samplers)
     except KeyboardInterrupt:
-        click.echo(f"interrupted; go on with: framework run --resume {directory}", err=True)
+        click.echo(f"interrupted; resume with: framework run --resume {directory}", err=True)
         return EXIT_INTERRUPTED
     if last is None:
-        output.say("this run is done already: it has all of its steps")
+        output.say("this run is already complete: it has done all of its steps")
     return EXIT_DONE
 
 
 def _as_typed(directory: Path) -> Path:
-    """A run directory as it is named from here."""
+    """A run directory relative to the current one, where it is below it."""
     here = Path.cwd()
     return directory.relative_to(here) if directory.is_relative_to(here) else directory
 
 
-#: Events that a person should hear of at once, in words.
+#: Messages of the events that users should know of at once.
 _NOTABLE = {
     "sampler_lost": "{sampler} died (status {status})",
-    "sampler_replaced": "{sampler} is started again",
+    "sampler_replaced": "{sampler} is restarted",
     "sampler_refused": "a sampler was refused: {reason}",
-    "not_replayable": "environments {environments} could not be brought back to where they were (they are not "
+    "not_replayable": "environments {environments} could not be restored (they are not "
     "deterministic, or cannot be seeded): they start new episodes, and the run is not exactly repeatable",
     "plugin_dropped": "plugin {plugin} failed in {hook} and is left out from here on\n{reason}",
     "checkpoint_failed": "checkpoint {checkpoint} could not be saved: {reason}",
     "checkpoint_skipped": "{reason}",
     "close_failed": "{reason}",
     "weights_loaded": "{what}",
-    "bfloat16_emulated": 'this processor has no arithmetic for bfloat16: precision = "float32" is many times faster',
+    "bfloat16_emulated": 'this processor has no bfloat16 arithmetic: precision = "float32" is many times faster',
 }
 
 

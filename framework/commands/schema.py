@@ -1,4 +1,4 @@
-"""Write the JSON Schema of pipeline files, for editors to complete and check them by."""
+"""Write the JSON Schema of pipeline files, for completion and checks in editors."""
 
 from __future__ import annotations
 

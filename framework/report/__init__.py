@@ -1,1 +1,1 @@
-"""Views made from run directories."""
+"""Views of runs and evaluations."""

@@ -1,4 +1,4 @@
-"""Evaluations with the intervals that their scores can be trusted to, as values and in words."""
+"""Evaluations with confidence intervals of their scores, as values and as text."""
 
 from __future__ import annotations
 
@@ -14,26 +14,27 @@ IQM = "return_iqm"
 
 
 def summarize(evaluations: Sequence[Evaluation]) -> dict[str, Any]:
-    """The summary of evaluations of one policy, or of one for each run, all with as many episodes.
+    """The summary of evaluations of one policy, or of one for each run, all with the same number of episodes.
 
     That of all episodes together, and: ``return_iqm``, the interquartile mean; ``intervals``, [low, high] at 95 % of
     each mean, over runs and their episodes; ``runs``.
     """
-    every = [evaluation.scores() for evaluation in evaluations]
-    scores = {name: np.stack([each[name] for each in every]) for name in every[0] if all(name in own for own in every)}
+    by_run = [evaluation.scores() for evaluation in evaluations]
+    common = [name for name in by_run[0] if all(name in run for run in by_run)]
+    scores = {name: np.stack([run[name] for run in by_run]) for name in common}
     statistics = {name: (mean, values) for name, values in scores.items()}
     statistics[IQM] = (interquartile_mean, scores["return"])
-    found = {
+    intervals = {
         name: two_level_interval(statistic, values, generator=np.random.default_rng(0))
         for name, (statistic, values) in statistics.items()
     }
     returns = scores["return"]
     return {
-        **{name: interval.estimate for name, interval in found.items()},
+        **{name: interval.estimate for name, interval in intervals.items()},
         "return_std": float(returns.std()),
         "return_min": float(returns.min()),
         "return_max": float(returns.max()),
-        "intervals": {name: [interval.low, interval.high] for name, interval in found.items()},
+        "intervals": {name: [interval.low, interval.high] for name, interval in intervals.items()},
         "runs": len(evaluations),
         "episodes": returns.size,
     }

@@ -13,20 +13,20 @@ import click
 if TYPE_CHECKING:
     from framework.runtime.learn.update import Update
 
-_LIVE_INTERVAL = 0.25  # seconds between two pictures
+_LIVE_INTERVAL = 0.25  # seconds between two updates of the live view
 _LINE_INTERVAL = 2.0  # seconds between two lines
 #: Share of the time that the learner waits for data above which sampling is called the bottleneck.
 _WAITING_SHARE = 0.3
 
 
 class View(Protocol):
-    """What a run is shown in."""
+    """A display of a run."""
 
     def show(self, row: dict[str, str]) -> None:
         """Show the state of the run now."""
 
     def say(self, text: str) -> None:
-        """Show a line that stays."""
+        """Show a permanent line."""
 
 
 class Progress:
@@ -77,7 +77,7 @@ class Progress:
 
 
 class Output:
-    """A stream that what is shown goes to. Once it cannot be written to, the run goes on without being shown."""
+    """The stream that a run is shown in. Once it cannot be written to, the run continues without being shown."""
 
     def __init__(self, stream: TextIO | None):
         self.stream = stream
@@ -99,11 +99,11 @@ class Output:
         try:
             yield
         except (OSError, ValueError) as error:
-            with suppress(OSError, ValueError):  # else what is buffered fails again, at the latest when Python exits
+            with suppress(OSError, ValueError):  # otherwise buffered text fails again, at the latest when Python exits
                 os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno() if self.stream else -1)
             self.stream = None
             with suppress(OSError):
-                click.echo(f"standard output cannot be written to ({error}): the run goes on without it", err=True)
+                click.echo(f"standard output cannot be written to ({error}): the run continues without it", err=True)
 
 
 def watch(updates: Iterable[Update], total_steps: int, output: Output, *, samplers: int = 1) -> Update | None:
@@ -124,13 +124,13 @@ def watch(updates: Iterable[Update], total_steps: int, output: Output, *, sample
 
 
 def describe_evaluation(line: dict[str, Any]) -> str:
-    """A line of an evaluation in ``metrics.jsonl``, in words."""
+    """A line of an evaluation in ``metrics.jsonl``, as text."""
     summary = {name.removeprefix("evaluation/"): value for name, value in line.items()}
     return f"evaluation at {line['steps']:,} steps: {describe_result(summary)}"
 
 
 def describe_result(summary: dict[str, Any]) -> str:
-    """The summary of an evaluation, in words."""
+    """The summary of an evaluation, as text."""
     text = f"return {summary['return']:.2f} (min {summary['return_min']:.2f}, max {summary['return_max']:.2f})"
     text += f", length {summary['length']:.1f}"
     if "success" in summary:

@@ -75,7 +75,7 @@ def test_pictures_of_others_are_shown_where_there_is_one() -> None:
     """In the place of each picture that is seen, and nowhere else."""
     observations = {"figure": np.zeros((4, 3, 48, 48), np.uint8)}
     observations["figure"][[1, 2]] = 7
-    research_figures._others(np.full((5, 3, 48, 48), 9, np.uint8))(observations, np.array([True, True, False, True]))
+    research_figures._shuffled(np.full((5, 3, 48, 48), 9, np.uint8))(observations, np.array([True, True, False, True]))
     assert observations["figure"].max((1, 2, 3)).tolist() == [0, 9, 7, 0]
 
 

@@ -113,7 +113,7 @@ def test_nothing_is_overwritten(new):
     file.write_text("changed\n")
     code, _, errors = new("replay", "mine")
     assert code == 2
-    assert "is there already" in errors
+    assert "already exists" in errors
     assert file.read_text() == "changed\n"
 
 

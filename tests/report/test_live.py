@@ -48,7 +48,7 @@ def test_run_goes_on_unseen(terminal: bool, capsys: Any) -> None:
     """Where the output cannot be written to, one line says so, and every update is done."""
     updates = [update(number, 0.1, 0.1) for number in range(1, 6)]
     assert watch(iter(updates), 500, Output(Broken(terminal))) is updates[-1]
-    assert capsys.readouterr().err.count("the run goes on without it") == 1
+    assert capsys.readouterr().err.count("the run continues without it") == 1
 
 
 @pytest.mark.parametrize("terminal", [False, True])
