@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -18,21 +18,21 @@ from framework_ppo.autograd import Autograd
 from framework_ppo.closed_form import ClosedForm
 from framework_ppo.config import PPOConfig
 from framework_ppo.imitation import SelfImitation, imitation_loss
-from framework_ppo.metrics import explained_variance, term_means
+from framework_ppo.metrics import explained_variance, mean_advantages, term_means
 from framework_ppo.minibatches import Minibatch, row_minibatches, sequence_minibatches, valid_rows
-from framework_ppo.normalization import ObservationMoments, reward_normalizer
+from framework_ppo.normalization import ObservationMoments
 from framework_ppo.objective import Objective, Predictions, Targets, approximate_kl, ppo_loss
 from framework_ppo.policy import ActorCritic
-from framework_ppo.streams import BonusStreams, estimate
+from framework_ppo.streams import BonusStreams
+from framework_ppo.targets import TargetEstimator
 
 
 class PPO:
     """Proximal policy optimization (Schulman et al., 2017, arXiv:1707.06347), with generalised advantage estimation.
 
     The learner owns all running statistics: those of observations travel inside the policy, and are updated once per
-    batch after it was learned from; those of rewards never leave the learner. Off-policy data is corrected by the
-    clipped objective alone, except with ``policy_lag = "free"``, where V-trace corrects returns and advantages. With an
-    encoder that has a memory, minibatches are whole environments, each starting from its recorded memory.
+    batch after it was learned from; those of rewards never leave the learner. With an encoder that has a memory,
+    minibatches are whole environments, each starting from its recorded memory.
     """
 
     supports = frozenset({"action_mask", "memory", "replay", "off_policy", "streams"})
@@ -45,7 +45,6 @@ class PPO:
 
     def __init__(self, config: PPOConfig, context: Context):
         self._config = config
-        self._continued = context.policy_lag != "free"
         with seeded(context.seed):  # as `make_policy`; what comes next is drawn for the generator
             self.policy = ActorCritic(config, context).to(context.device)
             self._generator = torch.Generator().manual_seed(int(torch.randint(2**62, ()).item()))
@@ -68,10 +67,10 @@ class PPO:
         backward = ClosedForm if closed_form.covers(self.policy, self._objective, imitation_loss) else Autograd
         self._backward = backward(self.policy, self._optimizer, self._loss_scale)
         self._moments = ObservationMoments(config, context)
-        self._return_scale = reward_normalizer(config, context)
         with seeded(context.seed):
             self._streams = BonusStreams(context.make_streams()) if context.bonuses else None
         self._imitation = None if context.make_replay is None else SelfImitation(config, context.make_replay())
+        self._estimate_targets = TargetEstimator(config, context, self.policy, self._streams, self._imitation)
         self._scored: tuple[Tensor, ...] | None = None
 
     @torch.no_grad()
@@ -86,7 +85,7 @@ class PPO:
         clip_range = _scheduled(config.clip_range, config.clip_range_schedule, batch.progress)
         self._optimizer.check()
         bonuses = self._streams.rewards(batch) if self._streams else []
-        targets = self._targets(batch, bonuses)
+        targets = self._estimate_targets(batch, bonuses)
         self._scored = targets.advantages, batch.first, batch.valid, batch.final_index
 
         learned: list[tuple[Predictions, Targets]] = []
@@ -129,7 +128,7 @@ class PPO:
     def state_dict(self) -> dict[str, Any]:
         """Weights, optimizer, generator, statistics, bonuses and replay buffer."""
         states = {name: part.state_dict() for name, part in self._parts().items()}
-        if self._return_scale is not None:
+        if "return_scale" in states:
             states["return_scale"] = copied(states["return_scale"])
         return {"policy": copied(self.policy.state_dict()), "generator": self._generator.get_state(), **states}
 
@@ -147,38 +146,10 @@ class PPO:
             "moments": self._moments,
             "streams": self._streams,
             "replay": self._imitation,
-            "return_scale": self._return_scale,
+            "return_scale": self._estimate_targets.return_scale,
             "loss_scale": self._loss_scale,
         }
         return {name: part for name, part in parts.items() if part is not None}
-
-    def _targets(self, batch: Batch, bonuses: Sequence[Tensor]) -> Targets:
-        """The targets of each step of the batch, [T, N]; stores the batch for self-imitation, too.
-
-        ``bonuses`` are the intrinsic rewards [T, N], one tensor per bonus.
-        """
-        gamma, lam = self._config.gamma, self._config.gae_lambda
-        actions = self.policy.from_environment(batch.actions)
-        log_prob, log_ratios = batch.extras["log_probability"], None
-        values, final_values = batch.extras["value"], batch.extras["final_value"]
-        if batch.lag and not self._continued:
-            log_ratios = self.policy.distribution.log_prob(self.policy.batch_parameters(batch), actions) - log_prob
-            values, final_values = self.policy.batch_values(batch)
-        environment_values = (values[..., 0], final_values[..., 0]) if self._streams else (values, final_values)
-        rewards = self._rewards(batch)
-        if self._imitation:
-            self._imitation.add(batch, rewards, *environment_values)
-        estimated = estimate(batch, rewards, *environment_values, log_ratios, gamma=gamma, lam=lam)
-        if self._streams:
-            estimated = self._streams.combine(estimated, batch, bonuses, values, final_values, log_ratios, lam)
-        return Targets(actions, log_prob, estimated.advantages, values[:-1], estimated.returns)
-
-    def _rewards(self, batch: Batch) -> Tensor:
-        rewards, bound = batch.rewards, self._config.reward_clip
-        if self._return_scale is not None:
-            done = batch.terminated | batch.truncated
-            rewards = self._return_scale(rewards, done, batch.valid, continued=self._continued)
-        return rewards if bound is None else rewards.clamp(-bound, bound)
 
     def _minibatches(self, batch: Batch, targets: Targets) -> Iterator[Minibatch]:
         """The minibatches of all epochs, shuffled in each."""
@@ -196,25 +167,3 @@ class PPO:
 
 def _scheduled(value: float, schedule: str, progress: float) -> float:
     return value * (1.0 - progress) if schedule == "linear" else value
-
-
-def mean_advantages(advantages: Tensor, first: Tensor, valid: Tensor, final_index: Tensor) -> np.ndarray:
-    """Mean absolute advantage [K] float64 of each episode that ended, over its steps in the batch.
-
-    It is the average magnitude of the generalised advantage, by which Jiang et al. (2021, arXiv:2010.03934, equation 2)
-    rank levels. ``advantages`` [T, N]; the others as in `framework.interfaces.Batch`.
-    """
-    steps, count = advantages.shape
-    last, column = final_index // count, final_index % count
-    numbers = torch.arange(steps, device=advantages.device).unsqueeze(1)
-    started = torch.where(first[:-1], numbers, 0).cummax(0).values[last, column]
-    sizes = torch.where(valid, advantages.abs().to(torch.float64), 0.0)
-    totals = [_differences(x, started, last + 1, column) for x in (sizes, valid.to(torch.float64))]
-    scores: np.ndarray = (totals[0] / totals[1]).cpu().numpy()
-    return scores
-
-
-def _differences(x: Tensor, start: Tensor, end: Tensor, column: Tensor) -> Tensor:
-    """Sums [K] of ``x`` [T, N] from ``start`` until before ``end``."""
-    sums = torch.cat((torch.zeros_like(x[:1]), x.cumsum(0)))
-    return sums[end, column] - sums[start, column]

@@ -106,7 +106,7 @@ def test_nothing_but_learning_computes_them():
     made = sparse(1.0)
     algorithm = ppo(made)
     batch = collect(algorithm, made)
-    targets = algorithm._targets(batch, [])
+    targets = algorithm._estimate_targets(batch, [])
     inputs, _ = next(row_minibatches(batch, targets, 8, 1, torch.Generator(), normalize=False))
     assert list(inputs.evaluate(algorithm.policy).losses) == ["size"]
     with torch.no_grad():

@@ -182,7 +182,7 @@ def test_minibatches_are_of_whole_environments(size, minibatches):
     made = remembering(steps=8, num_envs=4)
     algorithm = ppo(made, epochs=2)
     batch = collect(algorithm, made)
-    targets = algorithm._targets(batch, [])
+    targets = algorithm._estimate_targets(batch, [])
     parts = list(sequence_minibatches(batch, targets, size, 2, torch.Generator(), normalize=False))
     assert len(parts) == 2 * minibatches
     for half in (parts[:minibatches], parts[minibatches:]):

@@ -22,7 +22,7 @@ def test_equal_rewards_are_not_magnified():
     """One-step episodes that all pay 1: nothing varies, so the scale is 1."""
     made = context()
     algorithm = ppo(made, normalize_rewards=True)
-    assert algorithm._rewards(paid(algorithm, made, 1.0)).unique().tolist() == [1.0]
+    assert algorithm._estimate_targets._rewards(paid(algorithm, made, 1.0)).unique().tolist() == [1.0]
 
 
 @pytest.mark.parametrize(("options", "bound"), [({}, 10.0), ({"reward_clip": 25.0}, 25.0)])
@@ -33,8 +33,8 @@ def test_a_rare_reward_is_bounded(options, bound, zeros):
     algorithm = ppo(made, normalize_rewards=True, **options)
     nothing, something = paid(algorithm, made, 0.0), paid(algorithm, made, 1.0, episodes=False)
     for _ in range(zeros):
-        algorithm._rewards(nothing)
-    assert algorithm._rewards(something).max() <= bound
+        algorithm._estimate_targets._rewards(nothing)
+    assert algorithm._estimate_targets._rewards(something).max() <= bound
 
 
 @pytest.mark.parametrize("value", [1e-3, 1.0, -777.7])

@@ -8,7 +8,7 @@ import torch
 from small_ppo import collect, context, ppo
 
 from framework.interfaces import EpisodeScores
-from framework_ppo.ppo import mean_advantages
+from framework_ppo.metrics import mean_advantages
 
 
 def scores(batch, advantages):
@@ -69,6 +69,6 @@ def test_ppo_scores_the_episodes_of_its_last_batch():
     assert algorithm.episode_scores().shape == (0,)
     for seed in range(2):
         batch = collect(algorithm, made, seed=seed)
-        expected = slow_scores(batch, algorithm._targets(batch, []).advantages)
+        expected = slow_scores(batch, algorithm._estimate_targets(batch, []).advantages)
         algorithm.update(batch)
         assert algorithm.episode_scores().tolist() == pytest.approx(expected)
