@@ -54,11 +54,21 @@ class Learner:
         self._record = record
         self._lifecycle = lifecycle
         self._interrupt = interrupt or Interrupt()
-        device = usable_device(pipeline.runtime.device)
         # How weights are initialised depends on the number of threads: always one, as in a sampler.
         torch.set_num_threads(1)
         with self._interrupt.at_once():
             self._worker = Worker(pipeline)
+        self._open = ExitStack()
+        self._open.callback(self._close_worker)
+        try:
+            self._prepare(launcher, endpoint, resume)
+        except BaseException:
+            self._open.close()
+            raise
+
+    def _prepare(self, launcher: Launcher | None, endpoint: str, resume: bool) -> None:
+        """Make the state or resume it, and have trajectories collected."""
+        pipeline, record, device = self._pipeline, self._record, usable_device(self._pipeline.runtime.device)
         saved = resume and bool(checkpoint.checkpoints(record.checkpoints))
         self._state = initial_state(
             pipeline,
@@ -72,14 +82,12 @@ class Learner:
         keep_freed_memory()
         torch.set_num_threads(learner_threads(pipeline.runtime.threads, self._state.parameters))
         self._updating = False  # whether the state is between two updates, so that no checkpoint may hold it
-        self._checkpoints = Checkpoints(record, lifecycle, pipeline.checkpoint, self._state)
+        self._checkpoints = Checkpoints(record, self._lifecycle, pipeline.checkpoint, self._state)
         if resume:
             self._checkpoints.resume()
         self._updater = Updater(pipeline, record, self._state, device)
         self._evaluator = Evaluator(pipeline, self._interrupt)
         self._rounds = make_rounds(pipeline.sampling)
-        self._open = ExitStack()
-        self._open.callback(self._close_worker)
         self._source = self._open.enter_context(
             open_source(pipeline, record.directory.name, self._state.shards, self._worker, launcher, endpoint)
         )
@@ -91,6 +99,9 @@ class Learner:
         """Update until the run is done, or interrupted (`KeyboardInterrupt`); a checkpoint is saved either way."""
         error: BaseException | None = None
         try:
+            if self._state.evaluated < self._state.update and self._evaluator.due(self._state.steps):
+                self._evaluate()  # which was interrupted
+                self._checkpoints.save()  # else it would be played, and recorded, again
             while self._state.steps < self._pipeline.run.total_steps:
                 yield self._advance()
                 self._interrupt.check()
@@ -126,7 +137,7 @@ class Learner:
         self._updating = False
         finished = monotonic()
 
-        progress = {"update": state.update, "steps": state.steps}
+        progress = self._progress
         metrics: dict[str, Any] = {
             **progress,
             **learned,
@@ -139,13 +150,19 @@ class Learner:
         self._record.episodes([{**progress, **episode} for episode in ended])
         self._record.metrics(metrics)
         self._lifecycle.call("update_finished", directory=self._record.directory, metrics=metrics)
-        evaluation = self._evaluate(progress) if self._evaluator.due(state.steps) else None
+        evaluation = self._evaluate() if self._evaluator.due(state.steps) else None
         return Update(state.update, state.steps, metrics, evaluation)
 
-    def _evaluate(self, progress: dict[str, int]) -> dict[str, Any]:
+    @property
+    def _progress(self) -> dict[str, int]:
+        """What each line of the record begins with."""
+        return {"update": self._state.update, "steps": self._state.steps}
+
+    def _evaluate(self) -> dict[str, Any]:
         policy = self._worker.lend_policy(self._state.snapshots[self._state.update]["weights"])
-        evaluation = {**progress, **self._evaluator.evaluate(policy)}
+        evaluation = {**self._progress, **self._evaluator.evaluate(policy)}
         self._record.metrics(evaluation)
+        self._state.evaluated = self._state.update
         self._lifecycle.call("evaluation_finished", directory=self._record.directory, evaluation=evaluation)
         self._checkpoints.save_if_best(evaluation["evaluation/return"])
         return evaluation
