@@ -76,6 +76,17 @@ class Learner:
         torch.set_num_threads(1)
         with self._interrupt.at_once():
             self._worker = Worker(pipeline)
+        self._open = ExitStack()
+        self._open.callback(self._close_worker)
+        try:
+            self._prepare(launcher, endpoint, resume)
+        except BaseException:
+            self._open.close()
+            raise
+
+    def _prepare(self, launcher: Launcher | None, endpoint: str, resume: bool) -> None:
+        """Make the state or resume it, and have trajectories collected."""
+        pipeline, record, sampling = self._pipeline, self._record, self._pipeline.sampling
         saved = resume and bool(checkpoint.checkpoints(record.checkpoints))
         self._state = initial_state(
             pipeline,
@@ -89,15 +100,13 @@ class Learner:
         keep_freed_memory()
         torch.set_num_threads(learner_threads(pipeline.runtime.threads, self._state.parameters))
         self._updating = False  # whether the state is between two updates, so that no checkpoint may hold it
-        self._checkpoints = Checkpoints(record, lifecycle, pipeline.checkpoint, self._state)
+        self._checkpoints = Checkpoints(record, self._lifecycle, pipeline.checkpoint, self._state)
         if resume:
             self._checkpoints.resume()
         self._evaluator = Evaluator(pipeline, self._steps_per_update, self._interrupt)
         shards = sampling.environments // sampling.shard
         self._fixed_lag = isinstance(sampling.policy_lag, int)
         self._rounds: Rounds = FixedLag(shards) if self._fixed_lag else Free(shards, sampling.max_lag)
-        self._open = ExitStack()
-        self._open.callback(self._close_worker)
         self._source = self._open.enter_context(
             open_source(pipeline, record.directory.name, self._state.shards, self._worker, launcher, endpoint)
         )
@@ -109,6 +118,9 @@ class Learner:
         """Update until the run is done, or interrupted (`KeyboardInterrupt`); a checkpoint is saved either way."""
         error: BaseException | None = None
         try:
+            if self._state.evaluated < self._state.update and self._evaluator.due(self._steps):
+                self._evaluate(self._progress)  # which was interrupted
+                self._checkpoints.save()  # or else it would be played, and recorded, again
             while self._steps < self._pipeline.run.total_steps:
                 yield self._advance()
                 self._interrupt.check()
@@ -132,6 +144,11 @@ class Learner:
         """Environment steps that have been learned from."""
         return self._state.update * self._steps_per_update
 
+    @property
+    def _progress(self) -> dict[str, int]:
+        """What each line of the record begins with."""
+        return {"update": self._state.update, "steps": self._steps}
+
     def _advance(self) -> Update:
         """One update, and the evaluation that follows it."""
         state, waited = self._state, monotonic()
@@ -150,7 +167,7 @@ class Learner:
         self._updating = False
         finished = monotonic()
 
-        progress = {"update": state.update, "steps": self._steps}
+        progress = self._progress
         metrics: dict[str, Any] = {
             **progress,
             "episodes": state.episodes.count,
@@ -219,6 +236,7 @@ class Learner:
         policy = self._worker.lend_policy(self._state.snapshots[self._state.update]["weights"])
         evaluation = {**progress, **self._evaluator.evaluate(policy)}
         self._record.metrics(evaluation)
+        self._state.evaluated = self._state.update
         self._lifecycle.call("evaluation_finished", directory=self._record.directory, evaluation=evaluation)
         if evaluation["evaluation/return"] > self._state.best:
             self._state.best = evaluation["evaluation/return"]

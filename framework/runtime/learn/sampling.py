@@ -32,7 +32,7 @@ def open_source(
 
     Without a launcher ``worker`` collects, in this process. With one its samplers do, over ``endpoint``.
     """
-    sampling, samplers = pipeline.sampling, pipeline.runtime.samplers
+    sampling, samplers = pipeline.sampling, 0 if launcher is None else pipeline.runtime.samplers
     count = sampling.environments // sampling.shard
     lag = sampling.policy_lag if isinstance(sampling.policy_lag, int) else None
     leases = Leases(count, lag, shards, credit=2 * count, expected=samplers)

@@ -34,6 +34,7 @@ class RunState:
     kept_versions: int  #: how many versions back a sampler may still collect with
     update: int = 0  #: how many updates there have been
     episodes: Episodes = field(factory=Episodes)
+    evaluated: int = 0  #: the update that the last evaluation followed
     best: float = -math.inf  #: the highest mean return of an evaluation
     snapshots: dict[int, PolicySnapshot] = field(factory=dict)  #: by version
     shards: dict[int, ShardState] = field(factory=dict)  #: after the last trajectory learned from
@@ -59,6 +60,7 @@ class RunState:
             "update": self.update,
             "elapsed": monotonic() - self.started,
             "episodes": self.episodes.state_dict(),
+            "evaluated": self.evaluated,
             "best": self.best,
             "algorithm": self.algorithm.state_dict(),
             "curriculum": self.tasks.state_dict(),
@@ -71,6 +73,7 @@ class RunState:
         self.update = state["update"]
         self.started = monotonic() - state["elapsed"]
         self.episodes.load_state_dict(state["episodes"])
+        self.evaluated = state.get("evaluated", self.update)  # older checkpoints do not tell
         self.best = state["best"]
         self.algorithm.load_state_dict(state["algorithm"])
         self.tasks.load_state_dict(state["curriculum"])
@@ -106,6 +109,7 @@ class Checkpoints:
         self._settings = settings
         self._state = state
         self._saved_at = monotonic()
+        self._saved: tuple[int, int] | None = None  # updates and evaluations that the last whole one has
 
     @property
     def due(self) -> bool:
@@ -113,14 +117,17 @@ class Checkpoints:
         return monotonic() - self._saved_at >= self._settings.every_seconds
 
     def save(self) -> bool:
-        """Save a checkpoint of this update, where there is none yet; whether there is one now."""
+        """Save a checkpoint of what is reached, where there is no whole one yet; whether there is one now."""
         name = f"update-{self._state.update:08d}"
-        if (self._record.checkpoints / name).is_dir():
+        if self._saved == self._reached and (self._record.checkpoints / name).is_dir():
             return True
         try:
-            return self._save(name, "update-", self._settings.keep)
+            saved = self._save(name, "update-", self._settings.keep)
         finally:
             self._saved_at = monotonic()
+        if saved:
+            self._saved = self._reached
+        return saved
 
     def save_best(self) -> bool:
         """Save the only checkpoint that counts as the best."""
@@ -135,8 +142,13 @@ class Checkpoints:
         path, problems = checkpoint.load_newest(self._record.checkpoints, self._state.load_state_dict)
         for problem in problems:
             self._record.event("checkpoint_skipped", reason=problem)
+        self._saved = self._reached
         self._record.rewind(self._state.update)
         self._record.event("resumed", checkpoint=path.name, update=self._state.update)
+
+    @property
+    def _reached(self) -> tuple[int, int]:
+        return self._state.update, self._state.evaluated
 
     def _save(self, name: str, prefix: str, keep: int) -> bool:
         folder = self._record.checkpoints

@@ -117,3 +117,4 @@ class Sampler:
             version=version,
             timing=[timing.acting, timing.stepping, timing.total],
         )
+        self._client.was_busy()

@@ -28,6 +28,17 @@ class NoticedOptions(dict[str, Any]):
         self.read |= key == self._noticed
         return super().pop(key, *default)
 
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        """As `dict.setdefault`."""
+        self.read |= key == self._noticed
+        return super().setdefault(key, default)
+
+    def popitem(self) -> tuple[str, Any]:
+        """As `dict.popitem`."""
+        key, value = super().popitem()
+        self.read |= key == self._noticed
+        return key, value
+
     def items(self) -> Any:
         """As `dict.items`."""
         self.read = True

@@ -21,6 +21,7 @@ from framework.toolkit.processor import emulates_bfloat16
 if TYPE_CHECKING:
     from framework.interfaces import Policy
     from framework.pipeline.sections import Pipeline
+    from framework.runtime.rollout.vector import Vector
 
 
 def _check_default_dtype() -> None:
@@ -41,6 +42,20 @@ class Worker:
         self._shards = shard_environments(sampling.environments, sampling.shard)
         self._environment = build_environment(pipeline)
         vector = make_vector(self._environment, sampling.shard)
+        self._vectors = [vector]
+        # Only what can be replayed can be set back to its very beginning.
+        self._spare = [vector] if vector.replayable else []
+        self._collectors: dict[int, Collector] = {}
+        self._snapshots: dict[int, PolicySnapshot] = {}
+        self._loaded: int | None = None
+        try:
+            self._prepare(pipeline, vector)
+        except BaseException:
+            self.close()
+            raise
+
+    def _prepare(self, pipeline: Pipeline, vector: Vector) -> None:
+        """Make the policy, and an example of what will be collected."""
         _check_default_dtype()
         self.observation_space, self.action_space = vector.observation_space, vector.action_space
         # Samplers act on CPUs, which have no arithmetic for float16, and not all of them for bfloat16.
@@ -52,14 +67,8 @@ class Worker:
         example.restore(None, self._policy)
         curriculum = build_curriculum(pipeline, vector.observation_space, vector.action_space)
         tasks = None if curriculum is None else decode_tasks(draw_tasks(curriculum, 1, self._seed, 0))
-        self.specification = Specification(example.collect(self._policy, 0, tasks), sampling.rollout_length)
+        self.specification = Specification(example.collect(self._policy, 0, tasks), pipeline.sampling.rollout_length)
         _check_default_dtype()
-        # Only what can be replayed can be set back to its very beginning.
-        self._spare = [vector] if vector.replayable else []
-        self._vectors = [vector]
-        self._collectors: dict[int, Collector] = {}
-        self._snapshots: dict[int, PolicySnapshot] = {}
-        self._loaded: int | None = None
 
     def keep(self, version: int, snapshot: PolicySnapshot) -> None:
         """Keep a version for the grants that name it; versions that none can name any more are let go."""

@@ -184,10 +184,11 @@ def test_bars_are_as_high_as_they_are() -> None:
 
 
 def test_the_component_draws_where_it_should() -> None:
-    """As the context says, like `framework eval --video`; otherwise there is nothing to render."""
+    """As the context says, like `framework eval --video`, two pictures a second; else there is nothing to render."""
     drawn = ResearchEnvironment(ResearchConfig(), EnvironmentContext(seed=0, render_mode="rgb_array")).make()
     drawn.reset(seed=0)
     assert drawn.render().shape == (480, 800, 3)
+    assert drawn.metadata["render_fps"] == 2
     plain = ResearchEnvironment(ResearchConfig(), EnvironmentContext(seed=0)).make()
     plain.reset(seed=0)
     assert plain.render() is None
