@@ -164,3 +164,14 @@ def test_no_file_is_long(folder):
         assert sum(lengths.values()) / len(lengths) <= 150
     declarations = {file: length for file, length in lengths.items() if file.match("plugins/framework_*/__init__.py")}
     assert [str(file) for file, length in declarations.items() if length > 25] == []
+
+
+def test_every_module_of_the_runtime_has_its_tests():
+    """``framework/runtime/WING/MODULE.py`` is tested in ``tests/runtime/WING/test_MODULE.py``: a file for each.
+
+    A module without one is tested by accident, by whatever else happens to run it.
+    """
+    modules = [file for file in (ROOT / "framework" / "runtime").glob("*/*.py") if file.name != "__init__.py"]
+    tests = {file: ROOT / "tests" / "runtime" / file.parent.name / f"test_{file.name}" for file in modules}
+    assert [str(file.relative_to(ROOT)) for file in modules if not tests[file].is_file()] == []
+    assert modules

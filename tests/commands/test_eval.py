@@ -10,7 +10,6 @@ import pytest
 from runs import run, write
 
 from framework.__main__ import main
-from framework.runtime.evaluate.evaluate_run import evaluate_run
 
 SMALL = {"run__total_steps": 128, "runtime__samplers": 0, "evaluation__episodes": 3}
 POLICIES = """
@@ -156,27 +155,3 @@ def test_wrong_usage_is_an_error(evaluate, arguments, message):
     """Exit code 2."""
     code, _, errors = evaluate(*arguments)
     assert (code, message in errors) == (2, True)
-
-
-def test_the_seed_decides_the_episodes(runs):
-    """Another seed gives other ones."""
-    one, other = (evaluate_run(runs[0], episodes=4, seed=seed).returns.tolist() for seed in (5, 6))
-    assert one != other
-
-
-def test_actions_are_sampled_as_the_evaluation_says(runs):
-    """In the pipeline, or with --stochastic; by default the most probable ones are taken."""
-    greedy = evaluate_run(runs[0], episodes=6).lengths.tolist()
-    sampled = evaluate_run(runs[0], ["evaluation.deterministic=false"], episodes=6).lengths.tolist()
-    assert sampled == evaluate_run(runs[0], episodes=6, stochastic=True).lengths.tolist() != greedy
-
-
-def test_videos_are_as_fast_as_the_environment_says(tmp_path):
-    """Two pictures a second where its metadata says so."""
-    imageio = pytest.importorskip("imageio.v3")
-    pipeline = write(
-        tmp_path, '[run]\ntotal_steps = 1\n[environment]\nuse = "research"\nmax_steps = 3\n[algorithm]\nuse = "ppo"\n'
-    )
-    policy = "framework_research.policies.experts:random_legal"
-    evaluate_run(pipeline, policy=policy, episodes=1, video=tmp_path / "episode.gif")
-    assert imageio.immeta(tmp_path / "episode.gif")["duration"] == 500

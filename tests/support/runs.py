@@ -13,7 +13,7 @@ from typing import Any
 
 import framework
 from framework.runtime.disk.checkpoint import checkpoints, load
-from framework.runtime.disk.run_directory import is_time
+from framework.runtime.disk.run_directory import Record, is_time
 from framework.runtime.learn.update import Update
 from framework.runtime.session import Session
 
@@ -64,6 +64,19 @@ def session(pipeline: Path, root: Path, **overrides: Any) -> Session:
     """A run of a pipeline file; ``a__b=c`` overrides ``a.b``."""
     values = {name.replace("__", "."): value for name, value in overrides.items()}
     return Session(framework.load(pipeline, values), root=root)
+
+
+def recorded(folder: Path, *overrides: str) -> Path:
+    """The directory of a run that has not begun, of this account; its pipeline file lies in ``folder``."""
+    record = Record.create(framework.load(write(folder), overrides), folder / "runs")
+    record.close()
+    return record.directory
+
+
+def change_manifest(directory: Path, **changes: Any) -> None:
+    """Change a run's manifest, as who has the files can."""
+    path = directory / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
 def run(pipeline: Path, root: Path, during: Callable[[Session, Update], None] | None = None, **overrides: Any) -> Path:

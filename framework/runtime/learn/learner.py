@@ -54,6 +54,7 @@ class Learner:
         self._record = record
         self._lifecycle = lifecycle
         self._interrupt = interrupt or Interrupt()
+        self._device = usable_device(pipeline.runtime.device)
         # How weights are initialised depends on the number of threads: always one, as in a sampler.
         torch.set_num_threads(1)
         with self._interrupt.at_once():
@@ -68,7 +69,7 @@ class Learner:
 
     def _prepare(self, launcher: Launcher | None, endpoint: str, resume: bool) -> None:
         """Make the state or resume it, and have trajectories collected."""
-        pipeline, record, device = self._pipeline, self._record, usable_device(self._pipeline.runtime.device)
+        pipeline, record, device = self._pipeline, self._record, self._device
         saved = resume and bool(checkpoint.checkpoints(record.checkpoints))
         self._state = initial_state(
             pipeline,

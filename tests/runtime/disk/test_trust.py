@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,6 @@ import runs
 
 import framework
 from framework.errors import RunError
-from framework.runtime.disk.run_directory import Record
 from framework.runtime.disk.trust import authenticate, texts
 from framework.runtime.evaluate.evaluate_run import evaluate_run
 
@@ -41,23 +38,10 @@ def left(observation, action_mask, generator):
 """
 
 
-def made(folder: Path, *overrides: str) -> Path:
-    """A run directory of this account, made anew for each test; ``folder`` has its pipeline file."""
-    recorded = Record.create(framework.load(runs.write(folder), overrides), folder / "runs")
-    recorded.close()
-    return recorded.directory
-
-
-def manifest(run: Path, **changes: Any) -> None:
-    """Change a run's manifest, as who has the files can."""
-    path = run / "manifest.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-
-
 @pytest.fixture
 def strange(tmp_path: Path) -> Path:
     """A stranger's run: its encoder is in a file in a folder that its manifest names."""
-    run = made(tmp_path / "ours")
+    run = runs.recorded(tmp_path / "ours")
     folder = tmp_path / "theirs"
     folder.mkdir()
     (folder / "payload.py").write_text(ENCODER)
@@ -65,14 +49,14 @@ def strange(tmp_path: Path) -> Path:
     pipeline.write_text(
         pipeline.read_text().replace('use = "mlp"', 'use = "payload:Encoder"').replace("hidden = ", "# ")
     )
-    manifest(run, base_directory=str(folder))
+    runs.change_manifest(run, base_directory=str(folder))
     return run
 
 
 @pytest.mark.parametrize("code", [{}, {"authentication": "0" * 64}, {"authentication": None}, {"authentication": "é"}])
 def test_files_of_a_stranger_s_run_are_not_imported(strange: Path, tmp_path: Path, code: dict[str, Any]) -> None:
     """By no door, whatever code the manifest has, its own for another folder too; the message names the file."""
-    manifest(strange, **code)
+    runs.change_manifest(strange, **code)
     for load in (framework.load_run, framework.load_agent, evaluate_run):
         with pytest.raises(RunError, match=r"not made by this account .*theirs/payload\.py; read them"):
             load(strange)
@@ -96,28 +80,13 @@ def test_commands_refuse_and_can_be_told(strange: Path, tmp_path: Path, command:
 
 def test_policies_beside_a_stranger_s_pipeline_are_not_imported(tmp_path: Path) -> None:
     """A function as the policy is looked for there too; told to trust, it plays."""
-    run = made(tmp_path)
+    run = runs.recorded(tmp_path)
     (tmp_path / "payload.py").write_text(POLICY)
-    manifest(run, authentication="")
+    runs.change_manifest(run, authentication="")
     with pytest.raises(RunError, match=r"payload\.py; read them"):
         evaluate_run(run, policy="payload:left", episodes=1)
     assert not (tmp_path / "imported").exists()
     assert evaluate_run(run, policy="payload:left", episodes=1, trust=True).lengths[0] > 1
-
-
-def test_a_stranger_s_run_without_files_needs_no_trust(tmp_path: Path) -> None:
-    """What is installed is trusted, and so is a run that uses nothing else."""
-    run = made(tmp_path)
-    manifest(run, authentication="", base_directory="/nowhere")
-    assert framework.load_run(run).encoder.use == "mlp"
-
-
-def test_own_runs_need_no_trust(tmp_path: Path) -> None:
-    """Files beside one's own pipeline are imported wherever the run directory is moved to."""
-    (tmp_path / "payload.py").write_text(ENCODER)
-    run = made(tmp_path, "encoder.use=payload:Encoder", "~encoder.hidden")
-    moved = shutil.move(run, tmp_path / "elsewhere")
-    assert framework.load_run(moved).encoder.use == "payload:Encoder"
 
 
 @pytest.mark.parametrize("state", ["file", "locked"])
@@ -129,7 +98,7 @@ def test_an_account_without_a_key_trusts_nobody(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / state))
     (tmp_path / "payload.py").write_text(ENCODER)
     assert authenticate(str(tmp_path)) is None
-    run = made(tmp_path, "encoder.use=payload:Encoder", "~encoder.hidden")
+    run = runs.recorded(tmp_path, "encoder.use=payload:Encoder", "~encoder.hidden")
     with pytest.raises(RunError, match="read them"):
         framework.load_run(run)
     assert framework.load_run(run, trust=True).encoder.use == "payload:Encoder"
@@ -144,28 +113,6 @@ def test_the_key_is_the_account_s_alone(tmp_path: Path, monkeypatch: pytest.Monk
     key = tmp_path / "one" / "framework-rl" / "key"
     assert key.stat().st_mode & 0o77 == 0
     assert codes[0] == codes[1] != codes[2]
-
-
-@pytest.mark.parametrize(
-    ("text", "problem"),
-    [
-        ("{", "damaged"),
-        ("[]", "damaged"),
-        ("{}", "damaged"),
-        ('{"base_directory": 3}', "damaged"),
-        ("[" * 100_000, "damaged"),
-        (None, "is not a run directory: it has no manifest.json"),
-    ],
-    ids=["half", "array", "empty", "number", "deep", "none"],
-)
-def test_damaged_manifests_are_named(tmp_path: Path, text: str | None, problem: str) -> None:
-    """One line with the file, instead of what the reader of JSON says."""
-    run = made(tmp_path)
-    (run / "manifest.json").unlink()
-    if text is not None:
-        (run / "manifest.json").write_text(text)
-    with pytest.raises(RunError, match=problem):
-        framework.load_run(run)
 
 
 def test_texts_are_all_strings() -> None:

@@ -6,12 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 import trajectories
-import zmq
+from raw_peer import RawPeer
 
-import framework
 from framework.errors import RunError
 from framework.runtime.data.specification import Specification
-from framework.runtime.link import wire
 from framework.runtime.link.dispatcher import Admission
 from framework.runtime.link.leases import Leases
 from framework.runtime.link.server import Server
@@ -30,42 +28,19 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 
 @pytest.fixture
-def peer(server: Server) -> Iterator["Peer"]:
-    with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
-        socket.linger = 0
-        socket.connect(server.endpoint)
-        yield Peer(socket)
+def peer(server: Server) -> Iterator[RawPeer]:
+    with RawPeer(server.endpoint) as connected:
+        yield connected
 
 
-class Peer:
-    """A sampler of which every message is made by the test."""
+def join(peer: RawPeer) -> None:
+    """Be let in, and ready."""
+    peer.join(SPECIFICATION.fingerprint, "components")
 
-    def __init__(self, socket: "zmq.Socket[bytes]"):
-        self._socket = socket
 
-    def send(self, type: str, arrays: Any = None, **fields: Any) -> None:
-        self._socket.send_multipart(wire.encode(type, arrays, **fields))
-
-    def receive(self) -> wire.Message:
-        assert self._socket.poll(5000), "no answer"
-        return wire.decode(self._socket.recv_multipart(), limit=2**30)
-
-    def join(self) -> None:
-        self.send(
-            "hello",
-            protocol=wire.PROTOCOL,
-            framework=framework.__version__,
-            run="run",
-            sampler="sampler-0",
-            incarnation=0,
-            process=1,
-        )
-        assert self.receive().type == "welcome"
-        self.send("ready", specification=SPECIFICATION.fingerprint, components="components")
-
-    def deliver(self, number: int) -> None:
-        fields = {"shard": 0, "number": number, "version": 0}
-        self.send("trajectory", trajectories.make(number=number).arrays, **fields, timing=[0.0, 0.0, 0.0])
+def deliver(peer: RawPeer, number: int) -> None:
+    fields = {"shard": 0, "number": number, "version": 0}
+    peer.send("trajectory", trajectories.make(number=number).arrays, **fields, timing=[0.0, 0.0, 0.0])
 
 
 def accepted(server: Server) -> Accepted:
@@ -76,22 +51,22 @@ def accepted(server: Server) -> Accepted:
     raise AssertionError("no trajectory")
 
 
-def test_trajectories_arrive(server: Server, peer: Peer) -> None:
+def test_trajectories_arrive(server: Server, peer: RawPeer) -> None:
     """Through the socket, in order, and acknowledged."""
-    peer.join()
+    join(peer)
     assert [peer.receive().type for _ in range(2)] == ["weights", "directive"]
-    peer.deliver(0)
+    deliver(peer, 0)
     assert accepted(server).trajectory.number == 0
     assert {peer.receive().type for _ in range(2)} == {"directive", "acknowledge"}
 
 
-def test_what_a_sampler_has_sent_counts_before_its_departure(server: Server, peer: Peer) -> None:
+def test_what_a_sampler_has_sent_counts_before_its_departure(server: Server, peer: RawPeer) -> None:
     """However late the thread comes to read it."""
-    peer.join()
+    join(peer)
     peer.receive()
     busy = threading.Event()
     server._command(busy.wait)  # type: ignore[arg-type]
-    peer.deliver(0)
+    deliver(peer, 0)
     delivered: list[Any] = []
     asking = threading.Thread(target=lambda: delivered.append(server.depart("sampler-0", 0)))
     asking.start()
@@ -129,9 +104,9 @@ def test_an_error_in_the_thread_ends_the_run(server: Server) -> None:
         server.depart("sampler-0", 0)
 
 
-def test_closing_tells_samplers_to_stop(server: Server, peer: Peer) -> None:
+def test_closing_tells_samplers_to_stop(server: Server, peer: RawPeer) -> None:
     """Those that have joined."""
-    peer.join()
+    join(peer)
     assert [peer.receive().type for _ in range(2)] == ["weights", "directive"]
     server._command(server._stop)
     assert [peer.receive().type for _ in range(2)] == ["directive", "stop"]

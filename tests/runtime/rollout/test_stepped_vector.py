@@ -2,11 +2,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from environments import SPACES, VECTOR, Made, MadeVector, Scripted, Tasked, all_of, steps
+from environments import SPACES, VECTOR, Scripted, Tasked, all_of, steps
 from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Space
 
 from framework.errors import FrameworkError, RunError
-from framework.runtime.rollout.make_vector import make_vector
 from framework.runtime.rollout.stepped_vector import SteppedVector
 from framework.toolkit.spaces import action_spec, flatten
 
@@ -113,29 +112,6 @@ def test_tasks_arrive_as_options() -> None:
     assert [environment.options for environment in environments] == [[{"task": {"level": 3}}], [None]]
 
 
-@pytest.mark.parametrize(
-    "read",
-    [
-        lambda options: options["task"],
-        lambda options: options.get("task"),
-        lambda options: [*options.values()],
-        lambda options: options.pop("task"),
-        lambda options: [*options.items()],
-        dict,
-        lambda options: {**options},
-    ],
-)
-def test_looking_at_the_options_is_enough(read: Any) -> None:
-    """However an environment reads its options, or hands them on: the task counts as seen."""
-
-    class Reading(Scripted):
-        def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
-            read(options)
-            return super().reset(seed=seed)
-
-    SteppedVector([Reading()]).reset(np.arange(1), [0], [7])
-
-
 def test_a_task_that_is_ignored_is_a_mistake() -> None:
     """An environment that never looks at its task would make a curriculum that does nothing."""
 
@@ -190,22 +166,6 @@ def test_masks_are_read_at_reset_and_step() -> None:
 def test_there_is_no_mask_without_one() -> None:
     """`action_mask` stays None."""
     assert masked(Discrete(3), [None]).action_mask is None
-
-
-@pytest.mark.parametrize(
-    ("space", "masks", "message"),
-    [
-        (Discrete(3), [np.ones(3), None], "only sometimes"),
-        (Discrete(3), [np.ones(2)], r"shape \(2,\), not \(3,\)"),
-        (Discrete(3), [np.zeros(3)], "environment 0 gave an .* without any legal action"),
-        (MultiDiscrete([2, 2]), [np.ones(4), np.array([1, 1, 0, 0])], "without any legal action"),
-        (MultiBinary(3), [np.ones(3)], "cannot have"),
-    ],
-)
-def test_wrong_masks_stop_the_run(space: Space, masks: list, message: str) -> None:
-    """Missing, of another size, without a legal action, or for a space that cannot have one."""
-    with pytest.raises(RunError, match=message):
-        masked(space, masks).step(np.zeros((1, *action_spec(space)[1]), np.int64))
 
 
 def test_a_mask_that_is_missing_at_reset_is_noticed() -> None:
@@ -309,22 +269,11 @@ def test_environments_must_be_alike() -> None:
         SteppedVector([Scripted(), Scripted(), Scripted(action=Discrete(3))])
 
 
-def test_the_vector_version_is_used_only_where_it_is_asked_for() -> None:
-    """By default environments are stepped singly, because only that can be replayed exactly."""
-    made = MadeVector(Scripted, native=False)
-    vector = make_vector(made, 3)
-    assert isinstance(vector, SteppedVector)
-    assert vector.count == len(made.made) == 3
-    assert vector.replayable
-    assert not vector.self_resetting
-    assert isinstance(make_vector(Made(Scripted), 2), SteppedVector)
-
-
 def test_close_closes_every_environment() -> None:
     """None is left open."""
-    made = Made(Scripted)
-    make_vector(made, 3).close()
-    assert all(environment.closed for environment in made.made)
+    environments = [Scripted() for _ in range(3)]
+    SteppedVector(environments).close()
+    assert all(environment.closed for environment in environments)
 
 
 def test_a_task_that_an_environment_changes_stays_as_it_was() -> None:
@@ -341,25 +290,6 @@ def test_a_task_that_an_environment_changes_stays_as_it_was() -> None:
     assert task == {"doors": [1, 2]}
 
 
-@pytest.mark.parametrize(
-    ("space", "wrong"),
-    [
-        (MultiDiscrete([3, 2]), np.array([3, 0])),
-        (Discrete(4, start=1), 0),
-        (Discrete(4), 2.7),
-        (MultiBinary(2), np.array([2, 0], np.int8)),
-        (Box(-128, 127, (1,), np.int8), np.array([300])),
-    ],
-)
-def test_values_that_a_space_of_integers_lacks_are_refused(space: Space, wrong: object) -> None:
-    """Choices out of range, fractions and overflows are named with their environment, never cast."""
-    change = lambda _, result: (wrong, *result[1:]) if len(result) == 5 else result  # noqa: E731
-    vector = SteppedVector([Scripted(space), Scripted(space, change=change)])
-    vector.reset(*all_of(2))
-    with pytest.raises(RunError, match="environment 1: observation 'observation'"):
-        vector.step(np.zeros(2, np.int64))
-
-
 def test_environments_may_share_the_array_of_their_observations() -> None:
     """Each row holds what its own environment showed."""
     buffer = np.zeros(3, np.float32)
@@ -374,10 +304,3 @@ def test_environments_may_share_the_array_of_their_observations() -> None:
     vector.reset(*all_of(2))
     vector.step(np.zeros(2, np.int64))
     np.testing.assert_array_equal(vector.observations["observation"], [each.shown for each in environments])
-
-
-@pytest.mark.parametrize("mask", [[-np.inf, 0.0], [np.nan, 1.0], [2, 0], ["a", "b"]])
-def test_masks_are_truths(mask: list) -> None:
-    """Logits, NaN and the like say nothing about what is legal."""
-    with pytest.raises(RunError, match="environment 0: info"):
-        masked(Discrete(2), [np.array(mask)])

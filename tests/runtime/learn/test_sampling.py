@@ -1,0 +1,208 @@
+import queue
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+from raw_peer import RawPeer
+
+from framework.errors import RunError
+from framework.interfaces import SamplerExit
+from framework.pipeline.sections import Pipeline
+from framework.runtime.data.fingerprint import components_fingerprint
+from framework.runtime.data.shard import ShardState
+from framework.runtime.learn.sampling import open_source
+from framework.runtime.link import wire
+from framework.runtime.link.inprocess import InProcess
+from framework.runtime.link.server import Server
+from framework.runtime.link.source import Accepted, Event, Source
+from framework.runtime.rollout.worker import Worker
+
+
+class FakeLauncher:
+    """Starts nothing, and writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.started: queue.SimpleQueue[tuple[str, str, str, int]] = queue.SimpleQueue()
+        self.closed = 0
+        self.closing: Any = bool
+        self._ended = threading.Event()
+
+    def start(self, *arguments: Any) -> None:
+        self.started.put(arguments)
+
+    def exits(self, timeout: float) -> list[SamplerExit]:
+        if self._ended.wait(timeout):
+            raise ChildProcessError("closed")
+        return []
+
+    def close(self) -> None:
+        self._ended.set()
+        self.closed += 1
+        self.closing()
+
+
+@pytest.fixture
+def launcher() -> FakeLauncher:
+    return FakeLauncher()
+
+
+def load(folder: Path, **overrides: Any) -> Pipeline:
+    return tiny.load(folder, **{"runtime__samplers": 2} | overrides)
+
+
+def accepted(source: Source) -> Accepted:
+    """The next trajectory."""
+    for _ in range(100):
+        if isinstance(news := source.receive(0.1), Accepted):
+            return news
+    raise AssertionError("no trajectory")
+
+
+# In this process.
+
+
+def test_without_a_launcher_the_worker_collects(tmp_path: Path) -> None:
+    """All shards of the pipeline, as far ahead as its lag allows."""
+    pipeline = load(tmp_path, sampling__policy_lag=1)
+    with open_source(pipeline, "run-7", {}, Worker(pipeline), None, "") as source:
+        assert isinstance(source, InProcess)
+        source.publish(0, {"weights": tiny.weights(0.0)})
+        collected = [accepted(source).trajectory for _ in range(4)]
+        assert [(item.shard, item.number) for item in collected] == [(0, 0), (1, 0), (0, 1), (1, 1)]
+        with pytest.raises(RunError, match="nothing to collect"):
+            source.receive(0.0)
+
+
+def test_shards_go_on_where_they_were(tmp_path: Path) -> None:
+    """From the states that are given."""
+    pipeline, states = load(tmp_path, sampling__policy_lag=0), dict[int, ShardState]()
+    worker = Worker(pipeline)
+    for number in range(3):
+        with open_source(pipeline, "run-7", states, worker, None, "") as source:
+            for version in range(number + 1):
+                source.publish(version, {"weights": tiny.weights(0.0)})
+            for shard in (0, 1):
+                news = accepted(source)
+                assert (news.trajectory.shard, news.trajectory.number) == (shard, number)
+                states[shard] = news.state
+
+
+@pytest.mark.parametrize(("lag", "granted"), [(0, 2), (2, 6), ("free", 4)])
+def test_the_lag_is_that_of_the_pipeline(tmp_path: Path, lag: Any, granted: int) -> None:
+    """Or free, where two trajectories of each shard may be granted or wait to be learned from."""
+    pipeline = load(tmp_path, sampling__policy_lag=lag)
+    with open_source(pipeline, "run-7", {}, Worker(pipeline), None, "") as source:
+        source.publish(0, {"weights": tiny.weights(0.0)})
+        for _ in range(granted):
+            accepted(source)
+        with pytest.raises(RunError, match="nothing to collect"):
+            source.receive(0.0)
+
+
+# With samplers.
+
+
+def test_with_a_launcher_samplers_are_started(tmp_path: Path, launcher: FakeLauncher) -> None:
+    """As many as the pipeline has, for this run, at the endpoint where the server listens."""
+    pipeline = load(tmp_path, runtime__samplers=3)
+    endpoint = f"ipc://{tmp_path}/link"
+    with open_source(pipeline, "run-7", {}, Worker(pipeline), launcher, endpoint) as source:
+        assert isinstance(source, Server)
+        started = [launcher.started.get(timeout=10) for _ in range(3)]
+    assert started == [(endpoint, "run-7", f"sampler-{number}", 0) for number in range(3)]
+    assert launcher.closed == 1
+
+
+def test_samplers_are_let_in_with_the_pipeline(tmp_path: Path, launcher: FakeLauncher) -> None:
+    """Those that send the arrays of the worker and have its components get its pipeline and its work."""
+    pipeline = load(tmp_path)
+    worker = Worker(pipeline)
+    endpoint = f"ipc://{tmp_path}/link"
+    with open_source(pipeline, "run-7", {}, worker, launcher, endpoint) as source, RawPeer(endpoint) as peer:
+        source.publish(0, {"weights": tiny.weights(0.0)})
+        values, folder = peer.join(worker.specification.fingerprint, components_fingerprint(pipeline), "run-7")
+        assert Pipeline.from_plain(values, Path(folder)).to_plain() == pipeline.to_plain()
+        assert folder == str(tmp_path)
+        news = source.receive(10.0)
+        assert isinstance(news, Event)
+        assert news.name == "sampler_joined"
+        assert peer.receive().type == "weights"
+        directive = peer.receive()
+        assert (directive.type, directive["shard"], directive["number"]) == ("directive", 0, 0)
+        worker.keep(0, {"weights": tiny.weights(0.0)})
+        worker.restore(0, None)
+        trajectory = worker.collect(0, 0, 0)
+        fields = {"shard": 0, "number": 0, "version": 0}
+        peer.send("trajectory", trajectory.arrays, **fields, timing=[0.0, 0.0, 0.0])
+        news = accepted(source)
+        assert news.state.number == 1
+
+
+def test_samplers_that_differ_are_not(tmp_path: Path, launcher: FakeLauncher) -> None:
+    """A worker with other arrays or components would collect something else."""
+    pipeline = load(tmp_path)
+    worker = Worker(pipeline)
+    mine = [worker.specification.fingerprint, components_fingerprint(pipeline)]
+    endpoint = f"ipc://{tmp_path}/link"
+    with open_source(pipeline, "run-7", {}, worker, launcher, endpoint):
+        for which in (0, 1):
+            fingerprints = [value if index != which else "0" * 32 for index, value in enumerate(mine)]
+            with RawPeer(endpoint) as peer:
+                peer.join(*fingerprints, "run-7")
+                assert peer.receive().type == "reject"
+
+
+def test_samplers_end_before_the_link(tmp_path: Path, launcher: FakeLauncher) -> None:
+    """While the launcher ends them, what they still say is heard; only then are those left told to stop."""
+    pipeline = load(tmp_path)
+    worker = Worker(pipeline)
+    endpoint = f"ipc://{tmp_path}/link"
+    answers: list[wire.Message] = []
+    with RawPeer(endpoint) as peer:
+
+        def closing() -> None:
+            peer.join(worker.specification.fingerprint, components_fingerprint(pipeline), "run-7")
+            answers.append(peer.receive())
+
+        launcher.closing = closing
+        with open_source(pipeline, "run-7", {}, worker, launcher, endpoint) as source:
+            source.publish(0, {"weights": tiny.weights(0.0)})
+            assert answers == []
+    assert [message.type for message in answers] == ["weights"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), RunError("an update failed")], ids=["interrupt", "error"])
+def test_everything_is_closed_whatever_happens(tmp_path: Path, launcher: FakeLauncher, error: BaseException) -> None:
+    """The endpoint is free for the next run, and the error is raised as it was."""
+    pipeline = load(tmp_path)
+    worker = Worker(pipeline)
+    endpoint = f"ipc://{tmp_path}/link"
+    for _ in range(2):
+        with (
+            pytest.raises(type(error)) as caught,
+            open_source(pipeline, "run-7", {}, worker, launcher, endpoint) as source,
+        ):
+            raise error
+        assert caught.value is error
+        assert isinstance(source, Server)
+        assert not source._thread.is_alive()
+    assert launcher.closed == 2
+
+
+def test_the_link_is_closed_where_samplers_cannot_be_ended(tmp_path: Path, launcher: FakeLauncher) -> None:
+    """No thread of a run that is over stays behind."""
+
+    def fail() -> None:
+        raise OSError("no such process")
+
+    launcher.closing = fail
+    pipeline = load(tmp_path)
+    with (
+        pytest.raises(OSError, match="no such process"),
+        open_source(pipeline, "run-7", {}, Worker(pipeline), launcher, f"ipc://{tmp_path}/link") as source,
+    ):
+        pass
+    assert isinstance(source, Server)
+    assert not source._thread.is_alive()

@@ -1,0 +1,157 @@
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+from gymnasium.spaces import Box
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny import Hashed
+
+from framework.runtime.rollout.episode_replay import replay_episodes
+from framework.runtime.rollout.episode_stats import EpisodeStats
+from framework.runtime.rollout.stepped_vector import SteppedVector
+
+LONGEST = 9
+
+Episode = tuple[int, list[int]]  # seed, and the actions so far
+
+
+def over(seed: int, actions: list[int]) -> bool:
+    """Whether a fragile episode has ended with the last of these actions."""
+    return len(actions) == tiny.length(seed, LONGEST) or (len(actions) > 0 and tiny.digest(seed, None, actions)[5] < 32)
+
+
+class Fragile(Hashed):
+    """Where actions are not those of its episode, it may end sooner; it takes no step after its end."""
+
+    ended = False
+
+    def reset(self, **given: Any) -> Any:
+        self.ended = False
+        return super().reset(**given)
+
+    def step(self, action: Any) -> Any:
+        assert not self.ended, "stepped after its end"
+        observation, reward, *_ = super().step(action)
+        self.ended = over(self.seed, self.actions)
+        return observation, reward, self.ended, False, {}
+
+
+class Counted(SteppedVector):
+    """A vector that counts its steps."""
+
+    steps = 0
+
+    def step(self, actions: np.ndarray) -> None:
+        self.steps += 1
+        super().step(actions)
+
+
+def replayed(episodes: list[Episode], make: Any = lambda: Fragile(LONGEST)) -> tuple[Counted, EpisodeStats]:
+    """Environments and statistics once these episodes were played again."""
+    vector, stats = Counted([make() for _ in episodes]), EpisodeStats(len(episodes))
+
+    def reset(index: np.ndarray) -> None:
+        vector.reset(index, [episodes[n][0] for n in index.tolist()], [None] * len(index))
+        stats.begin(index)
+
+    replay_episodes(vector, [np.array(actions, np.int64) for _, actions in episodes], reset, stats)
+    return vector, stats
+
+
+@st.composite
+def episode(draw: st.DrawFn) -> Episode:
+    """An episode of any length that is still going on."""
+    seed = draw(st.integers(0, 10**6))
+    count = draw(st.integers(0, LONGEST))
+    actions = draw(st.lists(st.integers(0, 1), min_size=count, max_size=count))
+    ends = (count for count in range(len(actions) + 1) if over(seed, actions[:count]))
+    return seed, actions[: next(ends, len(actions) + 1) - 1]
+
+
+@settings(derandomize=True, deadline=None, max_examples=100, database=None)
+@given(st.lists(episode(), min_size=1, max_size=6))
+def test_every_environment_arrives(episodes: list[Episode]) -> None:
+    """At the observation that only its seed and all of its actions lead to, in as many steps as the longest has.
+
+    Lengths differ, from none to that of the longest, and on the way some end that had not ended. Return and length are
+    those of the episodes, to the last bit.
+    """
+    vector, stats = replayed(episodes)
+    assert vector.steps == max(len(actions) for _, actions in episodes)
+    for n, (seed, actions) in enumerate(episodes):
+        np.testing.assert_array_equal(vector.observations["observation"][n], tiny.shown(seed, None, actions))
+        total = 0.0
+        for step in range(len(actions)):
+            total += float(np.float32(tiny.reward(seed, None, actions[: step + 1])))
+        assert (stats.returns[n], stats.lengths[n]) == (total, len(actions))
+
+
+@settings(derandomize=True, deadline=None, max_examples=40, database=None)
+@given(st.lists(episode(), min_size=2, max_size=4))
+def test_episodes_go_on_as_if_nothing_had_happened(episodes: list[Episode]) -> None:
+    """The next step leads where it would have led."""
+    vector, _ = replayed(episodes)
+    vector.step(np.ones(len(episodes), np.int64))
+    for n, (seed, actions) in enumerate(episodes):
+        np.testing.assert_array_equal(vector.observations["observation"][n], tiny.shown(seed, None, [*actions, 1]))
+        assert vector.terminated[n] == over(seed, [*actions, 1])
+
+
+def test_what_ends_on_the_way_starts_again() -> None:
+    """A shorter episode begins with its last actions, which may end it; nobody steps what is over."""
+    long = next(seed for seed in range(1000) if not any(over(seed, [0] * count) for count in range(9)))
+    # Of 8 steps an episode of 3 is played in the last 3, and in those before; the first 2 are its last two.
+    short = next(
+        seed
+        for seed in range(10_000)
+        if over(seed, [1]) and not any(over(seed, [0, 1, 0][:count]) for count in range(4))
+    )
+    vector, stats = replayed([(long, [0] * 8), (short, [0, 1, 0])])
+    np.testing.assert_array_equal(vector.observations["observation"][1], tiny.shown(short, None, [0, 1, 0]))
+    assert stats.lengths.tolist() == [8, 3]
+
+
+def test_episodes_that_have_just_begun_take_no_step() -> None:
+    """None of them has an action: the environments are only reset."""
+    vector, stats = replayed([(4, []), (5, [])])
+    assert vector.steps == 0
+    np.testing.assert_array_equal(vector.observations["observation"][1], tiny.shown(5, None, []))
+    assert stats.lengths.tolist() == [0, 0]
+
+
+def test_actions_of_any_shape_are_played() -> None:
+    """Those of a box, where an environment without actions gets some of another's for the time being."""
+
+    class Summing(Hashed):
+        action_space = Box(-1, 1, (2,), np.float32)  # type: ignore[assignment]
+
+        def step(self, action: Any) -> Any:
+            self.total = getattr(self, "total", np.zeros(2)) + action
+            return self.total.astype(np.float32), 0.0, False, False, {}
+
+        def reset(self, *, seed: Any = None, options: Any = None) -> Any:
+            self.total = np.zeros(2)
+            return np.zeros(2, np.float32), {}
+
+        observation_space = Box(-9, 9, (2,), np.float32)
+
+    vector, stats = SteppedVector([Summing() for _ in range(3)]), EpisodeStats(3)
+    actions = [np.full((length, 2), 0.25, np.float32) for length in (4, 0, 3)]
+    replay_episodes(vector, actions, lambda index: vector.reset(index, [0] * len(index), [None] * len(index)), stats)
+    assert vector.observations["observation"].tolist() == [[1.0, 1.0], [0.0, 0.0], [0.75, 0.75]]
+
+
+@pytest.mark.parametrize("at", [1, 2, 3])
+def test_an_environment_that_ends_where_it_did_not_is_no_error(at: int) -> None:
+    """It is not deterministic; whoever compares observations finds out, and the others arrive all the same."""
+
+    class Ending(Hashed):
+        def step(self, action: Any) -> Any:
+            observation, reward, _, truncated, info = super().step(action)
+            return observation, reward, len(self.actions) >= at, truncated, info
+
+    environments = iter([Ending(LONGEST), Hashed(LONGEST)])
+    vector, _ = replayed([(8, [1, 0, 1]), (17, [0, 0, 1, 1])], lambda: next(environments))
+    np.testing.assert_array_equal(vector.observations["observation"][1], tiny.shown(17, None, [0, 0, 1, 1]))

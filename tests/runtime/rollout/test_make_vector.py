@@ -1,0 +1,56 @@
+import pytest
+from environments import Made, MadeVector, Scripted
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+
+from framework.errors import FrameworkError, PluginError
+from framework.runtime.rollout.make_vector import make_vector
+from framework.runtime.rollout.native_vector import MaskedVector
+from framework.runtime.rollout.stepped_vector import SteppedVector
+
+
+def test_the_vector_version_is_used_only_where_it_is_asked_for() -> None:
+    """By default environments are stepped singly, because only that can be replayed exactly."""
+    made = MadeVector(Scripted, native=False)
+    vector = make_vector(made, 3)
+    assert isinstance(vector, SteppedVector)
+    assert vector.count == len(made.made) == 3
+    assert vector.replayable
+    assert not vector.self_resetting
+    assert isinstance(make_vector(Made(Scripted), 2), SteppedVector)
+
+
+def test_the_vector_version_is_used_where_it_is_asked_for() -> None:
+    """It is asked for as many environments as there are to be, and no single one is made."""
+    counts = []
+
+    def native(count: int) -> SyncVectorEnv:
+        counts.append(count)
+        return SyncVectorEnv([Scripted] * count, autoreset_mode=AutoresetMode.DISABLED)
+
+    made = MadeVector(Scripted, vector=native)
+    vector = make_vector(made, 4)
+    assert isinstance(vector, MaskedVector)
+    assert (vector.count, counts, made.made) == (4, [4], [])
+
+
+def test_a_component_need_not_say_that_it_has_no_vector_version() -> None:
+    """One without the word ``native`` is stepped singly."""
+
+    class Plain:
+        def make(self) -> Scripted:
+            return Scripted()
+
+    assert isinstance(make_vector(Plain(), 2), SteppedVector)
+
+
+def test_environments_are_looked_at_as_they_are_made() -> None:
+    """What is no environment is named by its component, also where it is not the first."""
+    made = iter([Scripted(), None])
+    with pytest.raises(PluginError, match="environment Made cannot be used: make\\(\\) gave None"):
+        make_vector(Made(lambda: next(made)), 2)
+
+
+def test_a_vector_version_that_is_missing_is_refused() -> None:
+    """Stepping singly instead would be another run than the one that was asked for."""
+    with pytest.raises(FrameworkError, match="leave out native = true"):
+        make_vector(Made(Scripted, native=True), 2)
