@@ -70,9 +70,9 @@ def installed(folder, monkeypatch):
     return folder
 
 
-def error_of(found, kind, use, directory=None):
+def error_of(loaded, kind, use, directory=None):
     with pytest.raises(UnknownComponent) as caught:
-        found.find(kind, use, directory)
+        loaded.find(kind, use, directory)
     assert isinstance(caught.value, FrameworkError)
     return caught.value
 
@@ -91,15 +91,15 @@ def test_finds_by_qualified_name():
 
 def test_installing_a_plugin_changes_no_bare_name():
     """A third-party component of a bundled one's name is another component."""
-    found = catalog(
+    loaded = catalog(
         offer(encoders(tiny="ours:Tiny"), "encoders", "framework-rl"),
         offer(encoders(tiny="theirs:Tiny")),
     )
-    assert found.find("encoder", "tiny").target == "ours:Tiny"
-    assert found.find("encoder", "acme/tiny").target == "theirs:Tiny"
-    assert found.names("encoder") == ["tiny", "acme/tiny"]
-    assert found.names("bonus") == []
-    assert len(found.components()) == 2
+    assert loaded.find("encoder", "tiny").target == "ours:Tiny"
+    assert loaded.find("encoder", "acme/tiny").target == "theirs:Tiny"
+    assert loaded.names("encoder") == ["tiny", "acme/tiny"]
+    assert loaded.names("bonus") == []
+    assert len(loaded.components()) == 2
 
 
 def test_from_plugins_takes_modules():
@@ -126,7 +126,7 @@ def test_default_catalog_is_found_once_and_respects_blocking(monkeypatch):
 
 def test_an_unknown_name_suggests_a_known_one():
     """Spelling, the missing plugin prefix and the wrong kind are told apart; the exit code is that of usage."""
-    found = catalog(offer(encoders(cnn="m:A", tiny="m:Tiny")), offer(encoders(mlp="m:M"), "base", "framework-rl"))
+    loaded = catalog(offer(encoders(cnn="m:A", tiny="m:Tiny")), offer(encoders(mlp="m:M"), "base", "framework-rl"))
     for kind, use, message in [
         ("encoder", "mpl", "there is no encoder named 'mpl'; did you mean mlp?"),
         ("encoder", "tiny", "there is no encoder named 'tiny'; did you mean acme/tiny?"),
@@ -135,7 +135,7 @@ def test_an_unknown_name_suggests_a_known_one():
         ("bonus", "mlp", "there is no bonus named 'mlp'; 'mlp' is of the kind encoder"),
         ("bonus", "xyz", "there is no bonus named 'xyz'; no bonus is installed"),
     ]:
-        error = error_of(found, kind, use)
+        error = error_of(loaded, kind, use)
         assert (str(error), error.exit_code) == (message, 2)
 
 
@@ -166,7 +166,7 @@ def test_a_broken_plugin_is_told_with_its_traceback():
 
 def test_what_did_not_load_is_told_for_what_it_is():
     """Blocked plugins, conflicts and older contracts have their own messages, all with exit code 4."""
-    found = catalog(
+    loaded = catalog(
         offer("boom", "off"),
         offer("boom", "twin", "first", "1"),
         offer("boom", "twin", "second", "2"),
@@ -178,18 +178,18 @@ def test_what_did_not_load_is_told_for_what_it_is():
         ("twin/x", "the plugin 'twin' is offered by first 1 and second 2; uninstall one"),
         ("old/x", "plugin 'old' (framework-acme 1.2) is too old: it is made for the hook contract"),
     ]:
-        error = error_of(found, "encoder", use)
+        error = error_of(loaded, "encoder", use)
         assert words in str(error)
         assert error.exit_code == 4
 
 
 def test_a_bare_name_may_be_in_a_bundled_plugin_that_did_not_load():
     """Then the plugin is named, instead of saying that the name is unknown."""
-    found = catalog(offer(encoders(mlp="m:M"), "base", "framework-rl"), offer("boom", "algo", "framework-rl"))
-    error = error_of(found, "algorithm", "best")
+    loaded = catalog(offer(encoders(mlp="m:M"), "base", "framework-rl"), offer("boom", "algo", "framework-rl"))
+    error = error_of(loaded, "algorithm", "best")
     assert error.exit_code == 4
     assert "there is no algorithm named 'best' among what is loaded; plugin 'algo'" in error.message
-    assert error_of(found, "encoder", "mpl").exit_code == 2
+    assert error_of(loaded, "encoder", "mpl").exit_code == 2
 
 
 # --- loading -----------------------------------------------------------------------------------------------------
@@ -292,10 +292,10 @@ def test_files_do_not_hide_what_is_installed(folder):
 
 def test_files_of_one_name_in_two_folders_are_two_modules(folder):
     """Pipelines in different folders may each have a file of the same name."""
-    other = folder / "other"
-    other.mkdir()
-    (other / "beside.py").write_text("class Tiny:\n    other = True\n")
-    assert hasattr(catalog().find("encoder", "beside:Tiny", other).load(), "other")
+    second = folder / "other"
+    second.mkdir()
+    (second / "beside.py").write_text("class Tiny:\n    other = True\n")
+    assert hasattr(catalog().find("encoder", "beside:Tiny", second).load(), "other")
     assert not hasattr(catalog().find("encoder", "beside:Tiny", folder).load(), "other")
 
 

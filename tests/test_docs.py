@@ -177,10 +177,10 @@ def test_python_blocks_compile(page):
 @pytest.mark.parametrize("page", [page for page in PAGES if "```toml" in text(page)])
 def test_pipelines_load(page, written):
     """What a page shows of pipeline files loads, with the files and the package that the page shows."""
-    files, found = written(page)
+    files, installed = written(page)
     assert files
     for file in files:
-        pipeline.load(file, catalog=found)
+        pipeline.load(file, catalog=installed)
 
 
 @pytest.mark.parametrize(
@@ -195,8 +195,8 @@ def test_shown_components_train(page, use, written, tmp_path):
     """The component that a page shows in a file goes through two updates and an evaluation."""
     written(page)
     small = ["sampling.rollout_length=64", "evaluation.episodes=1", "runtime.samplers=0", "run.total_steps=1024"]
-    chosen = pipeline.load(tmp_path / "base.toml", [use, *small])
-    updates = list(framework.train(chosen, root=tmp_path))
+    loaded = pipeline.load(tmp_path / "base.toml", [use, *small])
+    updates = list(framework.train(loaded, root=tmp_path))
     assert [update.number for update in updates] == [1, 2]
     assert updates[-1].evaluation["evaluation/episodes"] == 1
 
@@ -220,14 +220,14 @@ def test_commands_exist(page):
             assert words[0] in targets, line
         if program == "framework":
             options = [option for parameter in cli.params for option in parameter.opts]
-            known = {*options, "--help"}
+            accepted = {*options, "--help"}
             if words[0] in options:
                 words = words[2:] if words[0] == "--no-plugin" else words[1:]
             if words and not words[0].startswith("-") and "/" not in words[0]:  # that would be a plugin's
                 command = cli.get_command(root, words[0])
                 assert command is not None, line
-                known |= {option for parameter in command.params for option in parameter.opts}
-            assert [word for word in words if word.startswith("-") and word not in known] == [], line
+                accepted |= {option for parameter in command.params for option in parameter.opts}
+            assert [word for word in words if word.startswith("-") and word not in accepted] == [], line
 
 
 def test_every_event_is_documented():

@@ -28,9 +28,9 @@ def distribution(folder: Path, name: str, version: str, entries: str, suffix: st
 
 def test_agrees_with_importlib_on_this_environment():
     """The scripts of every installed distribution are those that the standard library finds."""
-    found = {(each.name, each.value) for each in entry_points("console_scripts")}
-    assert found == {(each.name, each.value) for each in reference(group="console_scripts")}
-    assert len(found) > 3
+    scripts = {(entry.name, entry.value) for entry in entry_points("console_scripts")}
+    assert scripts == {(entry.name, entry.value) for entry in reference(group="console_scripts")}
+    assert len(scripts) > 3
 
 
 @settings(derandomize=True, deadline=None, max_examples=60)
@@ -40,11 +40,11 @@ def test_reads_the_file_as_importlib_does(tmp_path_factory, lines):
     folder = tmp_path_factory.mktemp("site")
     distribution(folder, "acme", "1.0", "[wanted]\n" + "\n".join(lines) + "\n")
     expected = {
-        (each.group, each.name, each.value)
-        for each in next(distributions(path=[str(folder)])).entry_points
-        if each.group in ("wanted", "wanted.older")
+        (entry.group, entry.name, entry.value)
+        for entry in next(distributions(path=[str(folder)])).entry_points
+        if entry.group in ("wanted", "wanted.older")
     }
-    assert {each[:3] for each in entry_points("wanted", [str(folder)])} == expected
+    assert {entry[:3] for entry in entry_points("wanted", [str(folder)])} == expected
 
 
 def test_tells_name_and_version(tmp_path):
@@ -63,8 +63,8 @@ def test_the_first_of_two_distributions_of_one_name_counts(tmp_path):
         distribution(tmp_path / folder, "acme", version, f"[wanted]\na = acme{version}")
     distribution(tmp_path / "first", "Quiet.One", "1", "[other]\na = quiet")
     distribution(tmp_path / "second", "quiet_one", "2", "[wanted]\nb = quiet")
-    found = entry_points("wanted", [str(tmp_path / "first"), str(tmp_path / "second")])
-    assert [each.value for each in found] == ["acme1"]
+    entries = entry_points("wanted", [str(tmp_path / "first"), str(tmp_path / "second")])
+    assert [entry.value for entry in entries] == ["acme1"]
 
 
 def test_reads_archives(tmp_path):
@@ -83,8 +83,8 @@ def test_survives_what_is_broken(tmp_path):
     info = tmp_path / "odd-1.0.dist-info"
     info.mkdir()
     (info / "entry_points.txt").write_bytes(b"\xff\xfe\n[wanted]\na = odd\n= \n\xff")
-    found = entry_points("wanted", [str(tmp_path / "missing"), str(tmp_path)])
-    assert EntryPoint("wanted", "a", "odd", "odd", "?") in found
+    entries = entry_points("wanted", [str(tmp_path / "missing"), str(tmp_path)])
+    assert EntryPoint("wanted", "a", "odd", "odd", "?") in entries
 
 
 def test_normalizes_names():

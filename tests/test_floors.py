@@ -49,7 +49,7 @@ KERNEL = {module_name(file): file for file in sorted((ROOT / "framework").rglob(
 PLUGINS = {module_name(file): file for file in sorted((ROOT / "plugins").rglob("*.py"))}
 
 
-def known(name: str) -> str:
+def module_of(name: str) -> str:
     """The module or package that ``name`` is, or is inside of."""
     while name not in KERNEL and "." in name:
         name = name.rpartition(".")[0]
@@ -69,16 +69,16 @@ def may_import_torch(name: str) -> bool:
 
 def imports(file: Path, name: str) -> set[str]:
     """Names of the modules that a file imports anywhere: at its top, in functions, and for types."""
-    found = set()
+    names = set()
     package = name if file.name == "__init__.py" else name.rpartition(".")[0]
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             base = ".".join(package.split(".")[: len(package.split(".")) - node.level + 1]) if node.level else ""
             source = ".".join(filter(None, (base, node.module)))
-            found |= {f"{source}.{alias.name}" for alias in node.names}
-    return found
+            names |= {f"{source}.{alias.name}" for alias in node.names}
+    return names
 
 
 @pytest.mark.parametrize("name", sorted(KERNEL.keys() - {"framework"}))
@@ -90,7 +90,7 @@ def test_modules_import_from_lower_floors(name):
     above = [
         imported
         for imported in imports(KERNEL[name], name)
-        if imported.partition(".")[0] == "framework" and floor(known(imported)) > floor(name)
+        if imported.partition(".")[0] == "framework" and floor(module_of(imported)) > floor(name)
     ]
     assert above == []
 
@@ -98,7 +98,7 @@ def test_modules_import_from_lower_floors(name):
 def test_no_imports_go_in_circles():
     """Imports at the top of modules and in functions, but for types, lead nowhere back."""
     graph = {
-        name: {known(imported) for imported in imports(file, name)} & KERNEL.keys() for name, file in KERNEL.items()
+        name: {module_of(imported) for imported in imports(file, name)} & KERNEL.keys() for name, file in KERNEL.items()
     }
     graph.pop("framework")
     try:
@@ -119,7 +119,8 @@ def test_light_floors_do_not_import_torch():
     """Every module of floors 0 to 3 and 5, every declaration and every config class imports without torch."""
     light = [name for name in KERNEL if not may_import_torch(name) and not name.endswith("__main__")]
     light += [name for name, file in PLUGINS.items() if file.name == "__init__.py"]
-    light += {each.config.partition(":")[0] for each in default_catalog().components() if each.config}
+    configs = [component.config for component in default_catalog().components() if component.config]
+    light += {config.partition(":")[0] for config in configs}
     program = "import importlib, sys\n" + "".join(
         f"importlib.import_module({name!r})\nassert 'torch' not in sys.modules, {name!r}\n" for name in light
     )
@@ -132,8 +133,8 @@ def test_the_kernel_names_no_algorithm():
     kinds = ("algorithm", "bonus")
     names = {name.rpartition("/")[2] for kind in kinds for name in default_catalog().names(kind)} | {"ppo", "rnd"}
     pattern = re.compile(rf"(?<![a-z])({'|'.join(sorted(names))})(?![a-z])", re.IGNORECASE)
-    found = [f"{name}: {word}" for name, file in KERNEL.items() for word in words(file) if pattern.search(word)]
-    assert found == []
+    matches = [f"{name}: {word}" for name, file in KERNEL.items() for word in words(file) if pattern.search(word)]
+    assert matches == []
 
 
 def words(file: Path) -> list[str]:
@@ -145,14 +146,14 @@ def words(file: Path) -> list[str]:
             prose.add(node.value)
         elif isinstance(node, ast.keyword) and node.arg == "help":
             prose |= set(ast.walk(node.value))
-    found = []
+    texts = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in prose:
-            found.append(node.value)
-        found += [
+            texts.append(node.value)
+        texts += [
             getattr(node, field) for field in ("id", "attr", "arg", "name") if isinstance(getattr(node, field, 0), str)
         ]
-    return found
+    return texts
 
 
 @pytest.mark.parametrize("folder", ["framework", "plugins", "tests", "benchmarks", "examples"])

@@ -202,7 +202,7 @@ def test_every_command_describes_itself():
         assert re.fullmatch(r"[A-Z][^`]+\.", summary), f"{name}: {summary}"
         command = cli.get_command(context, name)
         assert command.help
-        assert [each.name for each in command.params if isinstance(each, click.Option) and not each.help] == []
+        assert [option.name for option in command.params if isinstance(option, click.Option) and not option.help] == []
 
 
 def test_version():

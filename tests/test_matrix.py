@@ -112,14 +112,14 @@ def pipeline(cell: Cell) -> str:
     encoder, algorithm, bonuses, curriculum, replay = cell
     observation, options = ENCODERS[encoder]
     # What a bonus sees goes through an encoder without memory.
-    own = '\nencoder = { use = "mlp", hidden = [8] }' if encoder in WITH_MEMORY else ""
+    bonus_encoder = '\nencoder = { use = "mlp", hidden = [8] }' if encoder in WITH_MEMORY else ""
     return "\n".join(
         [
             f"[run]\ntotal_steps = {UPDATES * 32}",
             f'[environment]\nuse = "noise:Noises"\nobservation = "{observation}"',
             f"[encoder]\n{options}",
             f"[algorithm]\n{ALGORITHMS[algorithm]}",
-            *(f'[[bonus]]\nuse = "{bonus}"{own}' for bonus in BONUSES[bonuses]),
+            *(f'[[bonus]]\nuse = "{bonus}"{bonus_encoder}' for bonus in BONUSES[bonuses]),
             CURRICULA[curriculum],
             REPLAYS[replay],
             "[sampling]\nenvironments = 4\nrollout_length = 8",

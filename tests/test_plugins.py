@@ -70,7 +70,7 @@ def test_a_plugin_may_be_an_object_in_a_module(tmp_path, monkeypatch):
     write(tmp_path, plugin_object=source + "  register('x', 'm:X')\nplugin = Plugin()\n")
     monkeypatch.syspath_prepend(tmp_path)
     row = only("plugin_object:plugin [extra]")
-    assert [each.kind for each in row.registrations] == ["replay"]
+    assert [registration.kind for registration in row.registrations] == ["replay"]
 
 
 def test_names_are_bare_for_bundled_plugins_only():
@@ -286,7 +286,10 @@ def test_what_is_installed_here_loads():
 def test_bundled_names_are_unique():
     """Bare names come from several plugins, so no two of them may offer the same one."""
     names = [
-        (each.kind, each.name) for row in load(plugins.installed()).rows if row.bundled for each in row.registrations
+        (registration.kind, registration.name)
+        for row in load(plugins.installed()).rows
+        if row.bundled
+        for registration in row.registrations
     ]
     assert sorted(names) == sorted(set(names))
 
@@ -297,12 +300,12 @@ def test_bundled_names_are_unique():
 def test_lifecycle_hooks_get_the_arguments_they_name():
     """Each plugin is called with those arguments that its function takes."""
     calls = []
-    one = module(update_finished=lambda metrics: calls.append((metrics,)))
-    two = module(update_finished=lambda directory, metrics: calls.append((directory, metrics)))
-    found = load([offer(one, "one"), offer(two, "two")])
-    Lifecycle(found.manager, pytest.fail).call("update_finished", directory="d", metrics={"loss": 1.0})
+    partial = module(update_finished=lambda metrics: calls.append((metrics,)))
+    full = module(update_finished=lambda directory, metrics: calls.append((directory, metrics)))
+    loaded = load([offer(partial, "one"), offer(full, "two")])
+    Lifecycle(loaded.manager, pytest.fail).call("update_finished", directory="d", metrics={"loss": 1.0})
     assert calls == [("d", {"loss": 1.0}), ({"loss": 1.0},)]
-    assert [row.listens for row in found.rows] == [("update_finished",), ("update_finished",)]
+    assert [row.listens for row in loaded.rows] == [("update_finished",), ("update_finished",)]
 
 
 def test_a_lifecycle_hook_that_raises_drops_its_plugin():

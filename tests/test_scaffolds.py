@@ -39,8 +39,8 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A new package of each kind."""
     folder = tmp_path_factory.mktemp("packages")
     for kind in KINDS:
-        what = names(kind, f"my_{kind}", here=False)
-        write(render(what), folder / what.distribution)
+        component = names(kind, f"my_{kind}", here=False)
+        write(render(component), folder / component.distribution)
     return {kind: folder / f"framework-my-{kind}" for kind in KINDS}
 
 

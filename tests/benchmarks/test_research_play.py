@@ -54,17 +54,17 @@ def test_environments_are_those_of_the_run_but_for_changes(trained: Path) -> Non
 
 def test_every_environment_plays_one_episode(trained: Path) -> None:
     """From the first seed on, until all are over, with what the policy sees changed at every step."""
-    environment, seen = environment_of(trained, 40), []
+    environment, masks = environment_of(trained, 40), []
 
     def change(observations: dict[str, np.ndarray], playing: np.ndarray) -> None:
-        seen.append(playing.copy())
+        masks.append(playing.copy())
         observations["page"][:] = 1000.0
 
     success = play(trained, environment, change)
     np.testing.assert_array_equal(environment.episodes.worlds["seed"], FIRST_SEED + np.arange(40))
-    assert seen[0].all()
-    assert not (~seen[0] & seen[1]).any()
-    assert len(seen) <= 20
+    assert masks[0].all()
+    assert not (~masks[0] & masks[1]).any()
+    assert len(masks) <= 20
     np.testing.assert_array_equal(success, environment.episodes.succeeded)
     misled = environment.episodes.browsers["steps"].copy()
     play(trained, environment)

@@ -16,7 +16,7 @@ import framework
 from framework.catalog import find_function
 from framework.errors import FrameworkError
 from framework.pipeline.document import differences
-from measure import research_scores as found
+from measure import research_scores
 from measure.kept_runs import Trainer, kept_of_table
 from measure.research_rows import ALWAYS, FACTBOOK, held_out_cells, read_rows, transfer_cells
 from measure.results import BENCHMARKS
@@ -88,17 +88,19 @@ def test_rows_are_those_of_the_file() -> None:
     first, *ablation = rows.ablation
     assert first == full
     assert all(row.pipeline == full.pipeline and row.overrides for row in ablation)
-    first, second, *others = rows.steps.values()
+    first, second, *later = rows.steps.values()
     assert first == baseline
     assert second.pipeline == baseline.pipeline
-    assert all(row.pipeline == full.pipeline for row in others)
-    assert others[-1] == full
+    assert all(row.pipeline == full.pipeline for row in later)
+    assert later[-1] == full
 
 
 def test_steps_add_one_thing_each() -> None:
     """From the baseline on: a section of the pipeline, or the algorithm's head; self-imitation with its options."""
     pipelines = [framework.load(row.pipeline, row.overrides).to_plain() for row in read_rows(ROWS).steps.values()]
-    added = [{key.split(".")[0] for key in differences(one, other)} - {"run"} for one, other in pairwise(pipelines)]
+    added = [
+        {key.split(".")[0] for key in differences(before, after)} - {"run"} for before, after in pairwise(pipelines)
+    ]
     assert added[0] == {"curriculum"}
     assert added[1] >= {"encoder"}
     assert added[2] == {"algorithm"}
@@ -116,11 +118,11 @@ def test_rows_are_there_to_be_measured() -> None:
 
 
 def test_settings_differ_from_the_source_in_one_thing_each() -> None:
-    """Names, pairs, level, or corpus; rewards are sparse everywhere, and nobody's own tasks are played."""
-    source, *others = transfer_cells(0.4).values()
-    assert all(set(ALWAYS) < set(cell) for cell in (source, *others, *held_out_cells([0.4]).values()))
+    """Names, pairs, level, or corpus; rewards are sparse everywhere, and no pipeline's own tasks are played."""
+    source, *targets = transfer_cells(0.4).values()
+    assert all(set(ALWAYS) < set(cell) for cell in (source, *targets, *held_out_cells([0.4]).values()))
     assert source == [*ALWAYS, "environment.task_complexity=0.4"]
-    names, pairs, level, corpus = ([each for each in cell if each not in source] for cell in others)
+    names, pairs, level, corpus = ([override for override in cell if override not in source] for cell in targets)
     assert names == ['environment.split="test"', 'environment.bigrams="train"']
     assert pairs == ['environment.bigrams="held out"']
     assert level == ["environment.task_complexity=0.6"]
@@ -131,7 +133,7 @@ def test_settings_differ_from_the_source_in_one_thing_each() -> None:
 
 def test_columns_are_means_of_all_seeds_and_episodes() -> None:
     """With an interval around each; what is not measured has none."""
-    columns = found.columns({"test 0.4": cell([[1, 1, 0, 0], [1, 1, 1, 1]])}, 0.4)
+    columns = research_scores.columns({"test 0.4": cell([[1, 1, 0, 0], [1, 1, 1, 1]])}, 0.4)
     assert columns["completed, %"].estimate == 75.0
     assert columns["completed, %"].low < 75.0 < columns["completed, %"].high
     assert columns["reward × 100"].estimate == pytest.approx(65.0)
@@ -142,27 +144,27 @@ def test_columns_are_means_of_all_seeds_and_episodes() -> None:
 def test_transfer_is_what_is_left_of_the_gain_over_chance() -> None:
     """Of each target, from 0 to 1; their mean; nothing where nothing was gained."""
     chance = {name: cell([[0, 0, 0, 0, 1]] * 2) for name in ("source 0.4", "new names 0.4", "new pairs 0.4")}
-    own = {
+    trained = {
         "source 0.4": cell([[1, 1, 1, 1, 1]] * 2),  # gains 0.8
         "new names 0.4": cell([[0, 0, 1, 1, 1]] * 2),  # gains 0.4: a half
         "new pairs 0.4": cell([[0, 0, 0, 0, 0]] * 2),  # loses: nothing
     }
-    interval = found.transfer(own, chance, 0.4)
+    interval = research_scores.transfer(trained, chance, 0.4)
     assert interval.estimate == pytest.approx(0.25)
     assert 0 <= interval.low < 0.25 < interval.high <= 1
-    assert found.transfer(chance, chance, 0.4) is None
-    assert found.targets(own, 0.4) == ["new names", "new pairs"]
+    assert research_scores.transfer(chance, chance, 0.4) is None
+    assert research_scores.targets(trained, 0.4) == ["new names", "new pairs"]
 
 
 def test_completion_by_level_is_of_all_seeds() -> None:
     """Their mean at each level in order that all rows play, and the interquartile mean of all levels and seeds."""
-    level = {"test 0.1": cell([[1, 1], [1, 1]]), "test 0": cell([[1, 1], [1, 0]]), "test 1": cell([[0, 0], [0, 0]])}
-    more = level | {"test 0.5": cell([[1, 1], [1, 1]])}
-    header, _, line, other = found.level_table({"one": more, "other": level}).splitlines()
-    assert line.split("|")[2:] == other.split("|")[2:]
-    assert [each.strip() for each in header.split("|")[2:6]] == ["0", "0.1", "1", "IQM"]
-    assert [each.strip() for each in line.split("|")[1:5]] == ["one", "75.0", "100.0", "0.0"]
-    assert line.split("|")[5].strip().startswith("62.5 [")  # of 0 0 50 100 100 100 the middle four
+    common = {"test 0.1": cell([[1, 1], [1, 1]]), "test 0": cell([[1, 1], [1, 0]]), "test 1": cell([[0, 0], [0, 0]])}
+    extended = common | {"test 0.5": cell([[1, 1], [1, 1]])}
+    header, _, first, second = research_scores.level_table({"one": extended, "other": common}).splitlines()
+    assert first.split("|")[2:] == second.split("|")[2:]
+    assert [title.strip() for title in header.split("|")[2:6]] == ["0", "0.1", "1", "IQM"]
+    assert [value.strip() for value in first.split("|")[1:5]] == ["one", "75.0", "100.0", "0.0"]
+    assert first.split("|")[5].strip().startswith("62.5 [")  # of 0 0 50 100 100 100 the middle four
 
 
 @pytest.fixture
@@ -196,16 +198,16 @@ def test_the_script_trains_evaluates_and_writes(rows: Path, tmp_path: Path) -> N
         assert done.returncode == 0, done.stderr
         return done.stderr
 
-    said = script()
-    assert said.count("trained by process") == 4
-    assert said.count("evaluated in") == 6
-    again = script()
-    assert "trained by process" not in again
-    assert "evaluated in" not in again
+    log = script()
+    assert log.count("trained by process") == 4
+    assert log.count("evaluated in") == 6
+    second_log = script()
+    assert "trained by process" not in second_log
+    assert "evaluated in" not in second_log
     for picture in ("table", "ablation", "steps"):
         assert (tmp_path / f"kept/research-{picture}.png").stat().st_size > 10_000
     result = json.loads((tmp_path / "kept/research-table.json").read_text())
-    success = {each["row"]: each["scores"]["test 0.4"]["success"] for each in result["measurements"]}
+    success = {run["row"]: run["scores"]["test 0.4"]["success"] for run in result["measurements"]}
     assert success["random"] == 0 < success["expert"]
     parts = {
         "level 0.4": ("random", "full", "expert"),
@@ -215,17 +217,17 @@ def test_the_script_trains_evaluates_and_writes(rows: Path, tmp_path: Path) -> N
         "steps": ("first", "then", "second"),
         "steps, all levels": ("first", "then", "second"),
     }
-    for part, rows_of_it in parts.items():
-        assert [line.split("|")[1].strip() for line in result["parts"][part][2:]] == list(rows_of_it)
+    for part, names in parts.items():
+        assert [line.split("|")[1].strip() for line in result["parts"][part][2:]] == list(names)
     assert result["parts"].keys() - parts == {"notes", "training"}
 
 
 def test_training_is_told_by_row() -> None:
     """Steps, sampler processes, and minutes of all seeds, of what was trained."""
     rows = [{"row": "one", "steps": 2048, "samplers": 0, "minutes": minutes} for minutes in (0.25, 1.5)]
-    header, _, *lines = found.training_table([{"row": "expert"}, *rows]).splitlines()
+    header, _, *lines = research_scores.training_table([{"row": "expert"}, *rows]).splitlines()
     assert "minutes" in header
-    assert [[each.strip() for each in line.split("|")[1:5]] for line in lines] == [["one", "2,048", "0", "0.2, 1.5"]]
+    assert [[value.strip() for value in line.split("|")[1:5]] for line in lines] == [["one", "2,048", "0", "0.2, 1.5"]]
 
 
 def test_runs_of_a_row_are_all_there_or_none(tmp_path: Path) -> None:

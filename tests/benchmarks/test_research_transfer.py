@@ -1,4 +1,4 @@
-"""Ways in which what was learned elsewhere is made use of."""
+"""Ways to reuse what was learned elsewhere."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from research_transfer import FROZEN, LOADED, SCRATCH, SMALL, TARGETS, USUAL, ro
 @pytest.mark.parametrize("target", TARGETS)
 def test_ways_differ_in_the_encoder_alone(target: str) -> None:
     """In where it comes from, and in whether it is trained on; never in the curriculum or the number of steps."""
-    plain = {how: loaded(target, how, USUAL) for how in (SCRATCH, LOADED, FROZEN)}
+    plain = {start: loaded(target, start, USUAL) for start in (SCRATCH, LOADED, FROZEN)}
     assert differences(plain[SCRATCH], plain[LOADED]).keys() == {"encoder.init_from"}
     assert differences(plain[LOADED], plain[FROZEN]).keys() == {"encoder.freeze"}
 
@@ -28,7 +28,7 @@ def test_rates_differ_in_themselves_alone(target: str) -> None:
     assert framework.load(TARGETS[target]).to_plain()["algorithm"]["learning_rate"] == USUAL
 
 
-def loaded(target: str, how: str, rate: float) -> dict[str, Any]:
-    """All of the pipeline."""
-    chosen = row(target, how, rate, Path("first"))
-    return framework.load(chosen.pipeline, chosen.overrides).to_plain()
+def loaded(target: str, start: str, rate: float) -> dict[str, Any]:
+    """The whole pipeline of a variant as plain values."""
+    variant = row(target, start, rate, Path("first"))
+    return framework.load(variant.pipeline, variant.overrides).to_plain()

@@ -131,11 +131,11 @@ def test_show_prints_the_whole_pipeline_with_origins(check):
 def test_json_has_values_and_origins_or_problems(check):
     """--json is for scripts: the resolved pipeline with the origin of each option, or the problems."""
     code, lines, _ = check(PIPELINE, "--json")
-    found = json.loads("\n".join(lines))
-    assert (code, found["valid"], found["problems"]) == (0, True, [])
-    assert found["pipeline"] == load("p.toml").to_plain()
-    options = {join(section, key) for section, table in found["pipeline"].items() for key in table}
-    assert set(found["origins"]) == options
+    result = json.loads("\n".join(lines))
+    assert (code, result["valid"], result["problems"]) == (0, True, [])
+    assert result["pipeline"] == load("p.toml").to_plain()
+    options = {join(section, key) for section, table in result["pipeline"].items() for key in table}
+    assert set(result["origins"]) == options
     code, lines, _ = check(PIPELINE, "--json", "run.seed=-1")
     problem = {"message": "must be at least 0, is -1", "path": "run.seed", "file": "override", "line": None}
     expected = {"valid": False, "problems": [problem | {"exit_code": 2}]}
@@ -251,9 +251,9 @@ def test_build_builds_what_a_static_check_does_not(build):
 )
 def test_build_refuses_environments(build, environment, code, start):
     """Unsupported spaces, masks that the algorithm cannot take, and environments that fail are named before a run."""
-    found, _, errors = build(environment)
+    exit_code, _, errors = build(environment)
     assert errors[0].startswith(start)
-    assert found == code
+    assert exit_code == code
 
 
 def test_build_names_every_component_that_cannot_be_built(build):

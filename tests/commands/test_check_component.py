@@ -54,10 +54,10 @@ def test_a_wrong_component_fails(check):
 def test_results_as_json(check):
     """The same for a script."""
     code, output, _ = check("threshold", "--json")
-    found = json.loads(output)
+    report = json.loads(output)
     assert code == 0
-    assert (found["kind"], found["component"], found["passed"]) == ("curriculum", "threshold", True)
-    assert {"name": "tasks", "status": "passed", "reason": ""} in found["checks"]
+    assert (report["kind"], report["component"], report["passed"]) == ("curriculum", "threshold", True)
+    assert {"name": "tasks", "status": "passed", "reason": ""} in report["checks"]
 
 
 @pytest.mark.parametrize(

@@ -19,14 +19,14 @@ def findings(capsys, *arguments, code=0):
     return json.loads(capsys.readouterr().out)
 
 
-def of(topic, found):
-    return [each for each in found if each["topic"] == topic]
+def about(topic, reported):
+    return [finding for finding in reported if finding["topic"] == topic]
 
 
 def test_this_machine_can_run_pipelines(capsys, tmp_path):
     """Where the tests run, everything that a run needs is there, and a real message goes through a socket file."""
-    found = findings(capsys, "--runs", tmp_path / "runs")
-    assert {each["topic"] for each in found} == {
+    reported = findings(capsys, "--runs", tmp_path / "runs")
+    assert {finding["topic"] for finding in reported} == {
         "framework",
         "packages",
         "fast",
@@ -36,7 +36,7 @@ def test_this_machine_can_run_pipelines(capsys, tmp_path):
         "runs",
         "plugins",
     }
-    assert [each for each in found if each["status"] == "error"] == []
+    assert [finding for finding in reported if finding["status"] == "error"] == []
     assert not (tmp_path / "runs").exists()
 
 
@@ -46,25 +46,25 @@ def test_text_has_a_line_for_each_finding(capsys, tmp_path):
     file.write_text("")
     assert main(["doctor", "--runs", str(file / "runs")]) == 1
     lines = capsys.readouterr().out.splitlines()
-    [place] = [index for index, line in enumerate(lines) if line.startswith("error")]
-    assert "runs" in lines[place]
-    assert lines[place + 1] == "    go to another directory, or name another folder for the runs"
+    [number] = [index for index, line in enumerate(lines) if line.startswith("error")]
+    assert "runs" in lines[number]
+    assert lines[number + 1] == "    go to another directory, or name another folder for the runs"
 
 
 def test_every_plugin_broken(capsys, monkeypatch):
     """All of the report is there, with the reason for each plugin."""
     rows = load([EntryPoint(GROUP, name, f"no_such_{name}", "framework-rl", "1") for name in ("ppo", "encoders")])
     monkeypatch.setattr("framework.catalog.default_catalog", lambda: Catalog(rows))
-    found = findings(capsys, code=1)
-    assert len({each["topic"] for each in found}) == 8
-    broken = [each for each in of("plugins", found) if each["status"] == "warning"]
+    reported = findings(capsys, code=1)
+    assert len({finding["topic"] for finding in reported}) == 8
+    broken = [finding for finding in about("plugins", reported) if finding["status"] == "warning"]
     assert broken[1] == {
         "topic": "plugins",
         "status": "warning",
         "text": "ppo (framework-rl 1) is broken: ModuleNotFoundError: No module named 'no_such_ppo'",
         "advice": "framework plugins ppo",
     }
-    assert of("plugins", found)[-1]["text"] == "no plugin is loaded"
+    assert about("plugins", reported)[-1]["text"] == "no plugin is loaded"
 
 
 def test_a_slow_plugin_is_named(capsys, monkeypatch, tmp_path):
@@ -73,7 +73,7 @@ def test_a_slow_plugin_is_named(capsys, monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(tmp_path)
     rows = load([EntryPoint(GROUP, "slow", "slow_plugin", "framework-slow", "1")])
     monkeypatch.setattr("framework.catalog.default_catalog", lambda: Catalog(rows))
-    warning, loaded = of("plugins", findings(capsys))
+    warning, loaded = about("plugins", findings(capsys))
     assert warning["text"].startswith("slow (framework-slow 1) takes 0.")
     assert (warning["status"], loaded["text"]) == ("warning", "loaded: slow")
 
@@ -93,17 +93,17 @@ def pretend_missing(monkeypatch, package):
 def test_a_missing_package_is_named(capsys, monkeypatch):
     """A requirement that is not installed is an error, and the other versions are shown all the same."""
     pretend_missing(monkeypatch, "pyzmq")
-    missing, others = of("packages", findings(capsys, code=1))
+    missing, installed = about("packages", findings(capsys, code=1))
     assert (missing["text"], missing["advice"]) == ("pyzmq is not installed", "pip install pyzmq")
-    assert "numpy" in others["text"]
-    assert "pyzmq" not in others["text"]
+    assert "numpy" in installed["text"]
+    assert "pyzmq" not in installed["text"]
 
 
 def test_what_is_slower_without_numba_is_told(capsys, monkeypatch):
     """It is an extra, so its absence is a warning, with what to install."""
-    assert of("fast", findings(capsys))[0]["status"] == "ok"
+    assert about("fast", findings(capsys))[0]["status"] == "ok"
     pretend_missing(monkeypatch, "numba")
-    [warning] = of("fast", findings(capsys))
+    [warning] = about("fast", findings(capsys))
     assert warning["text"].startswith("numba is not installed: prioritized replay is slower")
     assert warning["advice"] == 'pip install "framework-rl[fast]"'
 
@@ -111,11 +111,11 @@ def test_what_is_slower_without_numba_is_told(capsys, monkeypatch):
 def test_a_torch_that_does_not_import_is_a_finding(capsys, monkeypatch):
     """Whatever fails while it is examined ends that examination only."""
     monkeypatch.setitem(sys.modules, "torch", None)
-    found = findings(capsys, code=1)
-    [torch] = of("torch", found)
+    reported = findings(capsys, code=1)
+    [torch] = about("torch", reported)
     assert torch["status"] == "error"
     assert torch["text"].startswith("ModuleNotFoundError: ")
-    assert of("zeromq", found)[0]["status"] == "ok"
+    assert about("zeromq", reported)[0]["status"] == "ok"
 
 
 def test_a_path_too_long_for_a_socket_is_told(capsys, monkeypatch, tmp_path):
@@ -123,7 +123,7 @@ def test_a_path_too_long_for_a_socket_is_told(capsys, monkeypatch, tmp_path):
     deep = tmp_path / ("x" * 100)
     deep.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(deep))
-    [link] = of("zeromq", findings(capsys, code=1))
+    [link] = about("zeromq", findings(capsys, code=1))
     assert link["status"] == "error"
     assert "TMPDIR" in link["advice"]
 

@@ -27,8 +27,8 @@ def runs(tmp_path_factory) -> list[Path]:
     folder = tmp_path_factory.mktemp("runs")
     pipeline = write(folder)
     (folder / "policies.py").write_text(POLICIES)
-    each = [{"run__seed": 1}, {"run__seed": 2}, {"run__seed": 3, "algorithm__epochs": 1}]
-    return [run(pipeline, folder / "runs", **SMALL, **options) for options in each]
+    variants = [{"run__seed": 1}, {"run__seed": 2}, {"run__seed": 3, "algorithm__epochs": 1}]
+    return [run(pipeline, folder / "runs", **SMALL, **options) for options in variants]
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def evaluate(capsys):
     return evaluate
 
 
-def found(evaluate, *arguments):
+def summary_of(evaluate, *arguments):
     code, output, errors = evaluate(*arguments, "--json")
     assert (code, errors) == (0, "")
     return json.loads(output)
@@ -53,7 +53,7 @@ def test_a_run_is_evaluated_as_it_was_while_training(evaluate, runs):
     """By default: the same episodes, as many; the means are those of its last evaluation."""
     lines = [json.loads(line) for line in (runs[0] / "metrics.jsonl").read_text().splitlines()]
     last = {name.removeprefix("evaluation/"): value for name, value in lines[-1].items()}
-    summary = found(evaluate, runs[0], "--checkpoint", "last")
+    summary = summary_of(evaluate, runs[0], "--checkpoint", "last")
     for name in ("return", "return_std", "return_min", "return_max", "length", "episodes"):
         assert summary[name] == last[name]
     assert summary["runs"] == 1
@@ -72,7 +72,7 @@ def test_the_result_in_words(evaluate, runs):
 
 def test_what_evaluation_reads_can_be_overridden(evaluate, runs):
     """The environment's options and the evaluation's."""
-    summary = found(evaluate, runs[0], "environment.max_episode_steps=5", "evaluation.episodes=4")
+    summary = summary_of(evaluate, runs[0], "environment.max_episode_steps=5", "evaluation.episodes=4")
     assert (summary["length"], summary["return_max"], summary["episodes"]) == (5.0, 5.0, 4)
     assert summary["intervals"]["length"] == [5.0, 5.0]
 
@@ -96,10 +96,10 @@ def test_a_policy_stays_with_its_spaces(evaluate, runs):
 
 def test_several_runs_are_one_result(evaluate, runs):
     """Episodes of all of them, each with its own policy and seed."""
-    both = found(evaluate, *runs[:2], "--episodes", 5)
-    each = [found(evaluate, path, "--episodes", 5) for path in runs[:2]]
-    assert (both["runs"], both["episodes"]) == (2, 10)
-    assert both["return"] == pytest.approx(np.mean([one["return"] for one in each]))
+    joint = summary_of(evaluate, *runs[:2], "--episodes", 5)
+    single = [summary_of(evaluate, path, "--episodes", 5) for path in runs[:2]]
+    assert (joint["runs"], joint["episodes"]) == (2, 10)
+    assert joint["return"] == pytest.approx(np.mean([summary["return"] for summary in single]))
     assert "2 runs of 5 episodes" in evaluate(*runs[:2], "--episodes", 5)[1]
 
 
@@ -113,14 +113,14 @@ def test_runs_must_be_of_one_pipeline(evaluate, runs):
 
 def test_overrides_may_be_long(evaluate, runs):
     """Longer than the name of any file."""
-    assert found(evaluate, runs[0], f"evaluation.episodes={' ' * 300}1")["episodes"] == 1
+    assert summary_of(evaluate, runs[0], f"evaluation.episodes={' ' * 300}1")["episodes"] == 1
 
 
 def test_functions_are_evaluated_beside_runs(evaluate, runs):
     """Found beside the pipeline file, from the run or from the file; the better one is better."""
     pipeline = runs[0].parents[1] / "pipeline.toml"
-    right = found(evaluate, runs[0], "--policy", "policies:right", "--episodes", 10)
-    lean = found(evaluate, pipeline, "--policy", "policies:lean", "--episodes", 10)
+    right = summary_of(evaluate, runs[0], "--policy", "policies:right", "--episodes", 10)
+    lean = summary_of(evaluate, pipeline, "--policy", "policies:lean", "--episodes", 10)
     assert right["return_max"] < 12
     assert lean["return"] > 25
 

@@ -152,11 +152,11 @@ def test_json_has_the_same(capsys):
         "lost": "broken",
         "old": "too old",
     }
-    assert [each["name"] for each in rows["acme"]["components"]] == ["acme/tiny", "acme/plain"]
+    assert [component["name"] for component in rows["acme"]["components"]] == ["acme/tiny", "acme/plain"]
     assert "Traceback" in rows["broken"]["traceback"]
     [component] = json.loads(shown(capsys, "acme/tiny", "--json"))["components"]
     assert component["supports"] == ["memory"]
-    options = {each["name"]: each for each in component["options"]}
+    options = {option["name"]: option for option in component["options"]}
     assert options["width"] == {
         "name": "width",
         "type": "integer",
@@ -173,8 +173,8 @@ def test_options_that_cannot_be_read_say_so(capsys, monkeypatch):
     """Where a config class cannot be imported, the error stands in its place, and the exit code is 4."""
     plugin = ModuleType("sick")
     plugin.register_encoders = hookimpl(lambda register: register("x", "m:X", config="no_such_module_here:X"))
-    found = Catalog(load([EntryPoint(GROUP, "sick", plugin, "framework-sick", "3")]))
-    monkeypatch.setattr("framework.commands.plugins.default_catalog", lambda: found)
+    catalog = Catalog(load([EntryPoint(GROUP, "sick", plugin, "framework-sick", "3")]))
+    monkeypatch.setattr("framework.commands.plugins.default_catalog", lambda: catalog)
     text = shown(capsys, "sick", code=4)
     assert "encoder 'sick/x' (framework-sick 3) cannot be imported from no_such_module_here" in text
     assert "No module named" in json.loads(shown(capsys, "sick", "--json", code=4))["components"][0]["options"]
@@ -184,8 +184,8 @@ def test_options_that_break_the_rules_say_so(capsys, monkeypatch):
     """A config class whose fields the framework cannot read is the plugin's error, not a crash."""
     plugin = ModuleType("odd")
     plugin.register_encoders = hookimpl(lambda register: register("x", "m:X", config=f"{__name__}:Odd"))
-    found = Catalog(load([EntryPoint(GROUP, "odd", plugin, "framework-odd", "3")]))
-    monkeypatch.setattr("framework.commands.plugins.default_catalog", lambda: found)
+    catalog = Catalog(load([EntryPoint(GROUP, "odd", plugin, "framework-odd", "3")]))
+    monkeypatch.setattr("framework.commands.plugins.default_catalog", lambda: catalog)
     assert f"encoder 'odd/x' (framework-odd 3): {__name__}:Odd is broken: TypeError: " in shown(capsys, "odd", code=4)
 
 

@@ -50,8 +50,8 @@ def test_an_algorithm_builds_the_encoder_through_its_context(pipeline, component
 
 def test_a_component_without_options_gets_none(pipeline):
     """config is None where a component takes no options."""
-    chosen = pipeline("replay.use=uniform").replay
-    assert build(chosen, "context").config is None
+    replay = pipeline("replay.use=uniform").replay
+    assert build(replay, "context").config is None
 
 
 def test_a_component_that_refuses_is_a_mistake_in_the_pipeline(pipeline):
@@ -83,14 +83,14 @@ def test_an_encoder_may_have_parts_and_see_another_space(pipeline):
     """An encoder is built with the whole context of its algorithm, or with another one that it is asked for."""
     context = make_context(pipeline(), {"observation": object()}, None, "cpu")
     assert context.make_encoder().context is context
-    other = evolve(context, observation_space={"whitened": object()})
-    assert context.make_encoder(other).context is other
+    whitened = evolve(context, observation_space={"whitened": object()})
+    assert context.make_encoder(whitened).context is whitened
 
 
 def test_streams_are_named_after_their_bonuses(pipeline):
     """Each bonus is built once for each call, with its weight and discount; equal names get numbers."""
-    made = pipeline("bonus=[{use='counter', weight=2}, {use='counter', discount=0.5}, {use='counter'}]")
-    context = make_context(made, {}, None, "cpu")
+    loaded = pipeline("bonus=[{use='counter', weight=2}, {use='counter', discount=0.5}, {use='counter'}]")
+    context = make_context(loaded, {}, None, "cpu")
     assert context.bonuses == ("counter", "counter_2", "counter_3")
     streams = context.make_streams()
     assert [(stream.name, stream.weight, stream.discount) for stream in streams] == [
@@ -110,17 +110,17 @@ def test_a_replay_buffer_is_made_where_there_is_one(pipeline):
 def test_a_curriculum_knows_the_spaces(pipeline):
     """None where the pipeline has none."""
     assert build_curriculum(pipeline(), {}, None) is None
-    made = pipeline("environment={use='school'}", "curriculum.use=threshold")
-    assert build_curriculum(made, {"x": "space"}, None).context.observation_space == {"x": "space"}
+    loaded = pipeline("environment={use='school'}", "curriculum.use=threshold")
+    assert build_curriculum(loaded, {"x": "space"}, None).context.observation_space == {"x": "space"}
 
 
 def test_an_encoder_inside_another(write):
     """make_part builds what an option names, for the context that it is given; a mistake is one of the pipeline."""
-    made = load(write(PIPELINE.replace('"world"', '"gymnasium"').replace('"agent"', '"ppo"')))
+    loaded = load(write(PIPELINE.replace('"world"', '"gymnasium"').replace('"agent"', '"ppo"')))
     leaf = {"left": gymnasium.spaces.Box(-1, 1, (5,))}
-    context = make_context(made, {**leaf, "right": gymnasium.spaces.Discrete(3)}, None, "cpu")
-    own = evolve(context, observation_space=leaf)
-    assert context.make_part({"use": "mlp", "hidden": [7]}, own).feature_dim == 7
-    assert context.make_part("mlp", own).vectors.width == 5
+    context = make_context(loaded, {**leaf, "right": gymnasium.spaces.Discrete(3)}, None, "cpu")
+    leaf_context = evolve(context, observation_space=leaf)
+    assert context.make_part({"use": "mlp", "hidden": [7]}, leaf_context).feature_dim == 7
+    assert context.make_part("mlp", leaf_context).vectors.width == 5
     with pytest.raises(PipelineError, match="did you mean mlp"):
-        context.make_part("mpl", own)
+        context.make_part("mpl", leaf_context)

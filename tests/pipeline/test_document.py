@@ -67,8 +67,8 @@ def test_another_component_takes_nothing_from_the_one_it_replaces(write):
     write('extends = "base.toml"\n[algorithm]\nuse = "plain"\ngamma = 1\n')
     document = read("p.toml")
     assert document.values["algorithm"] == {"use": "plain", "gamma": 1}
-    found = {path: origin for path, origin in origins(document).items() if path.startswith("algorithm")}
-    assert found == {"algorithm": "p.toml:2", "algorithm.use": "p.toml:3", "algorithm.gamma": "p.toml:4"}
+    places = {path: origin for path, origin in origins(document).items() if path.startswith("algorithm")}
+    assert places == {"algorithm": "p.toml:2", "algorithm.use": "p.toml:3", "algorithm.gamma": "p.toml:4"}
     assert read("p.toml", ['algorithm.use="agent"']).values["algorithm"] == {"use": "agent"}
     assert read("p.toml", ['algorithm.use="plain"']).values["algorithm"] == {"use": "plain", "gamma": 1}
 
@@ -131,10 +131,10 @@ def test_any_bytes_are_values_or_a_pipeline_error(tmp_path_factory, content):
 
 def test_differences_are_found_in_nested_values():
     """By dotted key, both values; arrays are compared whole, and what is missing is None."""
-    one = {"run": {"seed": 1, "name": "a"}, "bonus": [{"weight": 1.0}], "replay": {"use": "uniform"}}
+    original = {"run": {"seed": 1, "name": "a"}, "bonus": [{"weight": 1.0}], "replay": {"use": "uniform"}}
     changed = {"run": {"seed": 2, "name": "a"}, "bonus": [{"weight": 0.5}], "a b": 3}
-    assert differences(one, one) == {}
-    assert differences(one, changed) == {
+    assert differences(original, original) == {}
+    assert differences(original, changed) == {
         "run.seed": (1, 2),
         "bonus": ([{"weight": 1.0}], [{"weight": 0.5}]),
         "replay": ({"use": "uniform"}, None),
@@ -188,11 +188,11 @@ def test_an_override_takes_a_table_or_a_key_out(write):
 
 def test_overrides_from_python_are_values(write):
     """A mapping gives values as they are, and does not share them with the document."""
-    given = {"algorithm.hidden": (1, 2), "run": {"name": "plain word"}}
-    document = read(write(BASE), given)
+    overrides = {"algorithm.hidden": (1, 2), "run": {"name": "plain word"}}
+    document = read(write(BASE), overrides)
     assert document.values["algorithm"]["hidden"] == [1, 2]
     document.values["run"]["name"] = "changed"
-    assert given["run"] == {"name": "plain word"}
+    assert overrides["run"] == {"name": "plain word"}
 
 
 @pytest.mark.parametrize(
@@ -236,14 +236,14 @@ def test_overrides_from_python_are_values(write):
 def test_a_wrong_override_is_a_problem(write, override, problem):
     """What is wrong with an override is said, and how to write it; the other overrides still count."""
     document = read(write(BASE), [override, "run.seed=3"])
-    assert [str(each) for each in document.problems] == [problem]
+    assert list(map(str, document.problems)) == [problem]
     assert document.values["run"] == {"seed": 3}
 
 
 def test_a_key_from_python_that_is_no_key(write):
     """Keys of a mapping are dotted keys too."""
     document = read(write(BASE), {"run seed": 1})
-    assert [each.message for each in document.problems] == ["'run seed' is not a dotted key, such as run.seed"]
+    assert [problem.message for problem in document.problems] == ["'run seed' is not a dotted key, such as run.seed"]
 
 
 # --- origins -----------------------------------------------------------------------------------------------------

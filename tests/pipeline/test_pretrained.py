@@ -20,19 +20,19 @@ def source(tmp_path_factory):
     return runs.run(runs.write(folder), folder, **SHORT, run__seed=9)
 
 
-def encoder(directory: Path, which: str = "encoder") -> dict[str, torch.Tensor]:
+def encoder(directory: Path, module: str = "encoder") -> dict[str, torch.Tensor]:
     """The weights of an encoder at the end of a run."""
-    return getattr(framework.load_agent(directory, "last").policy, which).state_dict()
+    return getattr(framework.load_agent(directory, "last").policy, module).state_dict()
 
 
-def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+def equal(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
 def test_a_frozen_encoder_stays_what_it_was(source, tmp_path):
     """Loaded from a run directory and frozen, it is bit-equal to the source's after training; the heads are not."""
-    given = {"encoder__init_from": str(source), "encoder__freeze": True}
-    directory = runs.run(runs.write(tmp_path), tmp_path, **SHORT, **given)
+    overrides = {"encoder__init_from": str(source), "encoder__freeze": True}
+    directory = runs.run(runs.write(tmp_path), tmp_path, **SHORT, **overrides)
     assert equal(encoder(directory), encoder(source))
     assert not equal(encoder(directory, "action_head"), encoder(source, "action_head"))
     reports = [event["what"] for event in runs.events(directory, "weights_loaded")]
@@ -74,9 +74,9 @@ def test_a_resumed_run_has_weights_of_its_own(source, tmp_path):
 )
 def test_what_cannot_be_loaded_is_a_mistake(source, tmp_path, overrides, message):
     """Nothing starts where the source is missing, or too little of it fits."""
-    given = {"encoder__init_from": str(source), **overrides}
+    options = {"encoder__init_from": str(source), **overrides}
     with pytest.raises(FrameworkError, match=message):
-        runs.run(runs.write(tmp_path), tmp_path, **SHORT, **given)
+        runs.run(runs.write(tmp_path), tmp_path, **SHORT, **options)
 
 
 def test_a_run_without_a_checkpoint_has_no_weights(tmp_path):

@@ -40,8 +40,8 @@ def problems(**values):
 
 def test_options_that_are_left_out_get_their_defaults():
     """Only what is required must be there; a default may depend on other options."""
-    config, found = structure(Config, {"id": "x", "epochs": 3})
-    assert found == []
+    config, mistakes = structure(Config, {"id": "x", "epochs": 3})
+    assert mistakes == []
     assert config == Config(id="x", epochs=3, copies=3)
     assert (config.rate, config.hidden, config.inner) == (2.5e-4, (64, 64), Inner(name="x"))
 
@@ -107,9 +107,9 @@ def test_each_mistake_is_one_problem(key, value, path, message):
 
 def test_all_mistakes_are_found_at_once():
     """One reading names every mistake, also several in one array."""
-    found = problems(rate="x", epochs=0, hidden=[0, "a", 2, -1], inner={}, zzz=1)
+    mistakes = problems(rate="x", epochs=0, hidden=[0, "a", 2, -1], inner={}, zzz=1)
     paths = ["at.zzz", "at.rate", "at.epochs", "at.hidden.1", "at.hidden.0", "at.hidden.3", "at.inner.name"]
-    assert [problem.path for problem in found] == paths
+    assert [problem.path for problem in mistakes] == paths
 
 
 def test_a_misspelled_required_key_is_one_mistake():
@@ -195,10 +195,10 @@ PLAIN = st.recursive(
 @given(st.dictionaries(st.sampled_from([*options(Config), "zzz"]), PLAIN, max_size=5))
 def test_any_value_is_read_or_refused(values):
     """Whatever the values, they are an instance whose plain values read back the same, or problems."""
-    config, found = structure(Config, {"id": "x"} | values, "at")
-    if found:
+    config, mistakes = structure(Config, {"id": "x"} | values, "at")
+    if mistakes:
         assert config is None
-        assert all(problem.path.startswith("at.") and problem.message for problem in found)
+        assert all(problem.path.startswith("at.") and problem.message for problem in mistakes)
     else:
         assert structure(Config, plain(config)) == (config, [])
 

@@ -38,15 +38,15 @@ class DeepSea(gymnasium.Env[Any, Any]):
         self.column = min(max(self.column + (1 if right else -1), 0), self.size - 1)
         self.row += 1
         over = self.row == self.size
-        found = over and self.column == self.size - 1
-        return self._observation(), float(found) - 0.01 / self.size * right, over, False, {}
+        reached = over and self.column == self.size - 1
+        return self._observation(), float(reached) - 0.01 / self.size * right, over, False, {}
 
     def _observation(self) -> np.ndarray:
-        seen = np.zeros((self.size, self.size), np.float32)
+        observation = np.zeros((self.size, self.size), np.float32)
         if self.row < self.size:
             DeepSea.visited.add((self.row, self.column))
-            seen[self.row, self.column] = 1.0
-        return seen.reshape(-1)
+            observation[self.row, self.column] = 1.0
+        return observation.reshape(-1)
 
 
 gymnasium.register("DeepSea-v0", "deep_sea:DeepSea")

@@ -60,9 +60,9 @@ def has_a_dead_parameter(right: Any) -> Any:
 def leaves_a_leaf_out(right: Any) -> Any:
     class Wrong(right):
         def forward(self, observation, memory, first):
-            seen = dict(observation)
-            seen[self._names[-1]] = torch.zeros_like(seen[self._names[-1]])
-            return super().forward(seen, memory, first)
+            masked = dict(observation)
+            masked[self._names[-1]] = torch.zeros_like(masked[self._names[-1]])
+            return super().forward(masked, memory, first)
 
     return Wrong
 
@@ -77,8 +77,8 @@ def uses_its_actions_again(right: Any) -> Any:
             self.policy, self.initial_memory = policy, policy.initial_memory
             self.postprocess_trajectory = policy.postprocess_trajectory
 
-        def act(self, observation, memory, first, generator, **how):
-            actions, extras, memory = self.policy.act(observation, memory, first, generator, **how)
+        def act(self, observation, memory, first, generator, **options):
+            actions, extras, memory = self.policy.act(observation, memory, first, generator, **options)
             self.actions = getattr(self, "actions", actions.clone())
             return self.actions.copy_(actions), extras, memory
 
@@ -149,7 +149,7 @@ def sees_nothing(right: Any) -> Any:
         def __init__(self, config, context):
             super().__init__(config, context)
             self.policy.encoder.register_forward_hook(
-                lambda module, given, output: (Encoding(torch.zeros_like(output[0].features)), output[1])
+                lambda module, inputs, output: (Encoding(torch.zeros_like(output[0].features)), output[1])
             )
 
     return Wrong
@@ -231,7 +231,9 @@ def gives_arrays(right: Any) -> Any:
 def knows_only_its_own_tasks(right: Any) -> Any:
     class Wrong(right):
         def update(self, episodes):
-            return super().update([{**each, "task": self._tasks[self._tasks.index(each["task"])]} for each in episodes])
+            return super().update(
+                [{**episode, "task": self._tasks[self._tasks.index(episode["task"])]} for episode in episodes]
+            )
 
     return Wrong
 
@@ -259,9 +261,9 @@ def goes_on_into_the_next_episode(right: Any) -> Any:
 def hands_out_the_same_tensors(right: Any) -> Any:
     class Wrong(right):
         def sample(self, count, rng):
-            self._given = getattr(self, "_given", {})
+            self._samples = getattr(self, "_samples", {})
             sample = super().sample(count, rng)
-            return self._given.setdefault(sample[1].tobytes(), sample)
+            return self._samples.setdefault(sample[1].tobytes(), sample)
 
     return Wrong
 

@@ -34,4 +34,4 @@ def by_sampler(grants: Iterable[Grant]) -> dict[bytes, list[int]]:
     shards: dict[bytes, set[int]] = defaultdict(set)
     for grant in grants:
         shards[grant.sampler].add(grant.shard)
-    return {sampler: sorted(own) for sampler, own in shards.items()}
+    return {sampler: sorted(numbers) for sampler, numbers in shards.items()}

@@ -26,11 +26,11 @@ SMALL: dict[str, dict[str, Any]] = {
 }
 
 
-def make_part(part: Any, own: Context) -> Any:
+def make_part(part: Any, part_context: Context) -> Any:
     """The encoder that an option names, as the kernel makes it."""
-    chosen, problems = choose("encoder", as_table(part), "encoder", directory=Path(), catalog=default_catalog())
-    assert chosen is not None, problems
-    return build(chosen, own)
+    component, problems = choose("encoder", as_table(part), "encoder", directory=Path(), catalog=default_catalog())
+    assert component is not None, problems
+    return build(component, part_context)
 
 
 def make(part: Any, observation: Space[Any] = VECTOR, seed: int = 0) -> Any:
@@ -48,10 +48,10 @@ def sequences(steps: int, count: int, ends: float = 0.25, seed: int = 0) -> tupl
     return {"observation": observation}, torch.rand(steps, count, generator=generator) < ends
 
 
-def step_by_step(encoder: Any, seen: Tensors, memory: Tensors, first: torch.Tensor) -> tuple[Encoding, Tensors]:
+def step_by_step(encoder: Any, observations: Tensors, memory: Tensors, first: torch.Tensor) -> tuple[Encoding, Tensors]:
     """What one pass over T should give, made of T passes over one step each."""
     features = []
     for t in range(len(first)):
-        encoding, memory = encoder({name: x[t : t + 1] for name, x in seen.items()}, memory, first[t : t + 1])
+        encoding, memory = encoder({name: x[t : t + 1] for name, x in observations.items()}, memory, first[t : t + 1])
         features.append(encoding.features)
     return Encoding(torch.cat(features)), memory

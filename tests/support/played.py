@@ -74,7 +74,7 @@ class Play:
                 step = self.steps[-1][column]
                 step.ended, step.mask_after = True, np.ones(4, bool)
             self._now[column], self._first[column], self._resets[column] = self._start(), True, False
-        seen, firsts, masks, finals, index = [self._now.copy()], [self._first.copy()], [self._mask], [], []
+        observed, firsts, masks, finals, index = [self._now.copy()], [self._first.copy()], [self._mask], [], []
         for row in range(count):
             played, mask = [], self._masks()
             for column, now in enumerate(self._now):
@@ -102,10 +102,10 @@ class Play:
                 played.append(step)
             self.steps.append(played)
             self._mask = mask
-            seen.append(self._now.copy())
+            observed.append(self._now.copy())
             firsts.append(self._first.copy())
             masks.append(mask)
-        return self._make(self.steps[-count:], seen, np.array(firsts), masks, finals, index, progress)
+        return self._make(self.steps[-count:], observed, np.array(firsts), masks, finals, index, progress)
 
     def expected(self, number: int, n: int) -> dict[str, Any]:
         """The transition that starts with the step of this id, step by step."""
@@ -130,7 +130,7 @@ class Play:
     def _make(
         self,
         rows: list[list[Step]],
-        seen: Any,
+        observed: Any,
         firsts: np.ndarray,
         masks: Any,
         finals: Any,
@@ -148,7 +148,9 @@ class Play:
         last = {
             name: np.array([finals[k][name] for k in order], x.dtype) if finals else x for name, x in shapes.items()
         }
-        observations = {name: np.array([[one[name] for one in row] for row in seen]) for name in shapes}
+        observations = {
+            name: np.array([[observation[name] for observation in row] for row in observed]) for name in shapes
+        }
         return Batch(
             observations={name: torch.from_numpy(x) for name, x in observations.items()},
             actions=of("action"),
@@ -192,8 +194,8 @@ def plain(transitions: Any, row: int) -> dict[str, Any]:
     return {name: pick(getattr(transitions, name)) for name in (*names, "next_action_mask", "extras")}
 
 
-def same(found: Any, expected: Any) -> bool:
+def same(actual: Any, expected: Any) -> bool:
     """Whether two such transitions are equal in every bit."""
     if isinstance(expected, dict):
-        return found.keys() == expected.keys() and all(same(found[name], expected[name]) for name in expected)
-    return np.array_equal(found, np.asarray(expected, found.dtype))
+        return actual.keys() == expected.keys() and all(same(actual[name], expected[name]) for name in expected)
+    return np.array_equal(actual, np.asarray(expected, actual.dtype))

@@ -40,7 +40,7 @@ def solve(
 ) -> None:
     """Train in a probe and compare the greedy return, and the values of its first observations within a share of them.
 
-    ``values`` says what a policy finds observations ``{name: [B, ...]}`` worth, [B].
+    ``values`` gives a policy's values [B] of observations ``{name: [B, ...]}``.
     """
     probe = {
         "environment.use": "gymnasium",
@@ -57,11 +57,11 @@ def solve(
     policy = framework.load_agent(session.directory, "last").policy
     for signal, value in facts.value(GAMMA).items():
         with torch.inference_mode():
-            found = values(policy, _seen(Probe(number, observation, action), signal)).numpy()
-        assert found == pytest.approx(value, rel=tolerance), f"signal {signal}"
+            estimates = values(policy, _observations(Probe(number, observation, action), signal)).numpy()
+        assert estimates == pytest.approx(value, rel=tolerance), f"signal {signal}"
 
 
-def _seen(probe: Probe, signal: int) -> dict[str, Tensor]:
+def _observations(probe: Probe, signal: int) -> dict[str, Tensor]:
     """Some observations that show a signal."""
     probe.reset(seed=0)
     rows = [flatten(probe.observation_space, probe.encode(signal)) for _ in range(32)]

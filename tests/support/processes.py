@@ -14,11 +14,11 @@ from framework.interfaces import SamplerExit
 from framework.runtime.launch.local import LocalLauncher
 
 
-def wait_for(what: Callable[[], Any], seconds: float = 30.0) -> Any:
-    """What ``what`` gives, once it gives something."""
+def wait_for(condition: Callable[[], Any], seconds: float = 30.0) -> Any:
+    """The result of ``condition`` once it is true."""
     deadline = time.monotonic() + seconds
-    while not (result := what()):
-        assert time.monotonic() < deadline, "in vain"
+    while not (result := condition()):
+        assert time.monotonic() < deadline, "timed out"
         time.sleep(0.01)
     return result
 

@@ -112,11 +112,11 @@ def final_weights(directory: Path) -> bytes:
     return weights
 
 
-def assert_equal_runs(one: Path, other: Path) -> None:
+def assert_equal_runs(first: Path, second: Path) -> None:
     """Both runs are the same, bit for bit, but for the time that they took."""
-    assert metrics(one) == metrics(other)
-    assert list(lines(one, "episodes.jsonl")) == list(lines(other, "episodes.jsonl"))
-    assert final_weights(one) == final_weights(other)
+    assert metrics(first) == metrics(second)
+    assert list(lines(first, "episodes.jsonl")) == list(lines(second, "episodes.jsonl"))
+    assert final_weights(first) == final_weights(second)
 
 
 def moment(event: dict[str, Any]) -> float:
@@ -143,10 +143,10 @@ def wait_for_updates(root: Path, count: int, process: subprocess.Popen[bytes]) -
 def kill_and_resume(path: Path, root: Path, moments: list[int], overrides: tuple[str, ...] = ()) -> Path:
     """Start ``framework run``, kill it with -9 when so many updates are done, resume it, and so on."""
     directory: Path | None = None
-    for moment in moments:
-        what = ["--resume", str(directory)] if directory else [str(path), *overrides, "--runs", str(root)]
-        with subprocess.Popen([*FRAMEWORK, "run", *what], stdout=subprocess.DEVNULL) as process:
-            directory = wait_for_updates(root, moment, process)
+    for count in moments:
+        arguments = ["--resume", str(directory)] if directory else [str(path), *overrides, "--runs", str(root)]
+        with subprocess.Popen([*FRAMEWORK, "run", *arguments], stdout=subprocess.DEVNULL) as process:
+            directory = wait_for_updates(root, count, process)
             process.kill()
     subprocess.run([*FRAMEWORK, "run", "--resume", str(directory)], check=True, stdout=subprocess.DEVNULL)
     assert directory is not None

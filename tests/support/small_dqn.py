@@ -109,10 +109,10 @@ def dqn_context(*args: Any, replay: Callable[[], Any] = ListReplay, **fields: An
     return attrs.evolve(context(*args, **fields), make_replay=replay)
 
 
-def dqn(made: Context, **options: Any) -> DQN:
+def dqn(context: Context, **options: Any) -> DQN:
     """DQN with these options; it learns from the first batch on."""
-    return DQN(DQNConfig(**{"learning_starts": 0, "minibatch_size": 16, **options}), made)
+    return DQN(DQNConfig(**{"learning_starts": 0, "minibatch_size": 16, **options}), context)
 
 
 def _stacked(observations: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-    return {name: torch.stack([seen[name] for seen in observations]) for name in observations[0]}
+    return {name: torch.stack([observation[name] for observation in observations]) for name in observations[0]}

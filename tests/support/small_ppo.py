@@ -36,7 +36,7 @@ def context(
     **fields: Any,
 ) -> Context:
     """What a component may know; ``encoder`` makes one from it, by default a small `mlp`."""
-    made = Context(
+    whole = Context(
         observation_space=observation if isinstance(observation, Mapping) else {"observation": observation},
         action_space=Discrete(3) if action is None else action,
         seed=fields.pop("seed", 0),
@@ -44,11 +44,11 @@ def context(
         num_envs=num_envs,
         rollout_length=steps,
         total_steps=1000,
-        make_encoder=lambda own=None: (encoder or _small_mlp)(own or made),
+        make_encoder=lambda part_context=None: (encoder or _small_mlp)(part_context or whole),
         find_function=find_function,
         **fields,
     )
-    return made
+    return whole
 
 
 def use(backward: str, algorithm: PPO) -> None:
@@ -65,8 +65,8 @@ def scale_loss(algorithm: PPO, initial: float) -> None:
     algorithm._backward = type(algorithm._backward)(algorithm.policy, algorithm._optimizer, algorithm._loss_scale)
 
 
-def _small_mlp(own: Context) -> MLP:
-    return MLP(MLPConfig(hidden=(16, 16)), own)
+def _small_mlp(context: Context) -> MLP:
+    return MLP(MLPConfig(hidden=(16, 16)), context)
 
 
 def observations(spaces: Mapping[str, Space[Any]], *shape: int, seed: int = 0) -> dict[str, torch.Tensor]:
@@ -81,7 +81,7 @@ def observations(spaces: Mapping[str, Space[Any]], *shape: int, seed: int = 0) -
 
 def collect(
     algorithm: PPO,
-    made: Context,
+    context: Context,
     *,
     seed: int = 0,
     ends: float = 0.2,
@@ -96,21 +96,21 @@ def collect(
     makes them from the actions; ``fields`` replace those of the batch before it is completed.
     """
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
-    shape = steps, count = made.rollout_length, made.num_envs
-    seen = observations(made.observation_space, steps + 1, count, seed=seed)
+    shape = steps, count = context.rollout_length, context.num_envs
+    observed = observations(context.observation_space, steps + 1, count, seed=seed)
     done = torch.from_numpy(rng.random(shape) < ends)
     terminated = done & torch.from_numpy(rng.random(shape) < 0.5)
     index = done.flatten().nonzero().squeeze(1)
-    finals = {name: x[0, :0] for name, x in seen.items()}
+    finals = {name: x[0, :0] for name, x in observed.items()}
     if len(index):
-        finals = observations(made.observation_space, len(index), seed=seed + 1)
+        finals = observations(context.observation_space, len(index), seed=seed + 1)
     first = torch.cat((torch.full((1, count), memory is None), done))
     before = memory = algorithm.policy.initial_memory(count) if memory is None else memory
     taken, recorded = [], []
     with torch.inference_mode():
         for t in range(steps):
             actions, extras, memory = algorithm.policy.act(
-                {name: x[t] for name, x in seen.items()},
+                {name: x[t] for name, x in observed.items()},
                 memory,
                 first[t],
                 generator,
@@ -121,7 +121,7 @@ def collect(
     # Outside of inference mode, as a learner gets them: tensors that autograd may see.
     actions = torch.stack(taken)
     batch = Batch(
-        observations=seen,
+        observations=observed,
         actions=actions,
         rewards=rewards(actions) if rewards else torch.from_numpy(rng.normal(size=shape).astype(np.float32)),
         terminated=terminated,
@@ -142,9 +142,9 @@ def collect(
     return batch
 
 
-def ppo(made: Context, **options: Any) -> PPO:
+def ppo(context: Context, **options: Any) -> PPO:
     """PPO with these options."""
-    return PPO(PPOConfig(**options), made)
+    return PPO(PPOConfig(**options), context)
 
 
 def tensors(value: Any, path: str = "") -> dict[str, torch.Tensor]:
@@ -158,7 +158,7 @@ def tensors(value: Any, path: str = "") -> dict[str, torch.Tensor]:
     return {k: v for key, item in items for k, v in tensors(item, f"{path}/{key}").items()}
 
 
-def same(one: Any, other: Any) -> bool:
+def same(first: Any, second: Any) -> bool:
     """Whether two nested states are equal bit for bit."""
-    first, second = tensors(one), tensors(other)
-    return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
+    expected, actual = tensors(first), tensors(second)
+    return expected.keys() == actual.keys() and all(torch.equal(expected[key], actual[key]) for key in expected)

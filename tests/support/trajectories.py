@@ -19,11 +19,11 @@ def make(
     version: int = 0,
     steps: int = 4,
     environments: int = 2,
-    **how: Any,
+    **fields: Any,
 ) -> Trajectory:
-    """A trajectory of random values; ``how`` may set ``first`` [T + 1, N] and ``episode`` [N]."""
+    """A trajectory of random values; ``fields`` may set ``first`` [T + 1, N] and ``episode`` [N]."""
     rng = np.random.default_rng(seed)
-    first = np.asarray(how.get("first", rng.random((steps + 1, environments)) < 0.3), bool)
+    first = np.asarray(fields.get("first", rng.random((steps + 1, environments)) < 0.3), bool)
     steps, environments = len(first) - 1, first.shape[1]
     ended = first[1:]
     terminated = ended & (rng.random(ended.shape) < 0.5)
@@ -50,7 +50,7 @@ def make(
         "first": first,
         "action_mask": rng.random((steps + 1, environments, 9)) < 0.9,
         "final_index": final_index,
-        "episode": np.asarray(how.get("episode", ended.sum(axis=0)), np.int64),
+        "episode": np.asarray(fields.get("episode", ended.sum(axis=0)), np.int64),
         "episodes/step": step.astype(np.int32),
         "episodes/environment": (shard * environments + column).astype(np.int32),
         "episodes/number": rng.integers(0, 99, count, np.int64),

@@ -16,11 +16,11 @@ Tensor = torch.Tensor
 def batch_of(observations: Tensor | dict[str, Tensor], actions: Tensor, **fields: Any) -> Batch:
     """A batch in which no episode ends, unless ``fields`` say so; ``observations`` [T + 1, N, ...]."""
     shape = actions.shape[:2]
-    seen = observations if isinstance(observations, dict) else {"observation": observations}
+    parts = observations if isinstance(observations, dict) else {"observation": observations}
     none = torch.zeros(shape, dtype=torch.bool)
     return Batch(
         **{
-            "observations": seen,
+            "observations": parts,
             "actions": actions,
             "rewards": torch.zeros(shape),
             "terminated": none,
@@ -28,7 +28,7 @@ def batch_of(observations: Tensor | dict[str, Tensor], actions: Tensor, **fields
             "first": torch.zeros(shape[0] + 1, shape[1], dtype=torch.bool),
             "valid": ~none,
             "final_index": torch.zeros(0, dtype=torch.int64),
-            "final_observations": {name: x[0, :0] for name, x in seen.items()},
+            "final_observations": {name: x[0, :0] for name, x in parts.items()},
             **fields,
         }
     )
@@ -51,5 +51,5 @@ def ring_walk(
     moves = np.where(rng.random(actions.shape) < slip, rng.integers(3, size=actions.shape), actions)
     start = rng.integers(size, size=(1, environments))
     places = np.concatenate((start, start + np.cumsum(np.array([0, 1, -1])[moves], 0))) % size
-    seen = np.eye(size, dtype=np.float32)[places] if show is None else show(places)
-    return batch_of(torch.from_numpy(seen), torch.from_numpy(actions))
+    observations = np.eye(size, dtype=np.float32)[places] if show is None else show(places)
+    return batch_of(torch.from_numpy(observations), torch.from_numpy(actions))
