@@ -254,3 +254,39 @@ def test_everything_broken(framework, tmp_path):
     assert "ZeroDivisionError" in report
     error = framework("check", write_pipeline(tmp_path, "mlp"), code=4, **broken).stderr
     assert "plugin 'encoders' (framework-rl" in error
+
+
+PRIORITIZED = """
+[run]
+total_steps = 512
+[environment]
+use = "gymnasium"
+id = "CartPole-v1"
+[algorithm]
+use = "dqn"
+learning_starts = 64
+[replay]
+use = "prioritized"
+[runtime]
+samplers = 0
+"""
+
+
+def test_the_extra_fast_changes_nothing_but_speed(framework, tmp_path):
+    """Without it prioritized replay gives the same numbers, and research says what is missing."""
+    (tmp_path / "numba.py").write_text("raise ModuleNotFoundError(\"No module named 'numba'\", name='numba')\n")
+    without = {"PYTHONPATH": str(tmp_path)}
+    path = tmp_path / "prioritized.toml"
+    path.write_text(PRIORITIZED)
+    framework("run", str(path), "--runs", "fast")
+    framework("run", str(path), "--runs", "plain", **without)
+    numbers = []
+    for folder in ("fast", "plain"):
+        [metrics] = (tmp_path / folder).glob("*/metrics.jsonl")
+        lines = [json.loads(line) for line in metrics.read_text().splitlines()]
+        numbers.append([{name: x for name, x in line.items() if not name.startswith("time/")} for line in lines])
+    assert numbers[0] == numbers[1]
+    assert any("loss" in name for name in numbers[0][-2])
+    path.write_text(PRIORITIZED.replace('"gymnasium"\nid = "CartPole-v1"', '"research"'))
+    error = framework("run", str(path), code=4, **without).stderr
+    assert 'research needs the package numba: pip install "framework-rl[fast]"' in error

@@ -63,12 +63,15 @@ def measure(options: argparse.Namespace) -> None:
 
 def _cartpole(options: argparse.Namespace) -> dict[str, Side]:
     two_samplers = ("runtime.samplers=2", "sampling.shard=4")
+    in_process = ("runtime.samplers=0", "sampling.policy_lag=0")
+    autograd = 'algorithm.objective="measure.autograd_objective:loss"'
     steps = STEPS["cartpole"]
     return {
         "1 sampler, lag 1": ours("cartpole", options),
         "2 samplers, lag 1": ours("cartpole", options, *two_samplers),
         "1 sampler, lag 0": ours("cartpole", options, "sampling.policy_lag=0"),
-        "in-process, lag 0": ours("cartpole", options, "runtime.samplers=0", "sampling.policy_lag=0"),
+        "in-process, lag 0": ours("cartpole", options, *in_process),
+        "in-process, lag 0, by autograd": ours("cartpole", options, *in_process, autograd),
         SINGLE_FILE: single_file("cartpole", options, steps),
         **sb3("cartpole", options, steps),
     }

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from framework.interfaces import Batch
+from framework.interfaces import Batch, Tensors
 from framework.runtime.rollout.episode_stats import FinishedEpisodes
 from framework.toolkit.spaces import array_spec
 
 if TYPE_CHECKING:
     from framework.runtime.rollout.vector import Vector
-
-Tensors = dict[str, torch.Tensor]
 
 
 class RolloutBuffer:
