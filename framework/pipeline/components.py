@@ -14,7 +14,7 @@ from framework.plugins import describe, traceback_of
 from framework.schema import join, kind_of, option, options, plain, structure, unknown_keys
 
 
-@frozen
+@frozen(repr=False)
 class Chosen:
     """One component that a pipeline uses, with its options."""
 
@@ -30,7 +30,7 @@ class Chosen:
         return {"use": self.use} | {key: value for table in tables for key, value in table.items()}
 
 
-@frozen
+@frozen(repr=False)
 class StreamOptions:
     """What the kernel itself reads from a ``[[bonus]]``: its reward stream."""
 
@@ -38,7 +38,7 @@ class StreamOptions:
     discount: float = option(0.99, help="Discount of future rewards of the bonus.", ge=0, le=1)
 
 
-@frozen
+@frozen(repr=False)
 class Pretrained:
     """What the kernel itself reads from the table of an encoder: weights that it starts from, or keeps."""
 

@@ -16,7 +16,7 @@ from framework.schema import OptionError, join, option, plain, structure, unknow
 DEFAULT_ENCODER = "mlp"
 
 
-@frozen
+@frozen(repr=False)
 class Run:
     """The run as a whole."""
 
@@ -25,7 +25,7 @@ class Run:
     total_steps: int = option(help="Environment steps to collect, over all environments.", ge=1)
 
 
-@frozen
+@frozen(repr=False)
 class Sampling:
     """What is collected: part of what is learned."""
 
@@ -52,7 +52,7 @@ class Sampling:
             )
 
 
-@frozen
+@frozen(repr=False)
 class Evaluation:
     """How the policy is evaluated."""
 
@@ -64,7 +64,7 @@ class Evaluation:
     )
 
 
-@frozen
+@frozen(repr=False)
 class Checkpoint:
     """When checkpoints are saved."""
 
@@ -72,7 +72,7 @@ class Checkpoint:
     keep: int = option(3, help="How many of the last ones are kept, beside the best by evaluation.", ge=1)
 
 
-@frozen
+@frozen(repr=False)
 class Runtime:
     """Where the run happens: changes its speed and, but for ``precision`` and ``compile``, nothing else."""
 
@@ -98,7 +98,7 @@ class Runtime:
             raise OptionError("has nothing to start where samplers is 0", "launcher", "samplers")
 
 
-@frozen
+@frozen(repr=False)
 class Top:
     """What stands above the first section."""
 
@@ -119,7 +119,7 @@ REQUIRED = ("environment", "encoder", "algorithm")
 KEYS = ("requires", "run", *COMPONENTS, "sampling", "evaluation", "checkpoint", "runtime")
 
 
-@frozen
+@frozen(repr=False)
 class Pipeline:
     """A whole pipeline, checked: everything that a run is made from."""
 

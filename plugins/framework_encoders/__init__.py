@@ -20,5 +20,6 @@ ENCODERS = {
 def register_encoders(register: Register) -> None:
     """Offer one encoder for each module of this package."""
     for name, (cls, supports, summary) in ENCODERS.items():
-        config = f"framework_encoders.config:{cls}Config"
+        module = "config" if name in ("mlp", "cnn", "impala_cnn") else "composite_config"  # no more than is needed
+        config = f"framework_encoders.{module}:{cls}Config"
         register(name, f"framework_encoders.{name}:{cls}", config=config, summary=summary, supports=supports)

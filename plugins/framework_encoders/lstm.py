@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from framework.interfaces import Context
-from framework_encoders.config import LSTMConfig
+from framework_encoders.composite_config import LSTMConfig
 from framework_encoders.recurrent import Recurrent
 
 

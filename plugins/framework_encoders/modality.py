@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from framework.errors import FrameworkError
 from framework.interfaces import Context, Encoder, Encoding, Tensors
 from framework.toolkit.networks import orthogonal
-from framework_encoders.config import MLPConfig, MultimodalConfig, TransformerConfig
+from framework_encoders.composite_config import MultimodalConfig, TransformerConfig
+from framework_encoders.config import MLPConfig
 from framework_encoders.mlp import MLP
 from framework_encoders.tokens import check_integers, kind_of
 from framework_encoders.transformer import Transformer

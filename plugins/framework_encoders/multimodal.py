@@ -9,7 +9,7 @@ from framework.interfaces import Context, Encoding, Tensors
 from framework.toolkit.networks import MLP
 from framework_encoders.alignment import Alignment, same_rows
 from framework_encoders.attention import CrossBlock, pooled
-from framework_encoders.config import MultimodalConfig
+from framework_encoders.composite_config import MultimodalConfig
 from framework_encoders.images import is_image
 from framework_encoders.modality import Encoded, Modality, modalities
 from framework_encoders.tokens import embedding

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from framework.errors import FrameworkError
 from framework.interfaces import Context, Encoder, Encoding, Tensors
-from framework_encoders.config import RecurrentConfig
+from framework_encoders.composite_config import RecurrentConfig
 
 
 class Recurrent(nn.Module):

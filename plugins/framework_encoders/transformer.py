@@ -13,7 +13,7 @@ from framework.errors import FrameworkError
 from framework.interfaces import Context, Encoding, Tensors
 from framework.toolkit.networks import MLP
 from framework_encoders.attention import Block, pooled
-from framework_encoders.config import TransformerConfig
+from framework_encoders.composite_config import TransformerConfig
 from framework_encoders.tokens import Grid, Ids, Numbers, Placed, Vector, are_integers, check_integers, kind_of
 
 Leaves = Mapping[str, spaces.Space]

@@ -12,7 +12,7 @@ from torch.nn import functional
 from framework.interfaces import Context, Encoding, Tensors
 from framework.toolkit.networks import orthogonal
 from framework_encoders.attention import FeedForward
-from framework_encoders.config import TransformerMemoryConfig
+from framework_encoders.composite_config import TransformerMemoryConfig
 from framework_encoders.recurrent import stateless_core
 
 

@@ -18,7 +18,8 @@ from framework.testing.probes import OBSERVATIONS
 from framework.toolkit.optimizer import FlatAdamW
 from framework.toolkit.spaces import flat_space
 from framework_encoders.cnn import CNN
-from framework_encoders.config import CNNConfig, MLPConfig, MultimodalConfig, TransformerConfig
+from framework_encoders.composite_config import MultimodalConfig, TransformerConfig
+from framework_encoders.config import CNNConfig, MLPConfig
 from framework_encoders.mlp import MLP
 from framework_encoders.multimodal import Multimodal
 from framework_encoders.transformer import Transformer

@@ -13,7 +13,7 @@ from framework.schema import OptionError
 from framework.testing.probes import OBSERVATIONS
 from framework.toolkit.optimizer import FlatAdamW
 from framework.toolkit.spaces import flat_space
-from framework_encoders.config import TransformerConfig
+from framework_encoders.composite_config import TransformerConfig
 from framework_encoders.transformer import Transformer
 
 NUMBERS = Box(-1, 1, (5, 3), np.float32)

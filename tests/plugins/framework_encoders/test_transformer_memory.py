@@ -10,7 +10,7 @@ from memories import SMALL, make, sequences
 from torch import nn
 
 from framework.schema import OptionError
-from framework_encoders.config import TransformerMemoryConfig
+from framework_encoders.composite_config import TransformerMemoryConfig
 
 WINDOW, DEPTH, HEADS, WIDTH = (SMALL["transformer_memory"][key] for key in ("window", "depth", "heads", "width"))
 

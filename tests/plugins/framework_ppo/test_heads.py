@@ -10,7 +10,7 @@ from small_ppo import VECTOR, collect, context, ppo
 
 from framework.errors import FrameworkError
 from framework.toolkit.spaces import TokenDiscrete, flat_space
-from framework_encoders.config import TransformerConfig
+from framework_encoders.composite_config import TransformerConfig
 from framework_encoders.transformer import Transformer
 
 ROWS = Box(-1, 1, (5, 3), np.float32)
