@@ -30,6 +30,8 @@ from framework.pipeline.pretrained import Tell, prepare
 from framework.plugins import describe, traceback_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import gymnasium
 
     from framework.pipeline.sections import Pipeline
@@ -128,11 +130,8 @@ def build_launcher(pipeline: Pipeline) -> Launcher | None:
     runtime = pipeline.runtime
     if runtime.launcher is None:
         return None
-    table, directory = as_table(runtime.launcher), pipeline.directory
-    chosen, problems = choose("launcher", table, "runtime.launcher", directory=directory, catalog=default_catalog())
-    if chosen is None:
-        raise PipelineError(problems)
-    launcher: Launcher = build(chosen, LauncherContext(samplers=runtime.samplers, directory=directory))
+    chosen = _choose("launcher", runtime.launcher, "runtime.launcher", pipeline.directory)
+    launcher: Launcher = build(chosen, LauncherContext(samplers=runtime.samplers, directory=pipeline.directory))
     return launcher
 
 
@@ -172,12 +171,7 @@ def make_context(
         return encoder
 
     def make_part(part: str | Mapping[str, Any], part_context: Context) -> Encoder:
-        chosen, problems = choose(
-            "encoder", as_table(part), "encoder", directory=pipeline.directory, catalog=default_catalog()
-        )
-        if chosen is None:
-            raise PipelineError(problems)
-        return prepared(chosen, part_context)
+        return prepared(_choose("encoder", part, "encoder", pipeline.directory), part_context)
 
     def make_streams() -> list[Stream]:
         # A bonus trains an encoder of its own, also where the policy's is frozen.
@@ -201,6 +195,14 @@ def make_context(
         make_replay=None if pipeline.replay is None else make_replay,
     )
     return context
+
+
+def _choose(kind: str, part: str | Mapping[str, Any], path: str, directory: Path) -> Chosen:
+    """The component that an option names; PipelineError with everything that is wrong with it."""
+    chosen, problems = choose(kind, as_table(part), path, directory=directory, catalog=default_catalog())
+    if chosen is None:
+        raise PipelineError(problems)
+    return chosen
 
 
 def _distinct(names: Iterable[str]) -> tuple[str, ...]:

@@ -25,8 +25,8 @@ class FakeLifecycle:
         self.heard: list[str] = []
 
     def call(self, hook: str, **arguments: Any) -> None:
-        what = arguments.get("metrics") or arguments.get("evaluation") or {"update": arguments["checkpoint"].name}
-        self.heard.append(f"{hook} {what['update']}")
+        line = arguments.get("metrics") or arguments.get("evaluation") or {"update": arguments["checkpoint"].name}
+        self.heard.append(f"{hook} {line['update']}")
 
 
 class Run:

@@ -23,8 +23,10 @@ class Roll(Protocol):
     endpoint: str  #: where it listens
 
     def depart(self, sampler: str, incarnation: int) -> tuple[int, bool]:
-        """The process of a sampler has ended: what it held is free. Returns how many trajectories that incarnation had
-        delivered, and whether it had been rejected."""
+        """The process of a sampler has ended: what it held is free.
+
+        Returns how many trajectories that incarnation had delivered, and whether it had been rejected.
+        """
 
     def announce(self, *news: News) -> None:
         """Tell the learner."""

@@ -82,7 +82,7 @@ class Learner:
             record.event("bfloat16_emulated")
         keep_freed_memory()
         torch.set_num_threads(learner_threads(pipeline.runtime.threads, self._state.parameters))
-        self._updating = False  # whether the state is between two updates, so that no checkpoint may hold it
+        self._updating = False  # whether the state is in the midst of an update, so that no checkpoint may hold it
         self._checkpoints = Checkpoints(record, self._lifecycle, pipeline.checkpoint, self._state)
         if resume:
             self._checkpoints.resume()

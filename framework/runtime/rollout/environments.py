@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from gymnasium import Env, Space
 
@@ -10,24 +11,33 @@ from framework.errors import FrameworkError, PipelineError, PluginError, Problem
 from framework.interfaces import EnvironmentFactory
 from framework.plugins import describe, traceback_of
 
+Instance = TypeVar("Instance")
+
 
 def make_environment(environment: EnvironmentFactory) -> Env[Any, Any]:
     """One environment. Raises `PluginError` where it cannot be made, or keeps what evaluations would not see."""
     name = type(environment).__qualname__
-    try:
-        instance = environment.make()
-    except FrameworkError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise PluginError(f"environment {name} cannot be made: {describe(error)}\n{traceback_of(error)}") from error
-    if not isinstance(instance, Env):
-        raise PluginError(
-            f"environment {name} cannot be used: make() gave {instance!r:.100}, which is no gymnasium.Env"
-        )
+    instance = call_factory(name, "make()", environment.make, Env)
     for attribute in ("observation_space", "action_space"):
         if not isinstance(getattr(instance, attribute, None), Space):
             raise PluginError(f"environment {name} cannot be used: {type(instance).__name__} has no {attribute}")
     _check_wrappers(instance)
+    return instance
+
+
+def call_factory(name: str, call: str, make: Callable[[], Any], expected: type[Instance]) -> Instance:
+    """What ``make`` gives; `PluginError` about the environment ``name`` where it fails or gives another type."""
+    try:
+        instance = make()
+    except FrameworkError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise PluginError(f"environment {name} cannot be made: {describe(error)}\n{traceback_of(error)}") from error
+    if not isinstance(instance, expected):
+        raise PluginError(
+            f"environment {name} cannot be used: {call} gave {instance!r:.100}, which is no gymnasium"
+            f" {expected.__name__}"
+        )
     return instance
 
 

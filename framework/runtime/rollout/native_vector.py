@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
+from functools import partial
 from typing import Any
 
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
-from framework.errors import FrameworkError, PluginError, RunError
+from framework.errors import FrameworkError, RunError
 from framework.interfaces import EnvironmentFactory, NativeEnvironmentFactory
-from framework.plugins import describe, traceback_of
-from framework.runtime.rollout.environments import close_environment
+from framework.plugins import describe
+from framework.runtime.rollout.environments import call_factory, close_environment
 from framework.runtime.rollout.noticed_options import NoticedOptions
 from framework.runtime.rollout.vector import Vector, VectorArrays, success_code
 from framework.toolkit import spaces
@@ -25,17 +26,8 @@ def make_native_vector(environment: EnvironmentFactory, count: int) -> Vector:
     """
     if not isinstance(environment, NativeEnvironmentFactory):
         raise FrameworkError(f"{type(environment).__name__} has no vector version: leave out native = true")
-    name = type(environment).__qualname__
-    try:
-        native = environment.make_vector(count)
-    except FrameworkError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise PluginError(f"environment {name} cannot be made: {describe(error)}\n{traceback_of(error)}") from error
-    if not isinstance(native, VectorEnv):
-        raise PluginError(
-            f"environment {name} cannot be used: make_vector() gave {native!r:.100}, which is no gymnasium VectorEnv"
-        )
+    name, make = type(environment).__qualname__, partial(environment.make_vector, count)
+    native: VectorEnv[Any, Any, Any] = call_factory(name, "make_vector()", make, VectorEnv)
     mode = native.metadata.get("autoreset_mode")
     try:
         return _MODES[AutoresetMode(mode)](native)

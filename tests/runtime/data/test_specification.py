@@ -73,8 +73,8 @@ def test_specification_refuses_every_other_array(name: str) -> None:
         "empty": whole | {name: array[:0]},
         "wider": whole | {name: np.stack([array] * 2, axis=-1).reshape(len(array), -1)},
     }
-    for what, arrays in wrong.items():
-        if what == "wider" and array.ndim == 1:
+    for change, arrays in wrong.items():
+        if change == "wider" and array.ndim == 1:
             continue
         with pytest.raises(SpecificationError):
             SPECIFICATION.check(arrays)

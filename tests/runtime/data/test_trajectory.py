@@ -25,8 +25,8 @@ def with_array(trajectory: Trajectory, name: str, array: np.ndarray) -> Trajecto
 
 
 def test_collate_puts_shards_side_by_side() -> None:
-    """Column for column the batch is the shards' own data, in the order given; rows of finished episodes too."""
-    shards = [make(seed, shard=seed, environments=count) for seed, count in ((2, 3), (0, 1), (1, 4))]
+    """Column for column the batch is the shards' count data, in the order given; rows of finished episodes too."""
+    shards = [make(seed, shard=seed, environments=environments) for seed, environments in ((2, 3), (0, 1), (1, 4))]
     batch = collate(shards, progress=0.25, lag=2)
     total = 8
     assert (batch.progress, batch.lag, batch.steps) == (0.25, 2, STEPS * total)
@@ -34,8 +34,8 @@ def test_collate_puts_shards_side_by_side() -> None:
     ends = []
     for trajectory in shards:
         arrays = trajectory.arrays
-        own = arrays["rewards"].shape[1]
-        columns = slice(column, column + own)
+        count = arrays["rewards"].shape[1]
+        columns = slice(column, column + count)
         for name in ("actions", "rewards", "terminated", "truncated", "first", "valid", "action_mask"):
             np.testing.assert_array_equal(getattr(batch, name).numpy()[:, columns], arrays[name])
         for name in ("position", "camera/left"):
@@ -43,16 +43,16 @@ def test_collate_puts_shards_side_by_side() -> None:
         np.testing.assert_array_equal(batch.extras["value"].numpy()[:, columns], arrays["extras/value"])
         np.testing.assert_array_equal(batch.memory["h"].numpy()[columns], arrays["memory/h"])
         for row, index in enumerate(arrays["final_index"].tolist()):
-            ends.append((index // own, column + index % own, trajectory, row))
-        column += own
+            ends.append((index // count, column + index % count, trajectory, row))
+        column += count
     assert batch.rewards.shape == (STEPS, total)
     assert len(batch.final_index) == len(ends) > 0
-    for row, (step, environment, trajectory, own_row) in enumerate(ends):
+    for row, (step, environment, trajectory, shard_row) in enumerate(ends):
         assert int(batch.final_index[row]) == step * total + environment
         assert bool((batch.terminated | batch.truncated)[step, environment])
         for name, tensor in (*batch.final_observations.items(), ("final_value", batch.extras["final_value"])):
             prefix = "extras" if name == "final_value" else "final_observations"
-            np.testing.assert_array_equal(tensor[row].numpy(), trajectory.arrays[f"{prefix}/{name}"][own_row])
+            np.testing.assert_array_equal(tensor[row].numpy(), trajectory.arrays[f"{prefix}/{name}"][shard_row])
 
 
 def test_collate_keeps_dtypes() -> None:

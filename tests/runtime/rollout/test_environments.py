@@ -177,7 +177,7 @@ def raising(error: BaseException) -> Any:
     [
         (raising(RuntimeError("no licence")), "environment Component cannot be made: RuntimeError: no licence"),
         (raising(SystemExit(3)), "environment Component cannot be made: SystemExit: 3"),
-        (lambda: None, "make() gave None, which is no gymnasium.Env"),
+        (lambda: None, "make() gave None, which is no gymnasium Env"),
         (type("Bare", (gymnasium.Env,), {}), "Bare has no observation_space"),
         (type("Bare", (Base,), {"action_space": 3}), "Bare has no action_space"),
     ],
