@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from gymnasium.spaces import Box, Space
-from small_ppo import context
+from small_ppo import make_context
 
 from framework.catalog import default_catalog
 from framework.interfaces import Context, Encoding
@@ -38,7 +38,7 @@ def make(part: Any, observation: Space[Any] = VECTOR, seed: int = 0) -> Any:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         table = {"core": {"use": "mlp", "hidden": [6]}, **as_table(part)}
-        return make_part(table, context(observation, make_part=make_part))
+        return make_part(table, make_context(observation, make_part=make_part))
 
 
 def sequences(steps: int, count: int, ends: float = 0.25, seed: int = 0) -> tuple[Tensors, torch.Tensor]:

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import numpy as np
 import torch
-from small_ppo import context
+from small_ppo import make_context
 
 from framework.interfaces import Batch, Context, Transitions
 from framework_dqn.config import DQNConfig
@@ -105,8 +105,8 @@ class ListReplay:
 
 
 def dqn_context(*args: Any, replay: Callable[[], Any] = ListReplay, **fields: Any) -> Context:
-    """What `small_ppo.context` makes, with a replay buffer."""
-    return attrs.evolve(context(*args, **fields), make_replay=replay)
+    """What `small_ppo.make_context` makes, with a replay buffer."""
+    return attrs.evolve(make_context(*args, **fields), make_replay=replay)
 
 
 def dqn(context: Context, **options: Any) -> DQN:

@@ -26,7 +26,7 @@ BACKWARD = ["closed form", "networks by autograd", "autograd"]
 VECTOR = Box(-1, 1, (3,), np.float32)
 
 
-def context(
+def make_context(
     observation: Space[Any] | Mapping[str, Space[Any]] = VECTOR,
     action: Space[Any] | None = None,
     *,

@@ -2,7 +2,7 @@ import time
 
 import pytest
 import torch
-from small_ppo import context
+from small_ppo import make_context
 
 from framework.errors import FrameworkError
 from framework.toolkit.processor import autocast, emulates_bfloat16
@@ -34,12 +34,12 @@ def test_gpus_are_not_asked_about():
 def test_float16_needs_a_gpu():
     """On a CPU it is refused, with the precisions that work there."""
     with pytest.raises(FrameworkError, match='use "bfloat16" or "float32" on a CPU'):
-        autocast(context(precision="float16"))
+        autocast(make_context(precision="float16"))
 
 
 @pytest.mark.parametrize(("precision", "dtype"), [("float32", torch.float32), ("bfloat16", torch.bfloat16)])
 def test_networks_compute_in_the_precision_asked_for(precision, dtype):
     """Products come out in it; float32 changes nothing."""
     x = torch.ones(2, 2)
-    with autocast(context(precision=precision)):
+    with autocast(make_context(precision=precision)):
         assert torch.mm(x, x).dtype == dtype

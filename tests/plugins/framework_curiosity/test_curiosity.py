@@ -11,7 +11,7 @@ import torch
 from attrs import evolve
 from environments import SPACES
 from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete
-from small_ppo import collect, context, ppo, same, tensors
+from small_ppo import collect, make_context, ppo, same, tensors
 from walks import batch_of, ring_walk
 
 from framework.toolkit.spaces import flat_space
@@ -32,30 +32,30 @@ RING = 6
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
-def make(kind, made, **options):
+def make(kind, context, **options):
     cls, config = KINDS[kind]
-    return cls(config(**options), made)
+    return cls(config(**options), context)
 
 
 def ring(**fields):
     """A context for walks on a ring."""
-    return context(Box(0, 1, (RING,), np.float32), Discrete(3), steps=12, num_envs=4, **fields)
+    return make_context(Box(0, 1, (RING,), np.float32), Discrete(3), steps=12, num_envs=4, **fields)
 
 
 def walk(seed=0, **fields):
-    made = ring_walk(np.random.default_rng(seed), RING, steps=12, environments=4)
+    batch = ring_walk(np.random.default_rng(seed), RING, steps=12, environments=4)
     for name, value in fields.items():
-        setattr(made, name, value)
-    return made
+        setattr(batch, name, value)
+    return batch
 
 
 @every_kind
 @pytest.mark.parametrize("action", ACTIONS)
 def test_every_action_space(kind, action):
     """A finite reward for each step, and finite metrics, with the actions of a policy in which episodes end."""
-    made = context(action=ACTIONS[action])
-    batch = collect(ppo(made), made)
-    bonus = make(kind, made)
+    context = make_context(action=ACTIONS[action])
+    batch = collect(ppo(context), context)
+    bonus = make(kind, context)
     for _ in range(2):
         reward = bonus.reward(batch)
         assert reward.shape == batch.rewards.shape
@@ -71,9 +71,9 @@ def test_every_action_space(kind, action):
 @pytest.mark.parametrize("observation", [name for name in SPACES if name != "image"])
 def test_every_observation_space(kind, observation):
     """Numbers, choices and nested spaces all give finite rewards, in an encoder made for what is seen."""
-    made = context(flat_space(SPACES[observation]))
-    batch = collect(ppo(made), made)
-    reward = make(kind, made).reward(batch)
+    context = make_context(flat_space(SPACES[observation]))
+    batch = collect(ppo(context), context)
+    reward = make(kind, context).reward(batch)
     assert reward.isfinite().all()
     assert reward.max() > 0
 
@@ -85,19 +85,19 @@ def test_steps_that_are_none_are_left_out(kind):
     done = ~torch.cat((valid[1:], torch.ones(1, 4, dtype=torch.bool)))  # an episode ends before a reset step
     batch = walk(valid=valid, truncated=done & valid, final_index=(done & valid).flatten().nonzero().squeeze(1))
     batch.final_observations = {"observation": torch.rand(len(batch.final_index), RING)}
-    other = copy.deepcopy(batch)
-    other.actions[~valid] = 2 - other.actions[~valid]
-    found = []
-    for each in (batch, other):
+    garbled = copy.deepcopy(batch)
+    garbled.actions[~valid] = 2 - garbled.actions[~valid]
+    results = []
+    for variant in (batch, garbled):
         bonus = make(kind, ring())
-        reward = bonus.reward(each)
-        found.append((reward, bonus.update(each), bonus.state_dict()))
-    assert same(*found)
-    assert torch.equal(found[0][0] > 0, valid)
-    nothing = walk(valid=torch.zeros_like(valid))
+        reward = bonus.reward(variant)
+        results.append((reward, bonus.update(variant), bonus.state_dict()))
+    assert same(*results)
+    assert torch.equal(results[0][0] > 0, valid)
+    empty = walk(valid=torch.zeros_like(valid))
     weights = bonus.state_dict()["network"]
-    assert torch.equal(bonus.reward(nothing), torch.zeros(12, 4))
-    assert bonus.update(nothing)["loss"] == 0.0
+    assert torch.equal(bonus.reward(empty), torch.zeros(12, 4))
+    assert bonus.update(empty)["loss"] == 0.0
     assert same(weights, bonus.state_dict()["network"])
 
 
@@ -108,14 +108,14 @@ def test_only_update_trains_and_only_reward_takes_statistics(kind):
     untouched = copy.deepcopy(batch)
     start = bonus.state_dict()
     bonus.reward(batch)
-    seen = bonus.state_dict()
+    after_reward = bonus.state_dict()
     for part in ("whitening", "scale"):
-        assert not same(start.pop(part), seen[part])
-    assert same(start, {name: seen[name] for name in start})
+        assert not same(start.pop(part), after_reward[part])
+    assert same(start, {name: after_reward[name] for name in start})
     bonus.update(batch)
     learned = bonus.state_dict()
-    assert same([seen["whitening"], seen["scale"]], [learned["whitening"], learned["scale"]])
-    assert not same(seen["network"], learned["network"])
+    assert same([after_reward["whitening"], after_reward["scale"]], [learned["whitening"], learned["scale"]])
+    assert not same(after_reward["network"], learned["network"])
     for name in ("observations", "actions", "rewards", "final_observations"):
         assert same(getattr(batch, name), getattr(untouched, name))
 
@@ -123,17 +123,17 @@ def test_only_update_trains_and_only_reward_takes_statistics(kind):
 @every_kind
 def test_a_bonus_resumes_bit_for_bit(kind):
     """What is loaded in the middle of a run goes on as the original does."""
-    bonus, other = make(kind, ring()), make(kind, ring(seed=9))
+    bonus, restored = make(kind, ring()), make(kind, ring(seed=9))
     for seed in range(3):
         bonus.reward(walk(seed))
         bonus.update(walk(seed))
     saved = copy.deepcopy(bonus.state_dict())
-    other.load_state_dict(saved)
+    restored.load_state_dict(saved)
     results = []
-    for each in (bonus, other):
-        results.append([(each.reward(walk(seed)), each.update(walk(seed))) for seed in (5, 6)])
+    for instance in (bonus, restored):
+        results.append([(instance.reward(walk(seed)), instance.update(walk(seed))) for seed in (5, 6)])
     assert same(*results)
-    assert same(bonus.state_dict(), other.state_dict())
+    assert same(bonus.state_dict(), restored.state_dict())
     assert not same(saved, bonus.state_dict())
 
 
@@ -167,10 +167,10 @@ def test_what_is_repeated_loses_its_reward(kind):
 def test_the_policy_gets_no_gradient(kind):
     """All parameters that a bonus trains are its own, even where the same encoder is asked for."""
     shared = []
-    made = ring(encoder=lambda own: shared.append(small(own)) or shared[-1])
-    policy = made.make_encoder()
+    context = ring(encoder=lambda context: shared.append(small(context)) or shared[-1])
+    policy = context.make_encoder()
     before = copy.deepcopy(policy.state_dict())
-    bonus = make(kind, made)
+    bonus = make(kind, context)
     bonus.reward(walk())
     bonus.update(walk())
     assert len(shared) > 1
@@ -178,8 +178,8 @@ def test_the_policy_gets_no_gradient(kind):
     assert all(parameter.grad is None for parameter in policy.parameters())
 
 
-def small(own):
-    return context().make_encoder(own)
+def small(context):
+    return make_context().make_encoder(context)
 
 
 def slow_scale(batches, gamma, episodic):
@@ -200,15 +200,15 @@ def test_rewards_are_normalized_by_their_running_sum(kind, episodic):
     """They are divided by its deviation over all batches, and it goes on beyond episodes unless it is episodic."""
     raw, normal = (make(kind, ring(), normalize_rewards=on, gamma=0.9, episodic=episodic) for on in (False, True))
     assert raw.episodic is normal.episodic is episodic
-    batches, found = [], []
+    batches, normalized = [], []
     for seed in range(3):
         done = torch.rand(12, 4, generator=torch.Generator().manual_seed(seed)) < 0.2
         batch = walk(seed, terminated=done, final_index=done.flatten().nonzero().squeeze(1))
         batch.final_observations = {"observation": torch.rand(len(batch.final_index), RING)}
         batches.append((raw.reward(batch), done))
-        found.append(normal.reward(batch))
-    for one, other in zip(found, slow_scale(batches, 0.9, episodic), strict=True):
-        torch.testing.assert_close(one, other.float(), rtol=1e-4, atol=1e-6)
+        normalized.append(normal.reward(batch))
+    for reward, expected in zip(normalized, slow_scale(batches, 0.9, episodic), strict=True):
+        torch.testing.assert_close(reward, expected.float(), rtol=1e-4, atol=1e-6)
 
 
 @every_kind
@@ -246,9 +246,11 @@ def test_a_reward_is_for_what_the_step_led_to(kind):
     before = bonus.reward(batch)
 
     def changed(at):
-        other = copy.deepcopy(batch)
-        (other.final_observations["observation"][0] if at is None else other.observations["observation"][at]).copy_(far)
-        return {tuple(place) for place in (bonus.reward(other) != before).nonzero().tolist()}
+        altered = copy.deepcopy(batch)
+        (altered.final_observations["observation"][0] if at is None else altered.observations["observation"][at]).copy_(
+            far
+        )
+        return {tuple(place) for place in (bonus.reward(altered) != before).nonzero().tolist()}
 
     beside = {(9, 1)} if kind == "icm" else set()
     assert changed((9, 1)) == {(8, 1)} | beside
@@ -259,29 +261,29 @@ def test_a_reward_is_for_what_the_step_led_to(kind):
 @every_kind
 def test_a_fraction_of_the_steps_is_trained_on(kind, monkeypatch):
     """Each epoch takes that share of the valid steps, at least one, in minibatches."""
-    seen = []
+    minibatches = []
     for proportion, sizes in ((1.0, [20, 20, 8] * 2), (0.5, [20, 4] * 2), (1e-6, [1, 1])):
         bonus = make(kind, ring(), update_proportion=proportion, epochs=2, minibatch_size=20)
-        seen.clear()
+        minibatches.clear()
         monkeypatch.setattr(
-            bonus, "_learn", partial(lambda learn, steps: seen.append(steps) or learn(steps), bonus._learn)
+            bonus, "_learn", partial(lambda learn, steps: minibatches.append(steps) or learn(steps), bonus._learn)
         )
         bonus.update(walk())
-        assert [len(steps) for steps in seen] == sizes
-        places = [steps.index for steps in seen[: len(sizes) // 2]]
+        assert [len(steps) for steps in minibatches] == sizes
+        places = [steps.index for steps in minibatches[: len(sizes) // 2]]
         assert len(torch.cat(places).unique()) == sum(sizes) // 2
 
 
 @every_kind
 def test_metrics_are_means_over_rows(kind):
     """With steps that change almost nothing, the loss is that of all rows, whatever their minibatches."""
-    found = []
+    metrics = []
     for size in (7, 1000):
         bonus = make(kind, ring(), learning_rate=1e-12, minibatch_size=size)
         bonus.reward(walk())
-        found.append(bonus.update(walk()))
-    assert found[0] == pytest.approx(found[1], rel=1e-4)
-    assert found[0]["loss"] > 0
+        metrics.append(bonus.update(walk()))
+    assert metrics[0] == pytest.approx(metrics[1], rel=1e-4)
+    assert metrics[0]["loss"] > 0
 
 
 @every_kind
@@ -300,22 +302,22 @@ def test_images_are_whitened(kind):
     """An image's pixels may be scaled and shifted, and the reward stays what it was."""
     generator = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 60, (13, 4, 5, 5, 1), generator=generator, dtype=torch.uint8)
-    made = context(Box(0, 255, (5, 5, 1), np.uint8), steps=12, num_envs=4)
+    context = make_context(Box(0, 255, (5, 5, 1), np.uint8), steps=12, num_envs=4)
     actions = torch.zeros(12, 4, dtype=torch.int64)
-    rewards = [make(kind, made).reward(batch_of(x, actions)) for x in (pixels, 3 * pixels + 40)]
+    rewards = [make(kind, context).reward(batch_of(x, actions)) for x in (pixels, 3 * pixels + 40)]
     torch.testing.assert_close(*rewards, rtol=1e-3, atol=1e-5)
     assert rewards[0].std() > 0
 
 
 def test_no_two_kinds_start_alike():
     """Bonuses of one run have networks of their own."""
-    made = ring()
+    context = ring()
     weights = [
-        {name: x for name, x in tensors(make(kind, made).state_dict()["network"]).items() if x.ndim == 2}
+        {name: x for name, x in tensors(make(kind, context).state_dict()["network"]).items() if x.ndim == 2}
         for kind in ("rnd", "random_features")
     ]
     first = [x for x in weights[0].values() if x.shape == (16, RING)]
     second = [x for x in weights[1].values() if x.shape == (16, RING)]
     assert first
     assert second
-    assert not any(torch.equal(one, other) for one in first for other in second)
+    assert not any(torch.equal(left, right) for left in first for right in second)

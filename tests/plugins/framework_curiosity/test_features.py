@@ -7,7 +7,7 @@ import pytest
 import torch
 from environments import SPACES
 from gymnasium.spaces import Box, MultiDiscrete
-from small_ppo import context, observations
+from small_ppo import make_context, observations
 from torch import nn
 
 from framework.errors import FrameworkError
@@ -23,17 +23,17 @@ def test_what_is_seen_is_in_the_space_that_encoders_are_built_for(name):
     whitening = Whitening(space)
     rows = observations(space, 50)
     whitening.take_in(rows)
-    seen = whitening(rows)
-    assert seen.keys() == space.keys() == whitening.space.keys()
+    whitened = whitening(rows)
+    assert whitened.keys() == space.keys() == whitening.space.keys()
     for key, leaf in space.items():
         dtype, shape = array_spec(whitening.space[key])
-        assert (seen[key].numpy().dtype, seen[key].shape[1:]) == (dtype, shape)
+        assert (whitened[key].numpy().dtype, whitened[key].shape[1:]) == (dtype, shape)
         if isinstance(leaf, Box):
             assert dtype == np.float32
-            assert seen[key].abs().max() <= 5
-            assert not torch.equal(seen[key].flatten(), rows[key].flatten().to(torch.float32))
+            assert whitened[key].abs().max() <= 5
+            assert not torch.equal(whitened[key].flatten(), rows[key].flatten().to(torch.float32))
         else:
-            assert seen[key] is rows[key]
+            assert whitened[key] is rows[key]
 
 
 def test_statistics_are_those_of_all_rows():
@@ -54,17 +54,17 @@ def test_images_of_two_axes_stay_images():
     """Bytes of two axes get a channel, as floats of two axes would be no image; symbols keep their integers."""
     space = {"screen": Box(0, 255, (6, 7), np.uint8), "words": Box(0, 9, (4,), np.int64), "more": MultiDiscrete([3, 3])}
     whitening = Whitening(space)
-    seen = whitening(observations(space, 5))
-    assert seen["screen"].shape == (5, 1, 6, 7)
+    whitened = whitening(observations(space, 5))
+    assert whitened["screen"].shape == (5, 1, 6, 7)
     assert whitening.space["screen"].shape == (1, 6, 7)
-    assert seen["words"].dtype == seen["more"].dtype == torch.int64
+    assert whitened["words"].dtype == whitened["more"].dtype == torch.int64
     assert whitening.space["words"] is space["words"]
 
 
 class Remembering(nn.Module):
     feature_dim = 1
 
-    def __init__(self, own):
+    def __init__(self, context):
         super().__init__()
 
     def initial_memory(self, count):
@@ -76,9 +76,9 @@ class Seeing(nn.Module):
 
     feature_dim = 1
 
-    def __init__(self, own):
+    def __init__(self, context):
         super().__init__()
-        self.context = own
+        self.context = context
 
     def initial_memory(self, count):
         return {}
@@ -91,25 +91,25 @@ class Seeing(nn.Module):
 def test_an_encoder_with_memory_is_refused():
     """Single observations have no past; the message says how to name another encoder."""
     with pytest.raises(FrameworkError, match=r"memory.*encoder = "):
-        Features(None, context(encoder=Remembering))
+        Features(None, make_context(encoder=Remembering))
 
 
 def test_without_an_encoder_there_is_a_reason():
     """A context that makes no encoder is refused."""
     with pytest.raises(FrameworkError, match="needs an encoder"):
-        Features("mlp", context())
+        Features("mlp", make_context())
 
 
 def test_the_encoder_is_the_pipelines_or_the_one_that_is_named():
     """Both are built for the context given, and called with one step for each row."""
-    asked = []
-    made = context(encoder=Seeing, make_part=lambda part, own: asked.append(part) or Seeing(own))
+    parts = []
+    context = make_context(encoder=Seeing, make_part=lambda part, context: parts.append(part) or Seeing(context))
     for part in (None, "mlp", {"use": "cnn"}):
-        features = Features(part, made)
-        assert features.encoder.context is made
+        features = Features(part, context)
+        assert features.encoder.context is context
         rows = torch.arange(12.0).view(4, 3)
         assert torch.equal(features({"observation": rows}), rows[:, :1])
-    assert asked == ["mlp", {"use": "cnn"}]
+    assert parts == ["mlp", {"use": "cnn"}]
 
 
 def test_a_seed_and_a_name_make_the_same_networks():

@@ -9,7 +9,7 @@ import pytest
 import torch
 from attrs import evolve
 from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete
-from small_ppo import collect, context, ppo
+from small_ppo import collect, make_context, ppo
 from walks import batch_of, ring_walk
 
 from framework_curiosity.config import ICMConfig, RNDConfig
@@ -22,7 +22,7 @@ SCREEN = 4
 
 
 def ring(extra=0, **fields):
-    return context(Box(-9, 9, (RING + extra,), np.float32), Discrete(3), steps=32, **fields)
+    return make_context(Box(-9, 9, (RING + extra,), np.float32), Discrete(3), steps=32, **fields)
 
 
 def seen_steps(bonus, batch):
@@ -58,9 +58,9 @@ def test_both_losses_are_what_the_paper_says():
 )
 def test_an_inverse_model_that_knows_nothing_costs_the_logarithm_of_the_actions(space, surprise):
     """ln |A| where all actions are as probable, exactly; at the start, nearly."""
-    made = context(action=space)
-    batch = collect(ppo(made), made)
-    bonus = ICM(ICMConfig(), made)
+    context = make_context(action=space)
+    batch = collect(ppo(context), context)
+    bonus = ICM(ICMConfig(), context)
     bonus.reward(batch)
     losses = []
     for exactly in (False, True):
@@ -86,8 +86,8 @@ def test_a_world_without_chance_is_soon_known():
     steps = seen_steps(bonus, ring_walk(rng, RING))
     with torch.no_grad():
         pair = torch.cat((bonus.network.features(steps.observations), bonus.network.features(steps.following)), -1)
-        told = bonus.network.inverse(pair).argmax(-1)
-    assert (told == steps.actions).float().mean() > 0.99
+        predicted = bonus.network.inverse(pair).argmax(-1)
+    assert (predicted == steps.actions).float().mean() > 0.99
 
 
 def with_screens(rng):
@@ -100,8 +100,8 @@ def with_screens(rng):
     noisy, still = (
         ring_walk(rng, RING, steps=16, slip=0.3, show=lambda places, n=n: show(n, places)) for n in (1.0, 0.0)
     )
-    seen = torch.cat((noisy.observations["observation"], still.observations["observation"]), 1)
-    return batch_of(seen, torch.cat((noisy.actions, still.actions), 1))
+    observations = torch.cat((noisy.observations["observation"], still.observations["observation"]), 1)
+    return batch_of(observations, torch.cat((noisy.actions, still.actions), 1))
 
 
 def test_noise_that_no_action_changes_is_not_curious():
@@ -120,6 +120,6 @@ def test_noise_that_no_action_changes_is_not_curious():
         last = torch.stack(rewards[-updates // 5 :])
         return (last[:, :, :8].mean() / last[:, :, 8:].mean()).item()
 
-    made = ring(SCREEN, num_envs=16)
-    assert ratio(ICM(ICMConfig(learning_rate=3e-3, hidden=(64,)), made), 300) <= 1.5
-    assert ratio(RND(RNDConfig(learning_rate=1e-3), made), 100) > 3
+    context = ring(SCREEN, num_envs=16)
+    assert ratio(ICM(ICMConfig(learning_rate=3e-3, hidden=(64,)), context), 300) <= 1.5
+    assert ratio(RND(RNDConfig(learning_rate=1e-3), context), 100) > 3

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from attrs import evolve
 from gymnasium.spaces import Box
-from small_ppo import context
+from small_ppo import make_context
 from walks import batch_of
 
 from framework_curiosity.config import RandomFeaturesConfig
@@ -18,13 +18,13 @@ from framework_curiosity.steps import steps_of
 
 def around(center, rng):
     """Observations near a point."""
-    seen = rng.normal(size=(33, 8, 4)) * 0.3 + center
-    return batch_of(torch.from_numpy(seen.astype(np.float32)), torch.zeros(32, 8, dtype=torch.int64))
+    observations = rng.normal(size=(33, 8, 4)) * 0.3 + center
+    return batch_of(torch.from_numpy(observations.astype(np.float32)), torch.zeros(32, 8, dtype=torch.int64))
 
 
 def make(**options):
     space = Box(-np.inf, np.inf, (4,), np.float32)
-    return RandomFeatures(RandomFeaturesConfig(**options), context(space, steps=32, num_envs=8))
+    return RandomFeatures(RandomFeaturesConfig(**options), make_context(space, steps=32, num_envs=8))
 
 
 def test_the_reward_is_the_squared_distance_of_the_features():
@@ -56,11 +56,11 @@ def test_what_is_new_is_worth_more():
     """After training in one place, another gives more than three times the reward."""
     rng = np.random.default_rng(0)
     bonus = make(learning_rate=1e-3)
-    known, new = np.array([1, -1, 1, 1]), np.array([-1, 1, -1, 1])
+    familiar, new = np.array([1, -1, 1, 1]), np.array([-1, 1, -1, 1])
     bonus.reward(around(new, rng))
-    before = bonus.reward(around(new, rng)).mean() / bonus.reward(around(known, rng)).mean()
+    before = bonus.reward(around(new, rng)).mean() / bonus.reward(around(familiar, rng)).mean()
     for _ in range(150):
-        bonus.update(around(known, rng))
-    after = bonus.reward(around(new, rng)).mean() / bonus.reward(around(known, rng)).mean()
+        bonus.update(around(familiar, rng))
+    after = bonus.reward(around(new, rng)).mean() / bonus.reward(around(familiar, rng)).mean()
     assert before < 2
     assert after > 3

@@ -7,7 +7,7 @@ import copy
 import numpy as np
 import torch
 from gymnasium.spaces import Box
-from small_ppo import context, same
+from small_ppo import make_context, same
 from torch.nn import functional
 from walks import batch_of
 
@@ -19,12 +19,12 @@ SPACE = Box(-np.inf, np.inf, (4,), np.float32)
 
 def around(center, rng):
     """Observations near a point."""
-    seen = rng.normal(size=(33, 8, 4)) * 0.3 + center
-    return batch_of(torch.from_numpy(seen.astype(np.float32)), torch.zeros(32, 8, dtype=torch.int64))
+    observations = rng.normal(size=(33, 8, 4)) * 0.3 + center
+    return batch_of(torch.from_numpy(observations.astype(np.float32)), torch.zeros(32, 8, dtype=torch.int64))
 
 
 def make(**options):
-    return RND(RNDConfig(**options), context(SPACE, steps=32, num_envs=8))
+    return RND(RNDConfig(**options), make_context(SPACE, steps=32, num_envs=8))
 
 
 def test_the_reward_is_the_mean_squared_error_of_the_prediction():
@@ -32,15 +32,15 @@ def test_the_reward_is_the_mean_squared_error_of_the_prediction():
     bonus = make(normalize_rewards=False)
     batch = around(2.0, np.random.default_rng(0))
     reward = bonus.reward(batch)
-    seen = batch.observations["observation"][1:].flatten(0, 1)
-    seen = ((seen - seen.mean(0)) / seen.std(0, correction=0)).clamp(-5, 5)
+    observations = batch.observations["observation"][1:].flatten(0, 1)
+    observations = ((observations - observations.mean(0)) / observations.std(0, correction=0)).clamp(-5, 5)
     weights = bonus.state_dict()["network"]
 
     def layer(name, x):
         return functional.linear(x, weights[f"{name}.weight"], weights[f"{name}.bias"])
 
     def body(name):
-        hidden = torch.tanh(layer(f"{name}.body.encoder.layers.layers.0", seen))
+        hidden = torch.tanh(layer(f"{name}.body.encoder.layers.layers.0", observations))
         return torch.tanh(layer(f"{name}.body.encoder.layers.layers.1", hidden))
 
     target = layer("target.head.1.layers.0", body("target"))
@@ -53,12 +53,12 @@ def test_what_is_new_is_worth_more():
     """After training in one place, another gives more than five times the reward."""
     rng = np.random.default_rng(0)
     bonus = make(normalize_rewards=False, learning_rate=1e-3)
-    known, new = np.array([1, -1, 1, 1]), np.array([-1, 1, -1, 1])
+    familiar, new = np.array([1, -1, 1, 1]), np.array([-1, 1, -1, 1])
     bonus.reward(around(new, rng))
-    before = bonus.reward(around(new, rng)).mean() / bonus.reward(around(known, rng)).mean()
+    before = bonus.reward(around(new, rng)).mean() / bonus.reward(around(familiar, rng)).mean()
     for _ in range(150):
-        bonus.update(around(known, rng))
-    after = bonus.reward(around(new, rng)).mean() / bonus.reward(around(known, rng)).mean()
+        bonus.update(around(familiar, rng))
+    after = bonus.reward(around(new, rng)).mean() / bonus.reward(around(familiar, rng)).mean()
     assert before < 2
     assert after > 5
 
@@ -72,8 +72,8 @@ def test_the_target_never_changes():
         bonus.reward(batch)
         bonus.update(batch)
     after = bonus.state_dict()["network"]
-    kept = {name for name, x in before.items() if torch.equal(x, after[name])}
-    assert kept == {name for name in before if name.startswith("target.")}
+    unchanged = {name for name, x in before.items() if torch.equal(x, after[name])}
+    assert unchanged == {name for name in before if name.startswith("target.")}
 
 
 def test_nothing_new_at_all_is_finite():

@@ -39,7 +39,7 @@ def random_batch(seed, steps=7, environments=3):
 def test_no_step_leads_into_the_next_episode(seed):
     """Each valid step leads to the next observation, or to the true last one of the episode that it ended."""
     batch = random_batch(seed)
-    found = steps_of(batch)
+    steps = steps_of(batch)
     expected = []
     finals = batch.final_observations["observation"][:, 0].tolist()
     index = batch.final_index.tolist()
@@ -50,7 +50,7 @@ def test_no_step_leads_into_the_next_episode(seed):
                 place = t * count + n
                 after = finals[index.index(place)] if place in index else batch.observations["observation"][t + 1, n, 0]
                 expected.append((place, float(batch.observations["observation"][t, n, 0]), float(after), place))
-    columns = (found.index, found.observations["observation"], found.following["observation"], found.actions)
+    columns = (steps.index, steps.observations["observation"], steps.following["observation"], steps.actions)
     assert list(zip(*(x.flatten().tolist() for x in columns), strict=True)) == expected
 
 
@@ -70,7 +70,7 @@ def test_rows_are_seen_through_a_function():
     """What is picked comes out of ``see``; actions do not go through it."""
     whole = steps_of(random_batch(0))
     halved = evolve(whole, see=lambda rows: {name: x / 2 for name, x in rows.items()})
-    some = halved.take(torch.tensor([2, 0]))
-    assert torch.equal(some.observations["observation"], whole.observations["observation"][[2, 0]] / 2)
-    assert torch.equal(some.following["observation"], whole.following["observation"][[2, 0]] / 2)
-    assert torch.equal(some.actions, whole.actions[[2, 0]])
+    picked = halved.take(torch.tensor([2, 0]))
+    assert torch.equal(picked.observations["observation"], whole.observations["observation"][[2, 0]] / 2)
+    assert torch.equal(picked.following["observation"], whole.following["observation"][[2, 0]] / 2)
+    assert torch.equal(picked.actions, whole.actions[[2, 0]])

@@ -36,9 +36,9 @@ def test_solved_and_hopeless_tasks_fade_but_do_not_starve() -> None:
     """What is neither takes almost all; the others keep the probability that is declared."""
     curriculum = build(exploration=0.3)
     metrics = play(curriculum, 200)
-    found = shares(curriculum, ["a", "b", "c"])
+    probabilities = shares(curriculum, ["a", "b", "c"])
     assert curriculum.minimum_probability == pytest.approx(0.1)
-    np.testing.assert_allclose(found, [0.1, 0.8, 0.1], atol=0.01)
+    np.testing.assert_allclose(probabilities, [0.1, 0.8, 0.1], atol=0.01)
     assert 1 < metrics["effective_tasks"] < 2.2
     assert abs(metrics["success_rate"] - 0.5) < 0.02
 
@@ -54,19 +54,19 @@ def test_a_task_that_becomes_solvable_comes_back() -> None:
 
 def test_order_missing_results_and_strange_tasks_change_nothing() -> None:
     """Results of one update count alike in any order; those of other tasks are left out; no results are no news."""
-    one, other = build(), build()
+    curriculum, noisy = build(), build()
     results = [episode("a", True), episode("a", False), episode("b", True), episode("a", False)]
-    one.update(results)
-    other.update([episode("zebra", True), *reversed(results), episode({"a": 1}, False)])
-    other.update([])
-    assert one.state_dict() == other.state_dict()
+    curriculum.update(results)
+    noisy.update([episode("zebra", True), *reversed(results), episode({"a": 1}, False)])
+    noisy.update([])
+    assert curriculum.state_dict() == noisy.state_dict()
 
 
 def test_state_survives() -> None:
     """The copy draws the same tasks and learns the same, through JSON."""
     curriculum = build()
     play(curriculum, 7)
-    again = restored(curriculum, build())
-    assert again.state_dict() == curriculum.state_dict()
-    assert play(again, 3) == play(curriculum, 3)
-    assert again.sample(20, np.random.default_rng(1)) == curriculum.sample(20, np.random.default_rng(1))
+    copy = restored(curriculum, build())
+    assert copy.state_dict() == curriculum.state_dict()
+    assert play(copy, 3) == play(curriculum, 3)
+    assert copy.sample(20, np.random.default_rng(1)) == curriculum.sample(20, np.random.default_rng(1))

@@ -55,20 +55,20 @@ def test_both_rise_and_fall_attract() -> None:
 
 def test_order_missing_results_and_strange_tasks_change_nothing() -> None:
     """Results of one update count alike in any order; those of other tasks are left out; no results are no news."""
-    one, other = build(), build()
+    curriculum, noisy = build(), build()
     results = [episode("a", True), episode("a", False), episode("b", True), episode("a", False)]
-    one.update(results)
-    other.update([*reversed(results), episode(3, True)])
-    other.update([])
-    assert one.state_dict() == other.state_dict()
+    curriculum.update(results)
+    noisy.update([*reversed(results), episode(3, True)])
+    noisy.update([])
+    assert curriculum.state_dict() == noisy.state_dict()
 
 
 def test_state_survives() -> None:
     """The copy draws the same tasks and learns the same, through JSON."""
     curriculum = build()
     curriculum.update([episode("a", True), episode("b", False), episode("b", True)])
-    again = restored(curriculum, build())
-    for one in (curriculum, again):
-        one.update([episode("b", True)] * 4)
-    assert again.state_dict() == curriculum.state_dict()
-    assert again.sample(20, np.random.default_rng(1)) == curriculum.sample(20, np.random.default_rng(1))
+    copy = restored(curriculum, build())
+    for instance in (curriculum, copy):
+        instance.update([episode("b", True)] * 4)
+    assert copy.state_dict() == curriculum.state_dict()
+    assert copy.sample(20, np.random.default_rng(1)) == curriculum.sample(20, np.random.default_rng(1))

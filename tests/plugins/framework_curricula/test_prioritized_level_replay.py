@@ -73,8 +73,8 @@ def test_state_survives() -> None:
     """The copy draws the same tasks and learns the same, through JSON."""
     curriculum = build()
     play(curriculum, {0: 0.3, 2: 0.1})
-    again = restored(curriculum, build())
-    for one in (curriculum, again):
-        play(one, {1: 0.7})
-    assert again.state_dict() == curriculum.state_dict()
-    assert again.sample(20, np.random.default_rng(1)) == curriculum.sample(20, np.random.default_rng(1))
+    copy = restored(curriculum, build())
+    for instance in (curriculum, copy):
+        play(instance, {1: 0.7})
+    assert copy.state_dict() == curriculum.state_dict()
+    assert copy.sample(20, np.random.default_rng(1)) == curriculum.sample(20, np.random.default_rng(1))

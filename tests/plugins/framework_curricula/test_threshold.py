@@ -43,10 +43,10 @@ def test_levels_against_a_plain_reference(script: list[tuple[str, bool]], data: 
     level, before, results = 0.5, 0.4, []
     while script:
         size = data.draw(st.integers(1, 30))
-        now, script = script[:size], script[size:]
+        chunk, script = script[:size], script[size:]
         handed_out, earlier = level, before
         episodes = []
-        for kind, success in now:
+        for kind, success in chunk:
             task = {"now": handed_out, "before": earlier, "review": handed_out / 2}[kind]
             episodes.append(episode(task, success))
             if task != level:
@@ -93,10 +93,10 @@ def test_state_survives() -> None:
     """Level and window go on as if nothing had happened, through JSON."""
     curriculum = build()
     levels(curriculum, "+" * 20 + "+-+" * 6)
-    again = restored(curriculum, build())
-    assert again.state_dict() == curriculum.state_dict()
-    assert levels(again, "+" * 40) == levels(curriculum, "+" * 40)
-    assert again.sample(9, np.random.default_rng(1)) == curriculum.sample(9, np.random.default_rng(1))
+    copy = restored(curriculum, build())
+    assert copy.state_dict() == curriculum.state_dict()
+    assert levels(copy, "+" * 40) == levels(curriculum, "+" * 40)
+    assert copy.sample(9, np.random.default_rng(1)) == curriculum.sample(9, np.random.default_rng(1))
 
 
 def test_returns_may_tell_success() -> None:

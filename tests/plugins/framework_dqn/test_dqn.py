@@ -48,8 +48,8 @@ class Familiarity:
         self.level = state["level"].clone()
 
 
-def with_streams(made, *streams):
-    return attrs.evolve(made, bonuses=tuple(stream.name for stream in streams), make_streams=lambda: list(streams))
+def with_streams(context, *streams):
+    return attrs.evolve(context, bonuses=tuple(stream.name for stream in streams), make_streams=lambda: list(streams))
 
 
 def slow_targets(network, target, transitions, gamma, double):
@@ -83,13 +83,13 @@ def slow_update(algorithm, batch, options):
         with torch.no_grad():
             targets = slow_targets(network, target, transitions, 0.9, options["double"])
         values, _ = network(transitions.observations)
-        chosen = values[torch.arange(16), transitions.actions - start]
-        loss = functional.huber_loss(chosen, targets, reduction="none", delta=0.5)
+        action_values = values[torch.arange(16), transitions.actions - start]
+        loss = functional.huber_loss(action_values, targets, reduction="none", delta=0.5)
         optimizer.zero_grad()
         (torch.from_numpy(weights) * loss).mean().backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 0.05)
         optimizer.step()
-        replay.update_priorities(ids, (chosen - targets).abs().tolist())
+        replay.update_priorities(ids, (action_values - targets).abs().tolist())
         if step % 2 == 0:
             target.load_state_dict(network.state_dict())
     return network
@@ -101,9 +101,9 @@ def slow_update(algorithm, batch, options):
 @pytest.mark.parametrize("backward", ["closed form", "networks by autograd", "autograd"])
 def test_an_update_is_what_the_definition_says(double, n_step, masked, backward):
     """Six prioritized gradient steps end at the weights of a plain implementation; targets change in between."""
-    made = dqn_context(action=Discrete(4, start=2), replay=lambda: ListReplay(n_step, prioritized=True))
+    context = dqn_context(action=Discrete(4, start=2), replay=lambda: ListReplay(n_step, prioritized=True))
     algorithm = dqn(
-        made,
+        context,
         learning_rate=3e-3,
         gamma=0.9,
         huber_delta=0.5,
@@ -119,7 +119,7 @@ def test_an_update_is_what_the_definition_says(double, n_step, masked, backward)
         algorithm._backward = Autograd(algorithm.policy.network, algorithm._optimizer, None)
     mask = torch.rand(17, 4, 4, generator=torch.Generator().manual_seed(0)) < 0.6
     mask[..., 2] = True
-    batch = collect(algorithm, made, action_mask=mask if masked else None)
+    batch = collect(algorithm, context, action_mask=mask if masked else None)
     expected = slow_update(algorithm, batch, {"double": double, "n_step": n_step})
     metrics = algorithm.update(batch)
     assert metrics["gradient_steps"] == 6
@@ -130,9 +130,9 @@ def test_an_update_is_what_the_definition_says(double, n_step, masked, backward)
 
 def test_metrics_of_the_first_step_are_those_of_the_definition():
     """Loss, mean value and error are those of the transitions that were sampled."""
-    made = dqn_context()
-    algorithm = dqn(made, updates_per_step=1 / 64)
-    batch = collect(algorithm, made)
+    context = dqn_context()
+    algorithm = dqn(context, updates_per_step=1 / 64)
+    batch = collect(algorithm, context)
     replay = ListReplay()
     replay.add(batch)
     transitions, *_ = replay.sample(16, np.random.default_rng(0))
@@ -152,11 +152,11 @@ def test_metrics_of_the_first_step_are_those_of_the_definition():
 @pytest.mark.parametrize(("end", "value"), [("terminated", 1.0), ("truncated", 5.0)])
 def test_truncated_episodes_go_on_in_the_value(end, value):
     """Reward 1 at every step of one-step episodes: Q is 1 where they terminate, 1 / (1 - gamma) where they are cut."""
-    made = dqn_context(observation=Box(1, 1, (1,), np.float32))
-    algorithm = dqn(made, gamma=0.8, learning_rate=2e-2, target_update_interval=10, updates_per_step=1)
-    both = {"terminated": ~EVERYWHERE, "truncated": ~EVERYWHERE} | {end: EVERYWHERE}
+    context = dqn_context(observation=Box(1, 1, (1,), np.float32))
+    algorithm = dqn(context, gamma=0.8, learning_rate=2e-2, target_update_interval=10, updates_per_step=1)
+    flags = {"terminated": ~EVERYWHERE, "truncated": ~EVERYWHERE} | {end: EVERYWHERE}
     for seed in range(6):
-        batch = collect(algorithm, made, seed=seed, ends=1.0, rewards=lambda actions: torch.ones(16, 4), **both)
+        batch = collect(algorithm, context, seed=seed, ends=1.0, rewards=lambda actions: torch.ones(16, 4), **flags)
         metrics = algorithm.update(batch)
         assert all(math.isfinite(number) for number in metrics.values())
     with torch.no_grad():
@@ -167,59 +167,59 @@ def test_truncated_episodes_go_on_in_the_value(end, value):
 @pytest.mark.parametrize(("tau", "interval"), [(1.0, 4), (0.25, 1), (0.5, 3)])
 def test_the_target_follows_the_network(tau, interval):
     """Every ``target_update_interval`` gradient steps it moves ``target_tau`` of the way, and stays put in between."""
-    made = dqn_context()
-    algorithm = dqn(made, target_tau=tau, target_update_interval=interval, updates_per_step=1 / 64)
+    context = dqn_context()
+    algorithm = dqn(context, target_tau=tau, target_update_interval=interval, updates_per_step=1 / 64)
     expected = [value.clone() for value in algorithm.policy.network.parameters()]
     for seed in range(7):
-        algorithm.update(collect(algorithm, made, seed=seed))
+        algorithm.update(collect(algorithm, context, seed=seed))
         if (seed + 1) % interval == 0:
             pairs = zip(expected, algorithm.policy.network.parameters(), strict=True)
             expected = [(old + tau * (new - old)).detach() for old, new in pairs]
-        found = algorithm.state_dict()["target"].values()
-        for one, other in zip(found, expected, strict=True):
-            torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-7)
+        weights = algorithm.state_dict()["target"].values()
+        for weight, reference in zip(weights, expected, strict=True):
+            torch.testing.assert_close(weight, reference, rtol=1e-5, atol=1e-7)
 
 
 def test_gradient_steps_are_what_the_collected_steps_are_worth():
     """Fractions are saved up; steps before ``learning_starts`` are worth none, and report no loss."""
-    made = dqn_context()
-    algorithm = dqn(made, learning_starts=100, updates_per_step=2.5 / 64)
-    found = [algorithm.update(collect(algorithm, made, seed=seed)) for seed in range(5)]
-    assert [metrics["gradient_steps"] for metrics in found] == [0, 2, 3, 2, 3]
-    assert ["loss" in metrics for metrics in found] == [False, True, True, True, True]
-    assert found[-1]["replay_size"] == 5 * 64
+    context = dqn_context()
+    algorithm = dqn(context, learning_starts=100, updates_per_step=2.5 / 64)
+    updates = [algorithm.update(collect(algorithm, context, seed=seed)) for seed in range(5)]
+    assert [metrics["gradient_steps"] for metrics in updates] == [0, 2, 3, 2, 3]
+    assert ["loss" in metrics for metrics in updates] == [False, True, True, True, True]
+    assert updates[-1]["replay_size"] == 5 * 64
 
 
 def test_epsilon_falls_with_the_run():
     """From start to end over a share of the run, for the version that follows the update."""
-    made = attrs.evolve(dqn_context(), total_steps=640)
-    algorithm = dqn(made, epsilon_start=0.9, epsilon_end=0.1, epsilon_fraction=0.5)
+    context = attrs.evolve(dqn_context(), total_steps=640)
+    algorithm = dqn(context, epsilon_start=0.9, epsilon_end=0.1, epsilon_fraction=0.5)
     assert algorithm.policy.epsilon.item() == pytest.approx(0.9)
-    found = []
+    epsilons = []
     for update in range(10):
-        batch = collect(algorithm, made, progress=update / 10)
+        batch = collect(algorithm, context, progress=update / 10)
         metrics = algorithm.update(batch)
         assert algorithm.policy.epsilon.item() == pytest.approx(metrics["epsilon"])
-        found.append(metrics["epsilon"])
-    assert found == pytest.approx([0.74, 0.58, 0.42, 0.26, *[0.1] * 6])
-    at_once = dqn(made, epsilon_fraction=0.0)
-    assert at_once.update(collect(at_once, made))["epsilon"] == 0.05
+        epsilons.append(metrics["epsilon"])
+    assert epsilons == pytest.approx([0.74, 0.58, 0.42, 0.26, *[0.1] * 6])
+    at_once = dqn(context, epsilon_fraction=0.0)
+    assert at_once.update(collect(at_once, context))["epsilon"] == 0.05
 
 
 def test_the_learning_rate_may_fall():
     """Linearly to 0 at the end of the run."""
-    made = dqn_context()
-    algorithm = dqn(made, learning_rate=0.01, learning_rate_schedule="linear")
-    assert algorithm.update(collect(algorithm, made, progress=0.25))["learning_rate"] == pytest.approx(0.0075)
+    context = dqn_context()
+    algorithm = dqn(context, learning_rate=0.01, learning_rate_schedule="linear")
+    assert algorithm.update(collect(algorithm, context, progress=0.25))["learning_rate"] == pytest.approx(0.0075)
 
 
 def test_invalid_steps_are_left_out():
     """Whatever stands in a step in which no action was taken changes nothing, bit for bit."""
-    made = dqn_context(steps=10)
+    context = dqn_context(steps=10)
     results = []
     for garbage in (0.0, 1e6):
-        algorithm = dqn(made)
-        batch = collect(algorithm, made, ends=0.0)
+        algorithm = dqn(context)
+        batch = collect(algorithm, context, ends=0.0)
         # Environment 1 finishes in step 3 and spends step 4 on its reset.
         batch.truncated[3, 1], batch.valid[4, 1] = True, False
         batch.final_index, batch.final_observations = torch.tensor([13]), {"observation": torch.ones(1, 3)}
@@ -235,9 +235,9 @@ def test_invalid_steps_are_left_out():
 
 def test_an_update_touches_neither_batch_nor_global_generator():
     """The batch stays as it is, bonus and clipped rewards included, and so does torch's own generator."""
-    made = with_streams(dqn_context(action=Discrete(3, start=4)), Stream("new", Familiarity(), 0.5, 0.99))
-    algorithm = dqn(made, reward_clip=0.5)
-    batch = collect(algorithm, made)
+    context = with_streams(dqn_context(action=Discrete(3, start=4)), Stream("new", Familiarity(), 0.5, 0.99))
+    algorithm = dqn(context, reward_clip=0.5)
+    batch = collect(algorithm, context)
     names = ("observations", "actions", "rewards", "terminated", "truncated", "valid", "final_observations", "extras")
     before = copy.deepcopy({name: getattr(batch, name) for name in names})
     generator, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()
@@ -260,21 +260,21 @@ def test_a_restored_algorithm_goes_on_bit_for_bit():
         )
         for seed in (1, 2)
     )
-    made = dqn_context()
+    context = dqn_context()
     for seed in range(3):
-        first.update(collect(first, made, seed=seed))
+        first.update(collect(first, context, seed=seed))
     state = first.state_dict()
     frozen = copy.deepcopy(state["policy"]), copy.deepcopy(state["rng"])
     second.load_state_dict(state)
     for seed in range(3, 6):
-        batch = collect(first, made, seed=seed)
-        assert torch.equal(collect(second, made, seed=seed).actions, batch.actions)
+        batch = collect(first, context, seed=seed)
+        assert torch.equal(collect(second, context, seed=seed).actions, batch.actions)
         assert first.update(batch) == second.update(batch)
-    one, other = first.state_dict(), second.state_dict()
+    first_state, second_state = first.state_dict(), second.state_dict()
     for name in ("policy", "target", "optimizer", "streams", "steps", "gradient_steps", "owed"):
-        assert same(one[name], other[name])
-    assert one["rng"] == other["rng"]
-    assert one["replay"]["priorities"] == other["replay"]["priorities"]
+        assert same(first_state[name], second_state[name])
+    assert first_state["rng"] == second_state["rng"]
+    assert first_state["replay"]["priorities"] == second_state["replay"]["priorities"]
     assert same(state["policy"], frozen[0])
     assert state["rng"] == frozen[1]
 
@@ -283,9 +283,9 @@ def test_equal_seeds_learn_equally():
     """Two algorithms of one seed agree bit for bit; one of another seed does not."""
     weights = []
     for seed in (0, 0, 1):
-        made = dqn_context(seed=seed)
-        algorithm = dqn(made)
-        algorithm.update(collect(algorithm, made))
+        context = dqn_context(seed=seed)
+        algorithm = dqn(context)
+        algorithm.update(collect(algorithm, context))
         weights.append(algorithm.policy.state_dict())
     assert same(weights[0], weights[1])
     assert not same(weights[0], weights[2])
@@ -294,23 +294,23 @@ def test_equal_seeds_learn_equally():
 def test_a_bonus_is_added_to_the_reward():
     """What is stored is the clipped reward plus each bonus times its weight; each is asked once, then taught once."""
     replay, bonus = ListReplay(), Familiarity()
-    made = with_streams(dqn_context(replay=lambda: replay), Stream("new", bonus, 0.25, 0.99))
-    algorithm = dqn(made, reward_clip=0.5)
-    batches = [collect(algorithm, made, seed=seed) for seed in range(2)]
-    found = [algorithm.update(batch) for batch in batches]
+    context = with_streams(dqn_context(replay=lambda: replay), Stream("new", bonus, 0.25, 0.99))
+    algorithm = dqn(context, reward_clip=0.5)
+    batches = [collect(algorithm, context, seed=seed) for seed in range(2)]
+    updates = [algorithm.update(batch) for batch in batches]
     expected = [batch.rewards.clamp(-0.5, 0.5) + 0.25 / 2**k for k, batch in enumerate(batches)]
     stored = torch.tensor([row["reward"] for row in replay.rows])
     torch.testing.assert_close(stored, torch.cat(expected).flatten())
-    assert [metrics["bonus/new/reward"] for metrics in found] == [1.0, 0.5]
-    assert [metrics["bonus/new/level"] for metrics in found] == [0.5, 0.25]
+    assert [metrics["bonus/new/reward"] for metrics in updates] == [1.0, 0.5]
+    assert [metrics["bonus/new/level"] for metrics in updates] == [0.5, 0.25]
     assert bonus.calls == ["reward", "update"] * 2
 
 
 def test_a_bonus_of_another_discount_is_refused():
     """There is one value for all rewards, so there is one discount."""
-    made = with_streams(dqn_context(), Stream("new", Familiarity(), 0.5, 0.9))
+    context = with_streams(dqn_context(), Stream("new", Familiarity(), 0.5, 0.9))
     with pytest.raises(FrameworkError, match=r"bonus new, 0\.9, must be gamma, 0\.99"):
-        dqn(made)
+        dqn(context)
 
 
 def test_the_encoders_own_losses_are_added():
@@ -321,28 +321,28 @@ def test_the_encoders_own_losses_are_added():
 
         def __init__(self):
             super().__init__()
-            self.other = torch.nn.Parameter(torch.ones(2))
+            self.weight = torch.nn.Parameter(torch.ones(2))
 
         def initial_memory(self, count):
             return {}
 
         def forward(self, observation, memory, first):
-            losses = {"other": self.other.square().sum()} if self.training and torch.is_grad_enabled() else {}
+            losses = {"size": self.weight.square().sum()} if self.training and torch.is_grad_enabled() else {}
             return Encoding(observation["observation"], losses=losses), memory
 
-    made = dqn_context(encoder=lambda own: Auxiliary())
-    algorithm = dqn(made, learning_rate=0.01)
-    algorithm.update(collect(algorithm, made))
-    assert (algorithm.policy.network.encoder.other < 0.95).all()
+    context = dqn_context(encoder=lambda context: Auxiliary())
+    algorithm = dqn(context, learning_rate=0.01)
+    algorithm.update(collect(algorithm, context))
+    assert (algorithm.policy.network.encoder.weight < 0.95).all()
 
 
 def test_bfloat16_learns_almost_as_float32_does():
     """Values and targets stay float32, and the weights end close to those of float32."""
     ends = []
     for precision in ("float32", "bfloat16"):
-        made = dqn_context(precision=precision)
-        algorithm = dqn(made, learning_rate=1e-3)
-        batch = collect(dqn(dqn_context()), made)
+        context = dqn_context(precision=precision)
+        algorithm = dqn(context, learning_rate=1e-3)
+        batch = collect(dqn(dqn_context()), context)
         algorithm.update(batch)
         ends.append(torch.cat([value.flatten() for value in algorithm.policy.state_dict().values()]))
         assert ends[-1].dtype is torch.float32
@@ -356,9 +356,9 @@ def test_compiled_networks_learn_through_the_compiler(monkeypatch):
     monkeypatch.setattr(torch, "compile", lambda module: compiled.append(module) or module)
     weights = []
     for compile_ in (True, False):
-        made = dqn_context(compile=compile_)
-        algorithm = dqn(made)
-        algorithm.update(collect(algorithm, made))
+        context = dqn_context(compile=compile_)
+        algorithm = dqn(context)
+        algorithm.update(collect(algorithm, context))
         weights.append(torch.cat([value.flatten() for value in algorithm.policy.state_dict().values()]))
     torch.testing.assert_close(*weights, rtol=1e-4, atol=1e-5)
     assert [type(module).__name__ for module in compiled] == ["QNetwork"]

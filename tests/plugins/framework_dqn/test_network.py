@@ -26,11 +26,11 @@ SMALL = CNNConfig(channels=(4,), kernels=(3,), strides=(2,), features=8)
 @pytest.mark.parametrize("image", [False, True], ids=["vector", "image"])
 def test_closed_form_gradient_is_autograds(dueling, hidden, image):
     """`vjp` gives the values of the forward pass, and the gradient that autograd finds for every parameter."""
-    made = dqn_context(IMAGE, encoder=lambda own: CNN(SMALL, own)) if image else dqn_context()
-    network = dqn(made, dueling=dueling, head_hidden=hidden).policy.network
+    context = dqn_context(IMAGE, encoder=lambda context: CNN(SMALL, context)) if image else dqn_context()
+    network = dqn(context, dueling=dueling, head_hidden=hidden).policy.network
     assert network.closed_form
     optimizer = FlatAdamW(network)  # gives every parameter a gradient to write to
-    rows = observations(made.observation_space, 5)
+    rows = observations(context.observation_space, 5)
     weights = torch.randn(5, 3, generator=torch.Generator().manual_seed(1))
     values, losses = network(rows)
     assert losses == {}
@@ -70,11 +70,11 @@ def test_other_action_spaces_are_refused(space):
 
 def test_encoders_with_memory_are_refused():
     """Single transitions do not say what came before them."""
-    made = dqn_context()
-    encoder = made.make_encoder()
+    context = dqn_context()
+    encoder = context.make_encoder()
     encoder.initial_memory = lambda count: {"state": torch.zeros(count, 1)}
     with pytest.raises(FrameworkError, match="without memory"):
-        dqn(attrs.evolve(made, make_encoder=lambda: encoder))
+        dqn(attrs.evolve(context, make_encoder=lambda: encoder))
 
 
 @pytest.mark.parametrize("missing", ["make_encoder", "make_replay"])

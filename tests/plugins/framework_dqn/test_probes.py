@@ -85,7 +85,7 @@ def solve(folder: Path, number: int, observation: str, action: str, replay: str,
         number,
         observation,
         action,
-        values=lambda policy, seen: policy.network.values(seen).amax(-1),
+        values=lambda policy, rows: policy.network.values(rows).amax(-1),
         tolerance=TOLERANCE,
     )
 

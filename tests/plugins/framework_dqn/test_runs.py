@@ -67,8 +67,8 @@ def test_many_samplers_explore_differently(tmp_path: Path) -> None:
 
 def test_a_pipeline_without_replay_is_refused(tmp_path: Path) -> None:
     """The check names what is missing."""
-    start, _, rest = CARTPOLE.partition("[replay]")
-    path = runs.write(tmp_path, start + rest[rest.index("[sampling]") :])
+    start, _, tail = CARTPOLE.partition("[replay]")
+    path = runs.write(tmp_path, start + tail[tail.index("[sampling]") :])
     with pytest.raises(PipelineError, match="missing: dqn needs a replay"):
         framework.load(path)
 

@@ -25,22 +25,22 @@ def test_targets_are_discounted_sums(rows, gamma):
     """``sum gamma^k r_k + gamma^m V`` over the m steps that each transition has, without V where it terminated."""
     rewards = np.zeros((len(rows), 4), np.float32)
     expected = []
-    for row, (taken, terminated, value) in zip(rewards, rows, strict=True):
-        row[: len(taken)] = taken
-        total = sum(gamma**k * reward for k, reward in enumerate(taken))
-        expected.append(total + (0.0 if terminated else gamma ** len(taken) * value))
-    found = td_targets(
+    for row, (step_rewards, terminated, value) in zip(rewards, rows, strict=True):
+        row[: len(step_rewards)] = step_rewards
+        total = sum(gamma**k * reward for k, reward in enumerate(step_rewards))
+        expected.append(total + (0.0 if terminated else gamma ** len(step_rewards) * value))
+    targets = td_targets(
         torch.from_numpy(rewards),
-        torch.tensor([len(taken) for taken, _, _ in rows]),
+        torch.tensor([len(step_rewards) for step_rewards, _, _ in rows]),
         torch.tensor([terminated for _, terminated, _ in rows]),
         torch.tensor([value for _, _, value in rows], dtype=torch.float32),
         gamma,
     )
-    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(targets.numpy(), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_values_after_a_terminated_step_do_not_matter():
     """Not even where the value is as low as that of actions that no mask allows."""
     lowest = torch.tensor([torch.finfo(torch.float32).min])
-    found = td_targets(torch.tensor([[2.0]]), torch.tensor([1]), torch.tensor([True]), lowest, 0.99)
-    assert found.item() == 2.0
+    targets = td_targets(torch.tensor([[2.0]]), torch.tensor([1]), torch.tensor([True]), lowest, 0.99)
+    assert targets.item() == 2.0

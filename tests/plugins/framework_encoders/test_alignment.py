@@ -24,8 +24,8 @@ def slow_loss(u, v, log_scale, positives):
         for i, row in enumerate(rows):
             highest = max(row)
             normalizer = highest + math.log(sum(math.exp(x - highest) for x in row))
-            own = [j for j in range(count) if positives[i][j]]
-            total -= sum(row[j] - normalizer for j in own) / len(own)
+            matching = [j for j in range(count) if positives[i][j]]
+            total -= sum(row[j] - normalizer for j in matching) / len(matching)
     return total / (2 * count)
 
 
@@ -39,9 +39,9 @@ def pair(count, seed=0):
 def test_it_is_the_loss_of_the_paper(captions, log_scale, seed):
     """Symmetric cross-entropy over scaled cosines, where rows of the same caption are positives all."""
     u, v = pair(len(captions), seed)
-    positives = [[one == other for other in captions] for one in captions]
-    found = contrastive_loss(u, v, torch.tensor(log_scale, dtype=torch.float64), torch.tensor(positives))
-    assert found.item() == pytest.approx(slow_loss(u, v, log_scale, positives), rel=1e-6, abs=1e-6)
+    positives = [[left == right for right in captions] for left in captions]
+    loss = contrastive_loss(u, v, torch.tensor(log_scale, dtype=torch.float64), torch.tensor(positives))
+    assert loss.item() == pytest.approx(slow_loss(u, v, log_scale, positives), rel=1e-6, abs=1e-6)
 
 
 def test_all_captions_different_is_the_default():
@@ -55,10 +55,10 @@ def test_all_captions_different_is_the_default():
 @pytest.mark.parametrize("shared", [False, True])
 def test_equal_embeddings_give_the_logarithm_of_their_number(count, shared):
     """Where nothing tells rows apart the loss is ln N, whichever rows are positives."""
-    same = pair(1)[0].expand(count, 5)
+    embeddings = pair(1)[0].expand(count, 5)
     positives = torch.arange(count) % 3 if shared else torch.arange(count)
     positives = positives.unsqueeze(0) == positives.unsqueeze(1)
-    assert contrastive_loss(same, same, SCALE, positives).item() == pytest.approx(math.log(count), abs=1e-6)
+    assert contrastive_loss(embeddings, embeddings, SCALE, positives).item() == pytest.approx(math.log(count), abs=1e-6)
 
 
 def test_what_it_is_invariant_to():

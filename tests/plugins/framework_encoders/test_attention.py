@@ -15,10 +15,10 @@ def slow_attention(queries, keys, values, present):
     """Each query's weighted mean of the values that are there, one number at a time."""
     result = torch.zeros_like(queries)
     for b, h, q in torch.cartesian_prod(*(torch.arange(size) for size in queries.shape[:3])).tolist():
-        there = [k for k in range(keys.shape[2]) if present[b, k]]
-        scores = [float(queries[b, h, q] @ keys[b, h, k]) / queries.shape[-1] ** 0.5 for k in there]
+        present_keys = [k for k in range(keys.shape[2]) if present[b, k]]
+        scores = [float(queries[b, h, q] @ keys[b, h, k]) / queries.shape[-1] ** 0.5 for k in present_keys]
         weights = torch.tensor(scores, dtype=torch.float64).exp()
-        for weight, k in zip(weights / weights.sum(), there, strict=True):
+        for weight, k in zip(weights / weights.sum(), present_keys, strict=True):
             result[b, h, q] += weight * values[b, h, k]
     return result
 
@@ -32,8 +32,8 @@ def test_attention_is_the_weighted_mean_of_what_is_there(rows, queries, tokens, 
         q, k, v = (torch.randn(rows, 2, count, 4) for count in (queries, tokens, tokens))
         present = torch.rand(rows, tokens) < 0.6
     torch.testing.assert_close(attend(q, k, v, present), slow_attention(q, k, v, present), rtol=1e-4, atol=1e-5)
-    everything = torch.ones_like(present)
-    torch.testing.assert_close(attend(q, k, v), slow_attention(q, k, v, everything), rtol=1e-4, atol=1e-5)
+    all_present = torch.ones_like(present)
+    torch.testing.assert_close(attend(q, k, v), slow_attention(q, k, v, all_present), rtol=1e-4, atol=1e-5)
 
 
 @torch.random.fork_rng()
@@ -56,8 +56,8 @@ def test_each_head_attends_by_itself(heads):
     queries, tokens = torch.randn(3, 2, 8), torch.randn(3, 5, 8)
     projected = layer.projections(queries).chunk(3, -1)[0], *layer.projections(tokens).chunk(3, -1)[1:]
     parts = [x.split(8 // heads, -1) for x in projected]
-    found = [attend(*(x.unsqueeze(1) for x in head)).squeeze(1) for head in zip(*parts, strict=True)]
-    torch.testing.assert_close(layer(queries, tokens), layer.output(torch.cat(found, -1)))
+    outputs = [attend(*(x.unsqueeze(1) for x in head)).squeeze(1) for head in zip(*parts, strict=True)]
+    torch.testing.assert_close(layer(queries, tokens), layer.output(torch.cat(outputs, -1)))
     torch.testing.assert_close(layer(tokens, tokens), layer(tokens, tokens.clone()))
 
 

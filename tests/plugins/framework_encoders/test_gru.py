@@ -17,12 +17,12 @@ def test_unrolled_is_torchs_cell_step_by_step():
     x, hidden = torch.randn(7, 3, 5), torch.randn(3, 4)
     first = sequences(7, 3, 0.3)[1]
     inputs = nn.functional.linear(x, cell.weight_ih, cell.bias_ih)
-    found = unroll_gru(inputs, (~first).float().unsqueeze(-1), hidden, cell.weight_hh, cell.bias_hh)
+    states = unroll_gru(inputs, (~first).float().unsqueeze(-1), hidden, cell.weight_hh, cell.bias_hh)
     for n in range(3):
         state = hidden[n]
         for t in range(7):
             state = cell(x[t, n], torch.zeros(4) if first[t, n] else state)
-            torch.testing.assert_close(found[t, n], state, rtol=0, atol=1e-6)
+            torch.testing.assert_close(states[t, n], state, rtol=0, atol=1e-6)
 
 
 @torch.random.fork_rng()
@@ -30,6 +30,6 @@ def test_closed_form_gradient():
     """The gradient of each argument is that of finite differences, in float64."""
     torch.manual_seed(0)
     shapes = [(5, 2, 9), (2, 3), (9, 3), (9,)]
-    inputs, *others = (torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes)
-    keep = (~sequences(5, 2, 0.3)[1]).double().unsqueeze(-1)
-    assert torch.autograd.gradcheck(unroll_gru, (inputs, keep, *others))
+    inputs, *tensors = (torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes)
+    continues = (~sequences(5, 2, 0.3)[1]).double().unsqueeze(-1)
+    assert torch.autograd.gradcheck(unroll_gru, (inputs, continues, *tensors))

@@ -17,16 +17,16 @@ def test_unrolled_is_torchs_cell_step_by_step():
     x, hidden, memory = torch.randn(7, 3, 5), torch.randn(3, 4), torch.randn(3, 4)
     first = sequences(7, 3, 0.3)[1]
     # Torch's order of gates is input, forget, candidate, output.
-    ours = torch.arange(16).view(4, 4)[[3, 0, 1, 2]].flatten()
-    bias = (cell.bias_ih + cell.bias_hh)[ours]
-    inputs = nn.functional.linear(x, cell.weight_ih[ours], bias)
-    keep = (~first).float().unsqueeze(-1)
-    found, cells = unroll_lstm(inputs, keep, hidden, memory, cell.weight_hh[ours])
+    gate_rows = torch.arange(16).view(4, 4)[[3, 0, 1, 2]].flatten()
+    bias = (cell.bias_ih + cell.bias_hh)[gate_rows]
+    inputs = nn.functional.linear(x, cell.weight_ih[gate_rows], bias)
+    continues = (~first).float().unsqueeze(-1)
+    states, cells = unroll_lstm(inputs, continues, hidden, memory, cell.weight_hh[gate_rows])
     for n in range(3):
         state = hidden[n], memory[n]
         for t in range(7):
             state = cell(x[t, n], (torch.zeros(4), torch.zeros(4)) if first[t, n] else state)
-            torch.testing.assert_close(found[t, n], state[0], rtol=0, atol=1e-6)
+            torch.testing.assert_close(states[t, n], state[0], rtol=0, atol=1e-6)
             torch.testing.assert_close(cells[t, n], state[1], rtol=0, atol=1e-6)
 
 
@@ -35,9 +35,9 @@ def test_closed_form_gradient():
     """The gradient of each argument is that of finite differences, in float64."""
     torch.manual_seed(0)
     shapes = [(5, 2, 12), (2, 3), (2, 3), (12, 3)]
-    inputs, *others = (torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes)
-    keep = (~sequences(5, 2, 0.3)[1]).double().unsqueeze(-1)
-    assert torch.autograd.gradcheck(lambda *arguments: unroll_lstm(*arguments)[0], (inputs, keep, *others))
+    inputs, *tensors = (torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes)
+    continues = (~sequences(5, 2, 0.3)[1]).double().unsqueeze(-1)
+    assert torch.autograd.gradcheck(lambda *arguments: unroll_lstm(*arguments)[0], (inputs, continues, *tensors))
 
 
 def test_remembers_at_first():

@@ -11,7 +11,7 @@ from gymnasium.spaces import Box
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from memories import SMALL, make, make_part, sequences, step_by_step
-from small_ppo import context, same
+from small_ppo import make_context, same
 from torch import nn
 from torch.nn import functional
 
@@ -28,19 +28,19 @@ pytestmark = pytest.mark.parametrize("name", SMALL)
 @torch.no_grad()
 def used(encoder, count, steps=3):
     """A memory that has seen something."""
-    seen, first = sequences(steps, count, seed=99)
-    return encoder(seen, encoder.initial_memory(count), first)[1]
+    observations, first = sequences(steps, count, seed=99)
+    return encoder(observations, encoder.initial_memory(count), first)[1]
 
 
-def close(one, other, tolerance):
-    torch.testing.assert_close(one, other, rtol=0, atol=tolerance)
+def close(actual, expected, tolerance):
+    torch.testing.assert_close(actual, expected, rtol=0, atol=tolerance)
 
 
-def close_memories(one, other, tolerance):
+def close_memories(actual, expected, tolerance):
     """Equal as far as rounding goes, and of the same dtypes and shapes."""
-    assert one.keys() == other.keys()
-    for key in one:
-        close(one[key], other[key], tolerance)
+    assert actual.keys() == expected.keys()
+    for key in actual:
+        close(actual[key], expected[key], tolerance)
 
 
 def test_memory_is_declared(name):
@@ -54,10 +54,10 @@ def test_memory_is_declared(name):
 def test_steps_one_by_one_equal_one_pass(name, steps, ends):
     """Acting sees what learning sees: features and memory are the same, with episodes that start anywhere."""
     encoder = make(SMALL[name])
-    seen, first = sequences(steps, 5, ends)
+    observations, first = sequences(steps, 5, ends)
     start = used(encoder, 5)
-    whole, after = encoder(seen, start, first)
-    singly, last = step_by_step(encoder, seen, start, first)
+    whole, after = encoder(observations, start, first)
+    singly, last = step_by_step(encoder, observations, start, first)
     close(whole.features, singly.features, ROUNDING[name])
     close_memories(after, last, ROUNDING[name])
 
@@ -68,12 +68,12 @@ def test_steps_one_by_one_equal_one_pass(name, steps, ends):
 def test_trajectories_can_be_cut_anywhere(name, cuts, ends, seed):
     """Passes over pieces of any length, the memory handed on, equal one pass over all."""
     encoder = make(SMALL[name])
-    seen, first = sequences(20, 3, ends, seed)
+    observations, first = sequences(20, 3, ends, seed)
     memory = encoder.initial_memory(3)
-    whole, after = encoder(seen, memory, first)
+    whole, after = encoder(observations, memory, first)
     pieces, edges = [], [0, *sorted(cuts), 20]
     for begin, end in itertools.pairwise(edges):
-        part = {key: x[begin:end] for key, x in seen.items()}
+        part = {key: x[begin:end] for key, x in observations.items()}
         encoding, memory = encoder(part, memory, first[begin:end])
         pieces.append(encoding.features)
     close(whole.features, torch.cat(pieces), ROUNDING[name])
@@ -85,12 +85,12 @@ def test_trajectories_can_be_cut_anywhere(name, cuts, ends, seed):
 def test_an_episodes_start_forgets_everything(name, at):
     """From where an episode starts, features and memory are those of a fresh memory, bit for bit."""
     encoder = make(SMALL[name])
-    seen, _ = sequences(6, 4)
+    observations, _ = sequences(6, 4)
     first = torch.zeros(6, 4, dtype=torch.bool)
     first[at] = True
-    encoding, after = encoder(seen, used(encoder, 4), first)
-    rest = {key: x[at:] for key, x in seen.items()}
-    fresh, fresh_after = encoder(rest, encoder.initial_memory(4), first[at:])
+    encoding, after = encoder(observations, used(encoder, 4), first)
+    tail = {key: x[at:] for key, x in observations.items()}
+    fresh, fresh_after = encoder(tail, encoder.initial_memory(4), first[at:])
     close(encoding.features[at:], fresh.features, ROUNDING[name])
     close_memories(after, fresh_after, ROUNDING[name])
 
@@ -99,36 +99,38 @@ def test_an_episodes_start_forgets_everything(name, at):
 def test_the_past_matters(name):
     """The same observations after another past give other features: where no episode starts, and only there."""
     encoder = make(SMALL[name])
-    seen, _ = sequences(3, 2)
+    observations, _ = sequences(3, 2)
     first = torch.tensor([[True, False], [False, False], [False, False]])
-    one = encoder(seen, used(encoder, 2, steps=2), first)[0].features
-    other = encoder(seen, used(encoder, 2, steps=3), first)[0].features
-    assert torch.equal(one[:, 0], other[:, 0])
-    assert ((one[:, 1] - other[:, 1]).abs().amax(-1) > 1e-4).all()
+    after_two = encoder(observations, used(encoder, 2, steps=2), first)[0].features
+    after_three = encoder(observations, used(encoder, 2, steps=3), first)[0].features
+    assert torch.equal(after_two[:, 0], after_three[:, 0])
+    assert ((after_two[:, 1] - after_three[:, 1]).abs().amax(-1) > 1e-4).all()
 
 
 @torch.no_grad()
 def test_environments_are_independent(name):
     """Environment i's features and memory depend on its own past alone; a batch of one gives the same."""
     encoder = make(SMALL[name])
-    seen, first = sequences(9, 4)
+    observations, first = sequences(9, 4)
     start = used(encoder, 4)
-    whole, after = encoder(seen, start, first)
+    whole, after = encoder(observations, start, first)
     for n in range(4):
-        own = slice(n, n + 1)
+        column = slice(n, n + 1)
         alone, last = encoder(
-            {key: x[:, own] for key, x in seen.items()}, {key: x[own] for key, x in start.items()}, first[:, own]
+            {key: x[:, column] for key, x in observations.items()},
+            {key: x[column] for key, x in start.items()},
+            first[:, column],
         )
-        close(alone.features, whole.features[:, own], ROUNDING[name])
-        close_memories(last, {key: x[own] for key, x in after.items()}, ROUNDING[name])
+        close(alone.features, whole.features[:, column], ROUNDING[name])
+        close_memories(last, {key: x[column] for key, x in after.items()}, ROUNDING[name])
 
 
 def test_gradients_reach_every_parameter_and_no_memory(name):
     """Everything learns, the core too; memory, given or got, carries no gradient."""
     encoder = make(SMALL[name])
-    seen, first = sequences(9, 4)
+    observations, first = sequences(9, 4)
     start = {key: x.requires_grad_() if x.is_floating_point() else x for key, x in used(encoder, 4).items()}
-    encoding, after = encoder(seen, start, first)
+    encoding, after = encoder(observations, start, first)
     encoding.features.square().sum().backward()
     for key, parameter in encoder.named_parameters():
         assert parameter.grad.abs().max() > 1e-5, key
@@ -139,11 +141,11 @@ def test_gradients_reach_every_parameter_and_no_memory(name):
 def test_a_later_loss_teaches_earlier_steps(name):
     """Gradient flows back through the steps of a pass, but not across the start of an episode."""
     encoder = make(SMALL[name])
-    seen, _ = sequences(4, 2)
-    observation = seen["observation"].requires_grad_()
+    observations, _ = sequences(4, 2)
+    observation = observations["observation"].requires_grad_()
     first = torch.zeros(4, 2, dtype=torch.bool)
     first[2, 1] = True
-    encoding, _ = encoder(seen, encoder.initial_memory(2), first)
+    encoding, _ = encoder(observations, encoder.initial_memory(2), first)
     encoding.features[3].square().sum().backward()
     reached = observation.grad.abs().amax(-1) > 0
     assert reached.T.tolist() == [[True, True, True, True], [False, False, True, True]]
@@ -165,8 +167,8 @@ def test_memory_does_not_grow(name):
     """Dtypes and shapes stay as they are at the start, however long an episode is."""
     encoder = make(SMALL[name])
     memory = encoder.initial_memory(2)
-    seen, _ = sequences(50, 2)
-    _, after = encoder(seen, memory, torch.zeros(50, 2, dtype=torch.bool))
+    observations, _ = sequences(50, 2)
+    _, after = encoder(observations, memory, torch.zeros(50, 2, dtype=torch.bool))
     for key, x in memory.items():
         assert (after[key].shape, after[key].dtype) == (x.shape, x.dtype)
 
@@ -175,10 +177,10 @@ def test_memory_does_not_grow(name):
 def test_memory_keeps_its_precision(name):
     """Under bfloat16 the memory is float32 all the same, and features are close to those of float32."""
     encoder = make(SMALL[name])
-    seen, first = sequences(6, 3)
-    exact, _ = encoder(seen, encoder.initial_memory(3), first)
+    observations, first = sequences(6, 3)
+    exact, _ = encoder(observations, encoder.initial_memory(3), first)
     with torch.autocast("cpu", torch.bfloat16):
-        rough, after = encoder(seen, encoder.initial_memory(3), first)
+        rough, after = encoder(observations, encoder.initial_memory(3), first)
     assert all(x.dtype in (torch.float32, torch.bool) for x in after.values())
     torch.testing.assert_close(rough.features.to(torch.float32), exact.features, rtol=0.1, atol=0.1)
 
@@ -188,8 +190,8 @@ def test_images(name):
     """Any encoder without memory can be the core, with options of its own."""
     core = {"use": "impala_cnn", "channels": [2], "features": 5}
     encoder = make({**SMALL[name], "core": core}, Box(0, 255, (8, 8, 1), np.uint8))
-    seen = {"observation": torch.randint(256, (2, 3, 8, 8, 1), dtype=torch.uint8)}
-    encoding, _ = encoder(seen, encoder.initial_memory(3), torch.zeros(2, 3, dtype=torch.bool))
+    observations = {"observation": torch.randint(256, (2, 3, 8, 8, 1), dtype=torch.uint8)}
+    encoding, _ = encoder(observations, encoder.initial_memory(3), torch.zeros(2, 3, dtype=torch.bool))
     assert encoding.features.shape == (2, 3, encoder.feature_dim)
 
 
@@ -206,13 +208,13 @@ def test_what_else_the_core_gives_is_kept(name):
             x = observation["observation"]
             return Encoding(x, x.unsqueeze(2), token_mask=x[..., :1] > 0, losses={"extra": x.sum()}), memory
 
-    made = context(make_part=lambda part, own: Core() if part == "mlp" else make_part(part, own))
-    encoder = make_part(SMALL[name], made)
-    seen, first = sequences(2, 3)
-    encoding, _ = encoder(seen, encoder.initial_memory(3), first)
-    assert torch.equal(encoding.tokens, seen["observation"].unsqueeze(2))
-    assert torch.equal(encoding.token_mask, seen["observation"][..., :1] > 0)
-    assert encoding.losses == {"extra": seen["observation"].sum()}
+    context = make_context(make_part=lambda part, context: Core() if part == "mlp" else make_part(part, context))
+    encoder = make_part(SMALL[name], context)
+    observations, first = sequences(2, 3)
+    encoding, _ = encoder(observations, encoder.initial_memory(3), first)
+    assert torch.equal(encoding.tokens, observations["observation"].unsqueeze(2))
+    assert torch.equal(encoding.token_mask, observations["observation"][..., :1] > 0)
+    assert encoding.losses == {"extra": observations["observation"].sum()}
 
 
 @pytest.mark.parametrize("core", ["gru", {"use": "transformer_memory", "window": 3}])
@@ -243,14 +245,14 @@ def test_learns_to_recall_the_first_observation(name):
         return head(encoding.features[-1]).squeeze(-1), observation[0, :, 0] > 0
 
     for iteration in range(1, 601):
-        answers, truth = play(32)
+        logits, truth = play(32)
         optimizer.zero_grad()
-        functional.binary_cross_entropy_with_logits(answers, truth.to(torch.float32)).backward()
+        functional.binary_cross_entropy_with_logits(logits, truth.to(torch.float32)).backward()
         optimizer.step()
         if iteration % 50 == 0:
             with torch.no_grad():
-                answers, truth = play(400)
-            right = ((answers > 0) == truth).to(torch.float32).mean().item()
-            if right >= 0.95:
+                logits, truth = play(400)
+            accuracy = ((logits > 0) == truth).to(torch.float32).mean().item()
+            if accuracy >= 0.95:
                 return
-    pytest.fail(f"only {right:.0%} after {iteration} iterations")
+    pytest.fail(f"only {accuracy:.0%} after {iteration} iterations")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete
-from small_ppo import context, observations
+from small_ppo import make_context, observations
 
 from framework.schema import OptionError
 from framework.toolkit.vjp import covers, vjp
@@ -25,7 +25,7 @@ LEAVES = {
 
 def test_leaves_stand_side_by_side_in_the_order_of_their_names():
     """Each leaf's part is what it should be: one-hot for choices, the flattened numbers for the rest."""
-    seen = {
+    observation = {
         "b": torch.arange(6, dtype=torch.float64).view(1, 1, 2, 3),
         "a": torch.tensor([[1]]),
         "d": torch.tensor([[[[1, 0], [0, 1]]]], dtype=torch.int8),
@@ -34,7 +34,7 @@ def test_leaves_stand_side_by_side_in_the_order_of_their_names():
     }
     vectors = Vectors(LEAVES)
     expected = [0, 0, 0, 1, *range(6), 0, 1, 0, 0, 1, 1, 0, 0, 1, 200]
-    assert vectors(seen).tolist() == [[expected]]
+    assert vectors(observation).tolist() == [[expected]]
     assert vectors.width == len(expected)
 
 
@@ -42,10 +42,12 @@ def test_leaves_stand_side_by_side_in_the_order_of_their_names():
 @torch.random.fork_rng()
 def test_every_leaf_alone(name):
     """Any space that is no image is encoded, at any T and N, in float32; memory comes back as it was."""
-    made = context({name: LEAVES[name]})
-    encoder = MLP(MLPConfig(hidden=(8, 5)), made)
+    context = make_context({name: LEAVES[name]})
+    encoder = MLP(MLPConfig(hidden=(8, 5)), context)
     memory = {"kept": torch.zeros(3)}
-    encoding, after = encoder(observations(made.observation_space, 2, 3), memory, torch.zeros(2, 3, dtype=torch.bool))
+    encoding, after = encoder(
+        observations(context.observation_space, 2, 3), memory, torch.zeros(2, 3, dtype=torch.bool)
+    )
     assert encoding.features.shape == (2, 3, encoder.feature_dim) == (2, 3, 5)
     assert encoding.features.dtype == torch.float32
     assert after is memory
@@ -55,16 +57,16 @@ def test_every_leaf_alone(name):
 @torch.random.fork_rng()
 def test_closed_form_gradient_is_autograds():
     """`vjp` gives the features of `forward` and the gradients that autograd finds."""
-    made = context({name: LEAVES[name] for name in "bad"})
-    encoder = MLP(MLPConfig(hidden=(8, 5)), made)
+    context = make_context({name: LEAVES[name] for name in "bad"})
+    encoder = MLP(MLPConfig(hidden=(8, 5)), context)
     assert covers(encoder)
-    seen = observations(made.observation_space, 1, 20)
-    features = encoder(seen, {}, torch.zeros(1, 20, dtype=torch.bool))[0].features[0]
+    observation = observations(context.observation_space, 1, 20)
+    features = encoder(observation, {}, torch.zeros(1, 20, dtype=torch.bool))[0].features[0]
     weights = torch.randn(20, 5)
     (features * weights).sum().backward()
     expected = [parameter.grad.clone() for parameter in encoder.parameters()]
     with torch.no_grad():
-        features_by_rule, pullback = vjp(encoder, seen)
+        features_by_rule, pullback = vjp(encoder, observation)
         pullback(weights)
     torch.testing.assert_close(features_by_rule, features.detach(), rtol=1e-5, atol=1e-6)
     for parameter, gradient in zip(encoder.parameters(), expected, strict=True):

@@ -9,7 +9,7 @@ import pytest
 import torch
 from attrs import evolve
 from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete
-from small_ppo import VECTOR, collect, context, observations, ppo
+from small_ppo import VECTOR, collect, make_context, observations, ppo
 
 from framework.errors import FrameworkError
 from framework.interfaces import Encoding
@@ -49,7 +49,7 @@ class Losing(MLP):
         return Encoding(encoding.features, losses={"size": encoding.features.square().mean()}), memory
 
 
-def part(value, own):
+def part(value, context):
     """As pipelines make parts, with small options."""
     table = {"use": value} if isinstance(value, str) else dict(value)
     cls, config = {
@@ -59,24 +59,24 @@ def part(value, own):
         "cnn": (CNN, lambda **o: CNNConfig(channels=(4,), kernels=(2,), strides=(1,), features=8, **o)),
         "transformer": (Transformer, lambda **o: TransformerConfig(**{"width": 8, "depth": 1, "heads": 2} | o)),
     }[table.pop("use")]
-    return cls(config(**table), own)
+    return cls(config(**table), context)
 
 
 def make(leaves, **options):
-    made = evolve(context(leaves), make_part=part)
-    return Multimodal(MultimodalConfig(**{"width": 16, "heads": 2, "features": 12} | options), made)
+    context = evolve(make_context(leaves), make_part=part)
+    return Multimodal(MultimodalConfig(**{"width": 16, "heads": 2, "features": 12} | options), context)
 
 
-def encode(encoder, seen):
-    some = next(iter(seen.values()))
-    return encoder(seen, {}, torch.zeros(some.shape[:2], dtype=torch.bool))[0]
+def encode(encoder, observation):
+    leaf = next(iter(observation.values()))
+    return encoder(observation, {}, torch.zeros(leaf.shape[:2], dtype=torch.bool))[0]
 
 
-def changed(leaves, name, seen):
+def changed(leaves, name, observation):
     """The observation with other values of one leaf."""
-    other = observations({name: leaves[name]}, *seen[name].shape[:2], seed=5)[name]
-    assert not torch.equal(other, seen[name])
-    return seen | {name: other}
+    values = observations({name: leaves[name]}, *observation[name].shape[:2], seed=5)[name]
+    assert not torch.equal(values, observation[name])
+    return observation | {name: values}
 
 
 def modalities(encoder):
@@ -124,42 +124,44 @@ def test_encoders_that_the_pipeline_names():
 def test_every_observation_of_the_probes(kind):
     """Any space, and each leaf reaches the features."""
     leaves = flat_space(OBSERVATIONS[kind][0])
-    encoder, seen = make(leaves), observations(leaves, 1, 8)
-    features = encode(encoder, seen).features
+    encoder, observation = make(leaves), observations(leaves, 1, 8)
+    features = encode(encoder, observation).features
     for name in leaves:
-        assert not torch.equal(encode(encoder, changed(leaves, name, seen)).features, features)
+        assert not torch.equal(encode(encoder, changed(leaves, name, observation)).features, features)
 
 
 @pytest.mark.parametrize("parts", [{}, {"eye": "cnn"}], ids=["grid", "cnn"])
 @torch.random.fork_rng()
 def test_rows_do_not_depend_on_one_another(parts):
     """A row alone gives what it gives among others: the batch is not taken for the sequence."""
-    encoder, seen = make(LEAVES, present=ABSENT, parts=parts), observations(LEAVES, 3, 4)
-    together = encode(encoder, seen).features
+    encoder, observation = make(LEAVES, present=ABSENT, parts=parts), observations(LEAVES, 3, 4)
+    together = encode(encoder, observation).features
     for t, n in ((0, 0), (2, 1), (1, 3)):
-        alone = encode(encoder, {name: x[t : t + 1, n : n + 1] for name, x in seen.items()}).features
+        alone = encode(encoder, {name: x[t : t + 1, n : n + 1] for name, x in observation.items()}).features
         torch.testing.assert_close(alone[0, 0], together[t, n], rtol=0, atol=1e-5)
-    other = {name: torch.cat((changed(LEAVES, name, seen)[name][:1], x[1:])) for name, x in seen.items()}
-    assert torch.equal(encode(encoder, other).features[1:], together[1:])
+    altered = {
+        name: torch.cat((changed(LEAVES, name, observation)[name][:1], x[1:])) for name, x in observation.items()
+    }
+    assert torch.equal(encode(encoder, altered).features[1:], together[1:])
 
 
 @pytest.mark.parametrize("name", ["eye", "text", "speed", "gear"])
 @torch.random.fork_rng()
 def test_each_modality_alone_changes_the_features(name):
     """Also text with an image beside it: softmax over one key would have hidden it."""
-    encoder, seen = make(LEAVES), observations(LEAVES, 1, 6)
-    change = encode(encoder, changed(LEAVES, name, seen)).features - encode(encoder, seen).features
+    encoder, observation = make(LEAVES), observations(LEAVES, 1, 6)
+    change = encode(encoder, changed(LEAVES, name, observation)).features - encode(encoder, observation).features
     assert (change.abs().amax(-1) > 1e-3).sum() >= 4  # single values may be equal by chance
 
 
 @torch.random.fork_rng()
 def test_modalities_interact():
     """What the text changes depends on the image: the fusion is no sum of both."""
-    encoder, seen = make(LEAVES), observations(LEAVES, 1, 6)
-    text, eye = changed(LEAVES, "text", seen), changed(LEAVES, "eye", seen)
+    encoder, observation = make(LEAVES), observations(LEAVES, 1, 6)
+    text, eye = changed(LEAVES, "text", observation), changed(LEAVES, "eye", observation)
     before, after = (
         encode(encoder, with_text).features - encode(encoder, without).features
-        for with_text, without in ((text, seen), (eye | {"text": text["text"]}, eye))
+        for with_text, without in ((text, observation), (eye | {"text": text["text"]}, eye))
     )
     assert (before - after).abs().amax() > 1e-3
 
@@ -168,9 +170,9 @@ def test_modalities_interact():
 def test_where_in_the_image_matters():
     """A bright spot in two places gives two features: the image is a grid with positions, not one token."""
     encoder = make({"eye": LEAVES["eye"], "speed": VECTOR})
-    seen = {"eye": torch.zeros(1, 2, 8, 8, 3, dtype=torch.uint8), "speed": torch.zeros(1, 2, 3)}
-    seen["eye"][0, 0, 2, 2] = seen["eye"][0, 1, 5, 5] = 255
-    features = encode(encoder, seen).features
+    observation = {"eye": torch.zeros(1, 2, 8, 8, 3, dtype=torch.uint8), "speed": torch.zeros(1, 2, 3)}
+    observation["eye"][0, 0, 2, 2] = observation["eye"][0, 1, 5, 5] = 255
+    features = encode(encoder, observation).features
     assert not torch.allclose(features[0, 0], features[0, 1], atol=1e-3)
 
 
@@ -179,31 +181,31 @@ def test_where_in_the_image_matters():
 def test_what_is_absent_has_no_influence(name):
     """Its content changes no feature and no gradient, and it is not the same as zeros that are there."""
     leaves = LEAVES | {"on": MultiBinary(2)}
-    encoder, seen = make(leaves, present={name: "on"}), observations(leaves, 2, 3)
-    seen["on"] = torch.zeros_like(seen["on"])
-    other = changed(leaves, name, seen)
+    encoder, observation = make(leaves, present={name: "on"}), observations(leaves, 2, 3)
+    observation["on"] = torch.zeros_like(observation["on"])
+    altered = changed(leaves, name, observation)
     if name == "speed":
-        other[name] = torch.full_like(seen[name], float("nan"))
-    found = []
-    for each in (seen, other):
+        altered[name] = torch.full_like(observation[name], float("nan"))
+    results = []
+    for variant in (observation, altered):
         encoder.zero_grad()
-        features = encode(encoder, each).features
+        features = encode(encoder, variant).features
         features.square().sum().backward()
-        found.append((features, torch.cat([p.grad.flatten() for p in encoder.parameters() if p.grad is not None])))
-    assert torch.equal(found[0][0], found[1][0])
-    assert torch.equal(found[0][1], found[1][1])
-    zeros = seen | {name: torch.zeros_like(seen[name]), "on": torch.ones_like(seen["on"])}
-    assert not torch.allclose(encode(encoder, zeros).features, found[0][0], atol=1e-3)
+        results.append((features, torch.cat([p.grad.flatten() for p in encoder.parameters() if p.grad is not None])))
+    assert torch.equal(results[0][0], results[1][0])
+    assert torch.equal(results[0][1], results[1][1])
+    zeros = observation | {name: torch.zeros_like(observation[name]), "on": torch.ones_like(observation["on"])}
+    assert not torch.allclose(encode(encoder, zeros).features, results[0][0], atol=1e-3)
 
 
 @torch.random.fork_rng()
 def test_absence_is_told_row_by_row():
     """One row's flag leaves the others alone; with everything absent the features are finite and all the same."""
     leaves = {"text": LEAVES["text"], "on": Discrete(2)}
-    encoder, seen = make(leaves, present={"text": "on"}), observations(leaves, 1, 4)
-    there, absent = (encode(encoder, seen | {"on": torch.full((1, 4), on)}).features[0] for on in (1, 0))
-    mixed = encode(encoder, seen | {"on": torch.tensor([[1, 0, 0, 1]])}).features[0]
-    torch.testing.assert_close(mixed[[0, 3]], there[[0, 3]], rtol=0, atol=1e-5)
+    encoder, observation = make(leaves, present={"text": "on"}), observations(leaves, 1, 4)
+    present, absent = (encode(encoder, observation | {"on": torch.full((1, 4), on)}).features[0] for on in (1, 0))
+    mixed = encode(encoder, observation | {"on": torch.tensor([[1, 0, 0, 1]])}).features[0]
+    torch.testing.assert_close(mixed[[0, 3]], present[[0, 3]], rtol=0, atol=1e-5)
     torch.testing.assert_close(mixed[[1, 2]], absent[[1, 2]], rtol=0, atol=1e-5)
     assert absent.isfinite().all()
     torch.testing.assert_close(absent, absent[:1].expand(4, -1))
@@ -214,13 +216,13 @@ def test_padding_of_a_part_stays_masked():
     """Padding tokens of a modality's own encoder have no influence on the fusion either."""
     leaves = {"text/ids": LEAVES["text"], "text/padding": MultiBinary(4), "speed": VECTOR}
     text = {"use": "transformer", "tokens": "text/ids", "padding": "text/padding"}
-    encoder, seen = make(leaves, parts={"text": text}), observations(leaves, 1, 5)
-    seen["text/padding"] = torch.tensor([0, 0, 1, 1], dtype=torch.int8).expand(1, 5, 4)
-    other = {**seen, "text/ids": seen["text/ids"].clone()}
-    other["text/ids"][..., 2:] = 8 - other["text/ids"][..., 2:]
-    features = encode(encoder, seen).features
-    assert torch.equal(encode(encoder, other).features, features)
-    fewer = seen | {"text/padding": seen["text/padding"].flip(-1)}
+    encoder, observation = make(leaves, parts={"text": text}), observations(leaves, 1, 5)
+    observation["text/padding"] = torch.tensor([0, 0, 1, 1], dtype=torch.int8).expand(1, 5, 4)
+    altered = {**observation, "text/ids": observation["text/ids"].clone()}
+    altered["text/ids"][..., 2:] = 8 - altered["text/ids"][..., 2:]
+    features = encode(encoder, observation).features
+    assert torch.equal(encode(encoder, altered).features, features)
+    fewer = observation | {"text/padding": observation["text/padding"].flip(-1)}
     assert not torch.allclose(encode(encoder, fewer).features, features, atol=1e-3)
 
 
@@ -228,31 +230,31 @@ def test_padding_of_a_part_stays_masked():
 def test_alignment_is_a_loss_in_training_alone():
     """Weighted; no loss in evaluation, or where no gradient is recorded. Losses of parts are passed on."""
     encoder = make(LEAVES, align=("eye", "text"), align_weight=0.5, parts={"speed": "losing"})
-    seen = observations(LEAVES, 2, 8)
-    losses = encode(encoder, seen).losses
+    observation = observations(LEAVES, 2, 8)
+    losses = encode(encoder, observation).losses
     assert sorted(losses) == ["alignment", "speed/size"]
     double = make(LEAVES, align=("eye", "text"), align_weight=1.0, parts={"speed": "losing"})
     double.load_state_dict(encoder.state_dict())
-    torch.testing.assert_close(encode(double, seen).losses["alignment"], 2 * losses["alignment"])
+    torch.testing.assert_close(encode(double, observation).losses["alignment"], 2 * losses["alignment"])
     with torch.no_grad():
-        assert "alignment" not in encode(encoder, seen).losses
-    assert "alignment" not in encode(encoder.eval(), seen).losses
+        assert "alignment" not in encode(encoder, observation).losses
+    assert "alignment" not in encode(encoder.eval(), observation).losses
 
 
 @torch.random.fork_rng()
 def test_alignment_knows_captions_and_absence():
     """Rows with the same text are positives, and rows where one modality is absent take no part."""
     encoder = make(LEAVES, align=("eye", "text"), align_weight=1.0, present=ABSENT)
-    seen = observations(LEAVES, 1, 6)
-    seen["eye_on"] = torch.tensor([[1, 1, 1, 1, 0, 0]])
-    seen["text"][0, 1] = seen["text"][0, 0]
-    whole = encode(encoder, seen).losses["alignment"]
-    present = encode(encoder, {name: x[:, :4] for name, x in seen.items()}).losses["alignment"]
+    observation = observations(LEAVES, 1, 6)
+    observation["eye_on"] = torch.tensor([[1, 1, 1, 1, 0, 0]])
+    observation["text"][0, 1] = observation["text"][0, 0]
+    whole = encode(encoder, observation).losses["alignment"]
+    present = encode(encoder, {name: x[:, :4] for name, x in observation.items()}).losses["alignment"]
     torch.testing.assert_close(whole, present, rtol=1e-4, atol=1e-5)
-    one_text = seen | {"text": seen["text"][:, :1].expand(-1, 6, -1)}
+    one_text = observation | {"text": observation["text"][:, :1].expand(-1, 6, -1)}
     assert encode(encoder, one_text).losses["alignment"] >= math.log(4) - 1e-5
-    nothing = encode(encoder, seen | {"eye_on": torch.zeros(1, 6, dtype=torch.int64)})
-    assert nothing.losses["alignment"] == 0.0
+    absent = encode(encoder, observation | {"eye_on": torch.zeros(1, 6, dtype=torch.int64)})
+    assert absent.losses["alignment"] == 0.0
 
 
 @torch.random.fork_rng()
@@ -263,13 +265,13 @@ def test_alignment_is_learned():
     encoder = make(leaves, align=("text", "speed"), align_weight=1.0)
     optimizer = FlatAdamW(encoder)
 
-    def drawn():
+    def sampled_pairs():
         text = torch.randint(8, (1, 32, 2))
         return {"text": text, "speed": torch.nn.functional.one_hot(text, 8).sum(2).float()}
 
     losses = []
     for _ in range(70):
-        loss = encode(encoder, drawn()).losses["alignment"]
+        loss = encode(encoder, sampled_pairs()).losses["alignment"]
         optimizer.zero_grad()
         loss.backward()
         optimizer.step(3e-3)
@@ -280,9 +282,11 @@ def test_alignment_is_learned():
 
 def test_everything_is_learned_from():
     """PPO's update moves every parameter of the encoder but those of the alignment, which has a loss of its own."""
-    made = context(LEAVES, encoder=lambda own: Multimodal(MultimodalConfig(width=8, heads=2, present=ABSENT), own))
-    algorithm = ppo(made, share_encoder=True, learning_rate=1e-2)
-    batch = collect(algorithm, made)
+    context = make_context(
+        LEAVES, encoder=lambda context: Multimodal(MultimodalConfig(width=8, heads=2, present=ABSENT), context)
+    )
+    algorithm = ppo(context, share_encoder=True, learning_rate=1e-2)
+    batch = collect(algorithm, context)
     before = {name: value.clone() for name, value in algorithm.policy.encoder.named_parameters()}
     algorithm.update(batch)
     moved = algorithm.policy.encoder.named_parameters()
@@ -292,9 +296,9 @@ def test_everything_is_learned_from():
 @torch.random.fork_rng()
 def test_training_and_evaluation_are_the_same():
     """The features do not depend on the mode, with the alignment on too."""
-    encoder, seen = make(LEAVES, align=("eye", "text")), observations(LEAVES, 2, 3)
-    trained = encode(encoder.train(), seen).features
-    assert torch.equal(encode(encoder.eval(), seen).features, trained)
+    encoder, observation = make(LEAVES, align=("eye", "text")), observations(LEAVES, 2, 3)
+    trained = encode(encoder.train(), observation).features
+    assert torch.equal(encode(encoder.eval(), observation).features, trained)
 
 
 @pytest.mark.parametrize(

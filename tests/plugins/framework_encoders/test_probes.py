@@ -47,7 +47,7 @@ def solve(folder: Path, observation: str, overrides: dict[str, Any]) -> None:
         overrides,
         5,
         observation,
-        values=lambda policy, seen: policy.values(seen),
+        values=lambda policy, rows: policy.values(rows),
         tolerance=0.15,
     )
 

@@ -93,13 +93,15 @@ def test_blank_images_are_looked_at_once_and_seen_as_any():
     torch.nn.init.normal_(grid.patches.bias)
     images = torch.randint(1, 255, (5, 6, 6, 3), dtype=torch.uint8)
     images[[0, 2, 3]] = 0
-    found = grid(images)
+    embedded = grid(images)
     expected = torch.cat([grid._tokens(image[None]) for image in images])
-    torch.testing.assert_close(found, expected)
-    weights = torch.randn_like(found)
+    torch.testing.assert_close(embedded, expected)
+    weights = torch.randn_like(embedded)
     parameters = list(grid.parameters())
-    one, other = (torch.autograd.grad((tokens * weights).sum(), parameters) for tokens in (found, expected))
-    torch.testing.assert_close(one, other)
+    gradients, expected_gradients = (
+        torch.autograd.grad((tokens * weights).sum(), parameters) for tokens in (embedded, expected)
+    )
+    torch.testing.assert_close(gradients, expected_gradients)
 
 
 def test_a_patch_knows_its_place():

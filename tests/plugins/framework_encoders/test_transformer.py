@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete
-from small_ppo import VECTOR, collect, context, observations, ppo
+from small_ppo import VECTOR, collect, make_context, observations, ppo
 
 from framework.errors import FrameworkError
 from framework.schema import OptionError
@@ -26,12 +26,12 @@ readouts = pytest.mark.parametrize("readout", ["mean", "first", "flatten"])
 
 
 def make(space, **options):
-    return Transformer(TransformerConfig(**{"width": 16, "depth": 2, "heads": 2} | options), context(space))
+    return Transformer(TransformerConfig(**{"width": 16, "depth": 2, "heads": 2} | options), make_context(space))
 
 
-def encode(encoder, seen):
-    some = next(iter(seen.values()))
-    return encoder(seen, {}, torch.zeros(some.shape[:2], dtype=torch.bool))[0]
+def encode(encoder, observation):
+    leaf = next(iter(observation.values()))
+    return encoder(observation, {}, torch.zeros(leaf.shape[:2], dtype=torch.bool))[0]
 
 
 def seen_of(space, *shape, seed=0):
@@ -46,8 +46,8 @@ def test_every_space(space, readout):
     encoder = make(space, readout=readout, **(ROLES if space is PADDED else {}))
     memory = {"kept": torch.zeros(1)}
     for steps, count in ((2, 3), (1, 1)):
-        seen, first = seen_of(space, steps, count), torch.zeros(steps, count, dtype=torch.bool)
-        encoding, after = encoder(seen, memory, first)
+        observation, first = seen_of(space, steps, count), torch.zeros(steps, count, dtype=torch.bool)
+        encoding, after = encoder(observation, memory, first)
         assert after is memory
         assert encoding.features.shape == (steps, count, encoder.feature_dim) == (steps, count, 16)
         assert encoding.tokens.shape[:2] == (steps, count)
@@ -62,22 +62,24 @@ def test_every_space(space, readout):
 def test_every_observation_of_the_probes(kind):
     """Dicts and nested dicts too: each leaf reaches the features."""
     leaves = flat_space(OBSERVATIONS[kind][0])
-    encoder, seen = make(leaves), seen_of(leaves, 1, 4)
-    features = encode(encoder, seen).features
+    encoder, observation = make(leaves), seen_of(leaves, 1, 4)
+    features = encode(encoder, observation).features
     for name, space in leaves.items():
         space.seed(7)
-        other = torch.as_tensor(np.stack([np.asarray(space.sample()) for _ in range(4)])).view_as(seen[name])
-        assert torch.equal(other, seen[name]) == torch.equal(encode(encoder, seen | {name: other}).features, features)
+        values = torch.as_tensor(np.stack([np.asarray(space.sample()) for _ in range(4)])).view_as(observation[name])
+        assert torch.equal(values, observation[name]) == torch.equal(
+            encode(encoder, observation | {name: values}).features, features
+        )
 
 
 @readouts
 @torch.random.fork_rng()
 def test_rows_do_not_depend_on_one_another(readout):
     """A row alone, whichever step and environment it stands at, gives what it gives among others: no batch is a set."""
-    encoder, seen = make(PADDED, readout=readout, **ROLES), seen_of(PADDED, 3, 4)
-    together = encode(encoder, seen)
+    encoder, observation = make(PADDED, readout=readout, **ROLES), seen_of(PADDED, 3, 4)
+    together = encode(encoder, observation)
     for t, n in ((0, 0), (2, 1), (1, 3)):
-        alone = encode(encoder, {name: x[t : t + 1, n : n + 1] for name, x in seen.items()})
+        alone = encode(encoder, {name: x[t : t + 1, n : n + 1] for name, x in observation.items()})
         torch.testing.assert_close(alone.features[0, 0], together.features[t, n], rtol=0, atol=1e-5)
         torch.testing.assert_close(alone.tokens[0, 0], together.tokens[t, n], rtol=0, atol=1e-5)
 
@@ -85,29 +87,31 @@ def test_rows_do_not_depend_on_one_another(readout):
 @torch.random.fork_rng()
 def test_tokens_of_numbers_are_a_set():
     """Without positions, another order of the tokens gives the same features, and the tokens in that order."""
-    encoder, seen = make(NUMBERS), seen_of(NUMBERS, 2, 3)
+    encoder, observation = make(NUMBERS), seen_of(NUMBERS, 2, 3)
     order = torch.tensor([3, 1, 4, 0, 2])
-    moved = encode(encoder, {"observation": seen["observation"][:, :, order]})
-    kept = encode(encoder, seen)
-    torch.testing.assert_close(moved.features, kept.features, rtol=0, atol=1e-5)
-    torch.testing.assert_close(moved.tokens, kept.tokens[:, :, order], rtol=0, atol=1e-5)
+    moved = encode(encoder, {"observation": observation["observation"][:, :, order]})
+    unmoved = encode(encoder, observation)
+    torch.testing.assert_close(moved.features, unmoved.features, rtol=0, atol=1e-5)
+    torch.testing.assert_close(moved.tokens, unmoved.tokens[:, :, order], rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(("space", "positions"), [(TEXT, None), (NUMBERS, True)], ids=["ids", "numbers"])
 @torch.random.fork_rng()
 def test_positions_tell_the_order(space, positions):
     """Ids by default, and numbers where it is asked for: another order is another text."""
-    encoder, seen = make(space, positions=positions), seen_of(space, 1, 3)
-    moved = {"observation": seen["observation"].flip(2)}
-    assert not torch.allclose(encode(encoder, moved).features, encode(encoder, seen).features, atol=1e-2)
+    encoder, observation = make(space, positions=positions), seen_of(space, 1, 3)
+    moved = {"observation": observation["observation"].flip(2)}
+    assert not torch.allclose(encode(encoder, moved).features, encode(encoder, observation).features, atol=1e-2)
 
 
 @torch.random.fork_rng()
 def test_ids_without_positions_are_a_set():
     """`positions = false` makes a bag of words."""
-    encoder, seen = make(TEXT, positions=False), seen_of(TEXT, 1, 3)
-    moved = {"observation": seen["observation"].flip(2)}
-    torch.testing.assert_close(encode(encoder, moved).features, encode(encoder, seen).features, rtol=0, atol=1e-5)
+    encoder, observation = make(TEXT, positions=False), seen_of(TEXT, 1, 3)
+    moved = {"observation": observation["observation"].flip(2)}
+    torch.testing.assert_close(
+        encode(encoder, moved).features, encode(encoder, observation).features, rtol=0, atol=1e-5
+    )
 
 
 @readouts
@@ -115,24 +119,24 @@ def test_ids_without_positions_are_a_set():
 @torch.random.fork_rng()
 def test_padding_has_no_influence(readout, garbage):
     """Whatever stands in padding changes no feature, no other token and no gradient, and its own token is zero."""
-    encoder, seen = make(PADDED, readout=readout, **ROLES), seen_of(PADDED, 2, 4)
-    seen["gone"] = torch.tensor([0, 1, 0, 1, 1], dtype=torch.int8).expand(2, 4, 5).clone()
-    seen["gone"][0, 0] = 1  # no token at all
-    gone = seen["gone"].bool()
-    other = dict(seen)
-    other["entities"] = torch.where(gone.unsqueeze(-1), garbage, seen["entities"])
-    other["kind"] = torch.where(gone, 3 - seen["kind"], seen["kind"])
-    found = []
-    for each in (seen, other):
+    encoder, observation = make(PADDED, readout=readout, **ROLES), seen_of(PADDED, 2, 4)
+    observation["gone"] = torch.tensor([0, 1, 0, 1, 1], dtype=torch.int8).expand(2, 4, 5).clone()
+    observation["gone"][0, 0] = 1  # no token at all
+    gone = observation["gone"].bool()
+    garbled = dict(observation)
+    garbled["entities"] = torch.where(gone.unsqueeze(-1), garbage, observation["entities"])
+    garbled["kind"] = torch.where(gone, 3 - observation["kind"], observation["kind"])
+    results = []
+    for variant in (observation, garbled):
         encoder.zero_grad()
-        encoding = encode(encoder, each)
+        encoding = encode(encoder, variant)
         encoding.features.square().sum().backward()
         gradients = torch.cat([parameter.grad.flatten() for parameter in encoder.parameters()])
         assert torch.equal(encoding.token_mask, ~gone)
         assert (encoding.tokens[gone] == 0).all()
-        found.append((encoding.features, encoding.tokens, gradients))
-    for one, two in zip(*found, strict=True):
-        assert torch.equal(one, two)
+        results.append((encoding.features, encoding.tokens, gradients))
+    for expected, actual in zip(*results, strict=True):
+        assert torch.equal(expected, actual)
 
 
 @torch.random.fork_rng()
@@ -141,32 +145,32 @@ def test_padding_is_as_good_as_not_being_there():
     leaves = {"x": NUMBERS, "gone": MultiBinary(5)}
     padded, short = make(leaves, padding="gone"), make({"x": Box(-1, 1, (3, 3))})
     short.load_state_dict(padded.state_dict())
-    seen = seen_of(leaves, 2, 3)
-    seen["gone"] = torch.tensor([0, 0, 0, 1, 1], dtype=torch.int8).expand(2, 3, 5)
-    kept = {"x": seen["x"][:, :, :3]}
-    torch.testing.assert_close(encode(padded, seen).features, encode(short, kept).features, rtol=0, atol=1e-5)
+    observation = seen_of(leaves, 2, 3)
+    observation["gone"] = torch.tensor([0, 0, 0, 1, 1], dtype=torch.int8).expand(2, 3, 5)
+    present = {"x": observation["x"][:, :, :3]}
+    torch.testing.assert_close(encode(padded, observation).features, encode(short, present).features, rtol=0, atol=1e-5)
 
 
 @torch.random.fork_rng()
 def test_types_tell_tokens_apart():
     """Another type of a token that is there changes the features."""
-    encoder, seen = make(PADDED, **ROLES), seen_of(PADDED, 1, 2)
-    seen["gone"] = torch.zeros_like(seen["gone"])
-    other = seen | {"kind": (seen["kind"] + 1) % 4}
-    assert not torch.allclose(encode(encoder, other).features, encode(encoder, seen).features, atol=1e-3)
+    encoder, observation = make(PADDED, **ROLES), seen_of(PADDED, 1, 2)
+    observation["gone"] = torch.zeros_like(observation["gone"])
+    retyped = observation | {"kind": (observation["kind"] + 1) % 4}
+    assert not torch.allclose(encode(encoder, retyped).features, encode(encoder, observation).features, atol=1e-3)
 
 
 @torch.random.fork_rng()
 def test_tokens_stand_in_the_order_of_their_leaf():
     """A change of one entity changes its own token most: tokens are where the environment put them, others left out."""
-    encoder, seen = make(PADDED | {"a": VECTOR}, **ROLES), seen_of(PADDED | {"a": VECTOR}, 1, 1)
-    seen["gone"] = torch.zeros_like(seen["gone"])
-    before = encode(encoder, seen).tokens
+    encoder, observation = make(PADDED | {"a": VECTOR}, **ROLES), seen_of(PADDED | {"a": VECTOR}, 1, 1)
+    observation["gone"] = torch.zeros_like(observation["gone"])
+    before = encode(encoder, observation).tokens
     assert before.shape == (1, 1, 5, 16)
     for token in range(5):
-        other = seen["entities"].clone()
-        other[:, :, token] *= -1
-        change = (encode(encoder, seen | {"entities": other}).tokens - before).norm(dim=-1)[0, 0]
+        negated = observation["entities"].clone()
+        negated[:, :, token] *= -1
+        change = (encode(encoder, observation | {"entities": negated}).tokens - before).norm(dim=-1)[0, 0]
         assert change.argmax() == token
 
 
@@ -174,39 +178,39 @@ def test_tokens_stand_in_the_order_of_their_leaf():
 def test_an_untouched_read_out(readout):
     """Without blocks, the read-outs are the mean of the normalised tokens, and the first of them."""
     with torch.random.fork_rng():
-        encoder, seen = make(NUMBERS, depth=0, readout=readout), seen_of(NUMBERS, 2, 3)
-        tokens = encoder.norm(encoder.sources[0](seen["observation"].flatten(0, 1))).unflatten(0, (2, 3))
+        encoder, observation = make(NUMBERS, depth=0, readout=readout), seen_of(NUMBERS, 2, 3)
+        tokens = encoder.norm(encoder.sources[0](observation["observation"].flatten(0, 1))).unflatten(0, (2, 3))
         expected = tokens.mean(2) if readout == "mean" else tokens[:, :, 0]
-        torch.testing.assert_close(encode(encoder, seen).features, expected)
+        torch.testing.assert_close(encode(encoder, observation).features, expected)
 
 
 @torch.random.fork_rng()
 def test_training_and_evaluation_are_the_same():
     """Nothing in it is random or depends on the mode."""
-    encoder, seen = make(PADDED, **ROLES), seen_of(PADDED, 2, 3)
-    trained = encode(encoder.train(), seen).features
-    assert torch.equal(encode(encoder.eval(), seen).features, trained)
+    encoder, observation = make(PADDED, **ROLES), seen_of(PADDED, 2, 3)
+    trained = encode(encoder.train(), observation).features
+    assert torch.equal(encode(encoder.eval(), observation).features, trained)
 
 
 @torch.random.fork_rng()
 def test_bfloat16_is_close():
     """Under autocast the features are those of float32 but for rounding."""
-    encoder, seen = make(PADDED, **ROLES), seen_of(PADDED, 2, 3)
-    exact = encode(encoder, seen).features
+    encoder, observation = make(PADDED, **ROLES), seen_of(PADDED, 2, 3)
+    exact = encode(encoder, observation).features
     with torch.autocast("cpu", torch.bfloat16):
-        rounded = encode(encoder, seen).features
+        rounded = encode(encoder, observation).features
     torch.testing.assert_close(rounded.float(), exact, rtol=0, atol=0.1)
 
 
 @pytest.mark.parametrize("readout", ["mean", "flatten"])
 def test_everything_is_learned_from(readout):
     """PPO's update moves every parameter of the encoder."""
-    made = context(
+    context = make_context(
         Dict(PADDED | {"eye": Box(0, 255, (4, 4, 1), np.uint8)}).spaces,
-        encoder=lambda own: Transformer(TransformerConfig(width=8, heads=2, readout=readout, **ROLES), own),
+        encoder=lambda context: Transformer(TransformerConfig(width=8, heads=2, readout=readout, **ROLES), context),
     )
-    algorithm = ppo(made, share_encoder=True, learning_rate=1e-2)
-    batch = collect(algorithm, made)
+    algorithm = ppo(context, share_encoder=True, learning_rate=1e-2)
+    batch = collect(algorithm, context)
     before = {name: value.clone() for name, value in algorithm.policy.encoder.named_parameters()}
     algorithm.update(batch)
     moved = algorithm.policy.encoder.named_parameters()
@@ -224,13 +228,15 @@ def test_attention_finds_a_token_by_another():
     losses = []
     for _ in range(100):
         order = torch.rand(64, count).argsort(1)
-        values, asked = torch.rand(64, count).round() * 2 - 1, torch.randint(keys, (64,))
+        values, queried = torch.rand(64, count).round() * 2 - 1, torch.randint(keys, (64,))
         x = torch.zeros(64, count + 1, 2 * keys + 1)
         x[:, :count, :keys] = torch.eye(keys)[order]
         x[:, :count, -1] = values
-        x[:, count, keys : 2 * keys] = torch.eye(keys)[asked]
-        wanted = (values * (order == asked.unsqueeze(1))).sum(1)
-        loss = (head(encode(encoder, {"observation": x.unsqueeze(0)}).features[0]).squeeze(-1) - wanted).square().mean()
+        x[:, count, keys : 2 * keys] = torch.eye(keys)[queried]
+        targets = (values * (order == queried.unsqueeze(1))).sum(1)
+        loss = (
+            (head(encode(encoder, {"observation": x.unsqueeze(0)}).features[0]).squeeze(-1) - targets).square().mean()
+        )
         optimizer.zero_grad()
         loss.backward()
         optimizer.step(1e-2)

@@ -54,19 +54,19 @@ def reference(encoder, x, first):
 def test_every_query_by_itself(steps):
     """Blocks, masks and shifted positions come to the same as loops over rows, steps, heads and keys."""
     encoder = make(SMALL["transformer_memory"])
-    seen, first = sequences(steps, 3, 0.15)
-    core, _ = encoder.core(seen, {}, first)
-    found, _ = encoder(seen, encoder.initial_memory(3), first)
+    observations, first = sequences(steps, 3, 0.15)
+    core, _ = encoder.core(observations, {}, first)
+    encoding, _ = encoder(observations, encoder.initial_memory(3), first)
     expected = reference(encoder, core.features, first)
-    torch.testing.assert_close(found.features, expected, rtol=0, atol=1e-5)
+    torch.testing.assert_close(encoding.features, expected, rtol=0, atol=1e-5)
 
 
 def test_sees_as_far_as_its_window():
     """Features depend on the ``depth * (window - 1)`` steps before, and on none that are longer ago."""
     encoder = make(SMALL["transformer_memory"])
-    seen, _ = sequences(12, 1)
-    observation = seen["observation"].requires_grad_()
-    encoding, _ = encoder(seen, encoder.initial_memory(1), torch.zeros(12, 1, dtype=torch.bool))
+    observations, _ = sequences(12, 1)
+    observation = observations["observation"].requires_grad_()
+    encoding, _ = encoder(observations, encoder.initial_memory(1), torch.zeros(12, 1, dtype=torch.bool))
     encoding.features[-1].square().sum().backward()
     reached = observation.grad.abs().amax((1, 2)) > 0
     farthest = DEPTH * (WINDOW - 1)
@@ -77,10 +77,10 @@ def test_sees_as_far_as_its_window():
 def test_memory_tells_what_is_there():
     """The last ``window - 1`` steps of the episode are marked as seen; the rest is zero."""
     encoder = make(SMALL["transformer_memory"])
-    seen, _ = sequences(6, 3)
+    observations, _ = sequences(6, 3)
     first = torch.zeros(6, 3, dtype=torch.bool)
     first[4, 1] = first[5, 2] = True
-    _, memory = encoder(seen, encoder.initial_memory(3), first)
+    _, memory = encoder(observations, encoder.initial_memory(3), first)
     assert memory["seen"].tolist() == [[True, True, True], [False, True, True], [False, False, True]]
     present = memory["inputs"].abs().amax((1, 3)) > 0
     assert torch.equal(present, memory["seen"])
@@ -90,11 +90,11 @@ def test_memory_tells_what_is_there():
 def test_what_was_not_seen_has_no_influence():
     """Whatever stands in the memory where nothing was seen, features stay bit for bit."""
     encoder = make(SMALL["transformer_memory"])
-    seen, first = sequences(5, 2, 0.0)
+    observations, first = sequences(5, 2, 0.0)
     memory = encoder.initial_memory(2)
-    expected, _ = encoder(seen, memory, first)
-    found, _ = encoder(seen, {**memory, "inputs": torch.full_like(memory["inputs"], 1e3)}, first)
-    assert torch.equal(found.features, expected.features)
+    expected, _ = encoder(observations, memory, first)
+    encoding, _ = encoder(observations, {**memory, "inputs": torch.full_like(memory["inputs"], 1e3)}, first)
+    assert torch.equal(encoding.features, expected.features)
 
 
 def test_heads_that_do_not_divide_the_width_are_refused():

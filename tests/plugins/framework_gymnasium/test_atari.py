@@ -23,11 +23,11 @@ def build(game: str = "breakout", **options: Any) -> AtariEnvironment:
 def play(vector: Vector, seeds: list[int], actions: np.ndarray) -> list[np.ndarray]:
     """Observations and rewards of episodes from their seeds, without resets."""
     vector.reset(np.arange(len(seeds)), seeds, [None] * len(seeds))
-    shown = [vector.observations["observation"].copy()]
+    arrays = [vector.observations["observation"].copy()]
     for row in actions:
         vector.step(row)
-        shown += [vector.observations["observation"].copy(), vector.rewards.copy()]
-    return shown
+        arrays += [vector.observations["observation"].copy(), vector.rewards.copy()]
+    return arrays
 
 
 @pytest.mark.parametrize(
@@ -39,19 +39,19 @@ def test_equals_gymnasiums_wrappers(game: str, grayscale: bool) -> None:
     from ale_py.env import AtariEnv
     from gymnasium.wrappers import AtariPreprocessing, FrameStackObservation
 
-    ours = build(game, noop_max=0, fire_reset=False, grayscale=grayscale).make()
+    environment = build(game, noop_max=0, fire_reset=False, grayscale=grayscale).make()
     single = AtariEnv(game, frameskip=1, repeat_action_probability=0.0)
-    theirs = FrameStackObservation(AtariPreprocessing(single, noop_max=0, grayscale_obs=grayscale), 4)
-    assert ours.observation_space == theirs.observation_space
-    assert ours.action_space == theirs.action_space
+    wrapped = FrameStackObservation(AtariPreprocessing(single, noop_max=0, grayscale_obs=grayscale), 4)
+    assert environment.observation_space == wrapped.observation_space
+    assert environment.action_space == wrapped.action_space
     chance = np.random.default_rng(0)
     for _ in range(2):
-        np.testing.assert_array_equal(ours.reset(seed=1)[0], theirs.reset(seed=1)[0])
+        np.testing.assert_array_equal(environment.reset(seed=1)[0], wrapped.reset(seed=1)[0])
         for _ in range(40):
-            action = int(chance.integers(ours.action_space.n))
-            observation, *outcome, _ = ours.step(action)
-            expected, *reference, _ = theirs.step(action)
-            assert outcome == reference
+            action = int(chance.integers(environment.action_space.n))
+            observation, *ends, _ = environment.step(action)
+            expected, *reference, _ = wrapped.step(action)
+            assert ends == reference
             np.testing.assert_array_equal(observation, expected)
 
 
@@ -71,13 +71,13 @@ def test_an_episode_is_a_function_of_its_seed(native: bool, options: dict[str, A
     environment = build(native=native, **options)
     vector = make_vector(environment, 3)
     assert vector.replayable
-    one = play(vector, [5, 6, 7], actions)
+    together = play(vector, [5, 6, 7], actions)
     turned = play(vector, [7, 5, 6], np.roll(actions, 1, axis=1))
     alone = play(make_vector(environment, 1), [6], actions[:, 1:2])
-    for shown, again, single in zip(one, turned, alone, strict=True):
-        np.testing.assert_array_equal(shown, np.roll(again, -1, axis=0))
-        np.testing.assert_array_equal(shown[1], single[0])
-    assert (one[-2][0] != one[-2][1]).any()
+    for together_rows, turned_rows, single in zip(together, turned, alone, strict=True):
+        np.testing.assert_array_equal(together_rows, np.roll(turned_rows, -1, axis=0))
+        np.testing.assert_array_equal(together_rows[1], single[0])
+    assert (together[-2][0] != together[-2][1]).any()
 
 
 def test_a_native_reset_touches_the_finished_games_alone() -> None:
@@ -135,9 +135,9 @@ def test_truncation_is_not_termination() -> None:
     """An episode that runs out of frames is truncated."""
     game = build("pong", max_frames=40, noop_max=0).make()
     game.reset(seed=0)
-    outcomes = [game.step(0)[2:4] for _ in range(9)]
-    assert outcomes.index((False, True)) == 8
-    assert set(outcomes[:8]) == {(False, False)}
+    flags = [game.step(0)[2:4] for _ in range(9)]
+    assert flags.index((False, True)) == 8
+    assert set(flags[:8]) == {(False, False)}
 
 
 def test_sticky_actions_repeat_at_the_stated_rate() -> None:

@@ -45,14 +45,14 @@ def test_success_is_reaching_the_goal() -> None:
     """1 where the goal ends the episode, 0 where the time runs out."""
     vector = make_vector(build(max_episode_steps=6), 2)
     vector.reset(*all_of(2))
-    right, forward = 1, 2
-    for first in (forward, forward, right, forward, forward):
-        vector.step(np.array([first, right]))
+    turn_right, forward = 1, 2
+    for first in (forward, forward, turn_right, forward, forward):
+        vector.step(np.array([first, turn_right]))
     assert vector.terminated.tolist() == [True, False]
     assert vector.success[0] == 1
     assert vector.rewards[0] > 0
     vector.reset(np.array([0]), [0], [None])
-    vector.step(np.array([right, right]))
+    vector.step(np.array([turn_right, turn_right]))
     assert vector.truncated.tolist() == [False, True]
     assert vector.success[1] == 0
 
@@ -74,8 +74,8 @@ def test_an_episode_is_a_function_of_its_seed() -> None:
     before = play(actions)
     vector.reset(np.arange(2), [2, 1], [None] * 2)
     after = play(actions[:, ::-1])
-    for one, other in zip(before, after, strict=True):
-        np.testing.assert_array_equal(one, other[::-1])
+    for observations, swapped in zip(before, after, strict=True):
+        np.testing.assert_array_equal(observations, swapped[::-1])
 
 
 def test_further_wrappers_and_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,13 +33,15 @@ def play(vector: Any, seeds: list[int], tasks: list[Any], count: int = 30) -> li
     """All observations of so many steps with the same random actions."""
     vector.reset(np.arange(vector.count), seeds, tasks)
     chance = np.random.default_rng(0)
-    seen = []
+    observations = []
     for _ in range(count):
         vector.step(np.repeat(chance.integers(vector.action_space.n), vector.count))
-        seen.append(np.concatenate([leaf.reshape(vector.count, -1) for leaf in vector.observations.values()], axis=1))
+        observations.append(
+            np.concatenate([leaf.reshape(vector.count, -1) for leaf in vector.observations.values()], axis=1)
+        )
         over = np.flatnonzero(vector.terminated | vector.truncated)
         vector.reset(over, [seeds[n] for n in over], [tasks[n] for n in over])
-    return seen
+    return observations
 
 
 def test_a_task_is_the_value_of_an_attribute() -> None:
@@ -71,9 +73,9 @@ def test_the_environment_gets_the_options_too() -> None:
 )
 def test_a_wrong_attribute_is_named(name: str, message: str) -> None:
     """What there is none of, and what cannot be a value."""
-    with pytest.raises(PipelineError) as found:
+    with pytest.raises(PipelineError) as raised:
         cartpole(task_attribute=name).make()
-    assert str(found.value) == message
+    assert str(raised.value) == message
 
 
 def test_native_vector_environments_have_no_tasks() -> None:
@@ -95,19 +97,19 @@ def test_a_task_may_be_a_seed() -> None:
 
 def test_a_task_may_be_another_environment() -> None:
     """Each is made once; steps go to the one of the last reset; closing closes all."""
-    made: dict[str, Scripted] = {}
+    variants: dict[str, Scripted] = {}
 
     def make(task: Any) -> Scripted | None:
-        return made.setdefault(task, Scripted()) if isinstance(task, str) else None
+        return variants.setdefault(task, Scripted()) if isinstance(task, str) else None
 
-    own = Scripted()
-    environment = TaskVariant(own, make)
+    default = Scripted()
+    environment = TaskVariant(default, make)
     for task in ("a", None, "b", "a", 3):
         environment.reset(seed=0, options={"task": task})
         environment.step(0)
-    assert [len(each.actions) for each in (made["a"], made["b"], own)] == [2, 1, 2]
+    assert [len(variant.actions) for variant in (variants["a"], variants["b"], default)] == [2, 1, 2]
     environment.close()
-    assert all(each.closed for each in (own, *made.values()))
+    assert all(variant.closed for variant in (default, *variants.values()))
 
 
 def test_another_environment_needs_the_same_spaces() -> None:
@@ -136,10 +138,10 @@ def test_tasks_of_grid_worlds(observation: str) -> None:
 def test_an_integer_is_the_seed_of_a_world() -> None:
     """The same task is the same world, whatever the episode's seed."""
     vector = make_vector(minigrid(id=DOORKEY), 4)
-    seen = play(vector, [1, 2, 3, 4], [5, 5, 6, None])
-    assert all((rows[0] == rows[1]).all() for rows in seen)
-    assert any((rows[0] != rows[2]).any() for rows in seen)
-    assert any((rows[0] != rows[3]).any() for rows in seen)
+    observations = play(vector, [1, 2, 3, 4], [5, 5, 6, None])
+    assert all((rows[0] == rows[1]).all() for rows in observations)
+    assert any((rows[0] != rows[2]).any() for rows in observations)
+    assert any((rows[0] != rows[3]).any() for rows in observations)
 
 
 @pytest.mark.parametrize("make", [minigrid, lambda: cartpole(task_attribute="gravity")], ids=["minigrid", "gymnasium"])

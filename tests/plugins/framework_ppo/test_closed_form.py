@@ -10,7 +10,7 @@ import torch
 from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_ppo import context, observations, ppo
+from small_ppo import make_context, observations, ppo
 from torch import Tensor
 
 from framework_ppo import closed_form
@@ -54,9 +54,9 @@ def assert_equal_gradients(gradients: closed_form.Gradients, expected: list[Tens
 @given(st.integers(0, 2**32 - 1), st.sampled_from([None, 0.3, 1.0]), st.sampled_from([(), (3,)]))
 def test_the_gradient_of_ppo_is_autograds(seed: int, value_clip: float | None, streams: tuple[int, ...]) -> None:
     """For ratios within and beyond the clip range, advantages of both signs, clipped values and several streams."""
-    rows, many = (50,), (50, *streams)
+    rows, per_stream = (50,), (50, *streams)
     log_prob, entropy, values, old_log_prob, advantages, old_values, returns = numbers(
-        seed, rows, rows, many, rows, rows, many, many
+        seed, rows, rows, per_stream, rows, rows, per_stream, per_stream
     )
     new = Predictions(log_prob / 3, entropy, values)
     arguments = Targets(entropy, old_log_prob / 3, advantages, old_values, returns), CLIP
@@ -84,9 +84,9 @@ def test_the_gradient_of_imitation_is_autograds(seed: int, streams: tuple[int, .
 )
 def test_the_gradient_stops_beyond_the_clip_range(ratio: float, advantage: float, moves: bool) -> None:
     """It is zero exactly where the ratio is beyond the range on the side that the advantage pushes to."""
-    one = torch.ones(1)
-    new = Predictions(torch.tensor([ratio]).log(), one, one)
-    gradients = ppo_gradients(new, Targets(one, 0 * one, advantage * one, one, one), CLIP, PPOConfig())
+    unit = torch.ones(1)
+    new = Predictions(torch.tensor([ratio]).log(), unit, unit)
+    gradients = ppo_gradients(new, Targets(unit, 0 * unit, advantage * unit, unit, unit), CLIP, PPOConfig())
     assert (gradients.log_prob.item() != 0) == moves
 
 
@@ -101,15 +101,15 @@ def test_the_gradient_stops_beyond_the_clip_range(ratio: float, advantage: float
 @pytest.mark.parametrize("networks", [True, False], ids=["networks too", "objective only"])
 def test_parameters_get_autograds_gradient(space: Any, masked: bool, share_encoder: bool, networks: bool) -> None:
     """Over random batches, every distribution and masks: of each parameter, from the whole loss."""
-    made = context(action=space)
-    algorithm = ppo(made, share_encoder=share_encoder, entropy_coefficient=0.1)
+    context = make_context(action=space)
+    algorithm = ppo(context, share_encoder=share_encoder, entropy_coefficient=0.1)
     policy, size = algorithm.policy, algorithm.policy.distribution.size
     for seed in range(3):
         generator = torch.Generator().manual_seed(seed)
         mask = torch.rand(40, size, generator=generator) < 0.6 if masked else None
         if mask is not None:
             mask[:, 0] = mask[:, -1] = True  # of each part one
-        rows = Rows(observations(made.observation_space, 40, seed=seed), mask)
+        rows = Rows(observations(context.observation_space, 40, seed=seed), mask)
         parameters, values, _ = policy.evaluate(rows.observations, mask)
         actions = policy.distribution.sample(parameters.detach(), generator)
         old_log_prob = policy.distribution.log_prob(parameters, actions).detach()
@@ -127,7 +127,7 @@ def test_parameters_get_autograds_gradient(space: Any, masked: bool, share_encod
 
 def test_it_covers_what_it_knows() -> None:
     """Its own objectives with distributions that have a rule; a researcher's function goes through autograd."""
-    policy = ppo(context()).policy
+    policy = ppo(make_context()).policy
     assert closed_form.covers(policy, ppo_loss, imitation_loss)
     assert not closed_form.covers(policy, lambda *_: None)
     policy.distribution = object()
@@ -147,5 +147,5 @@ def test_backpropagate_is_autograd_from_given_gradients():
         with torch.no_grad():  # as in an update
             send(parameters, values, d_parameters, d_values)
         grads.append([parameter.grad.clone() for parameter in layer.parameters()])
-    for sent, expected in zip(*grads, strict=True):
-        torch.testing.assert_close(sent, expected)
+    for actual, expected in zip(*grads, strict=True):
+        torch.testing.assert_close(actual, expected)

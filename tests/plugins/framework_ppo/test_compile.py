@@ -10,7 +10,7 @@ import pytest
 import torch
 from gymnasium.spaces import Box
 from remembering import Remembering
-from small_ppo import collect, context, ppo, use
+from small_ppo import collect, make_context, ppo, use
 
 from framework_encoders.cnn import CNN
 from framework_encoders.config import CNNConfig
@@ -21,18 +21,18 @@ IMAGE = Box(0, 255, (1, 12, 12), np.uint8)
 SMALL = CNNConfig(features=16, channels=(4,), kernels=(4,), strides=(2,))
 ENCODERS: dict[str, dict[str, Any]] = {
     "mlp": {},
-    "cnn": {"observation": IMAGE, "encoder": lambda made: CNN(SMALL, made)},
-    "memory": {"encoder": lambda made: Remembering(None, made), "steps": 4},
+    "cnn": {"observation": IMAGE, "encoder": lambda context: CNN(SMALL, context)},
+    "memory": {"encoder": lambda context: Remembering(None, context), "steps": 4},
 }
 
 
 def learned(compile: bool, **fields: Any) -> dict[str, torch.Tensor]:
     """The weights after two updates whose minibatches are of two sizes."""
-    made = context(compile=compile, **fields)
-    algorithm = ppo(made, minibatch_size=36, epochs=2, learning_rate=3e-3)
+    context = make_context(compile=compile, **fields)
+    algorithm = ppo(context, minibatch_size=36, epochs=2, learning_rate=3e-3)
     use("networks by autograd", algorithm)
     for seed in range(2):
-        algorithm.update(collect(algorithm, made, seed=seed))
+        algorithm.update(collect(algorithm, context, seed=seed))
     return algorithm.policy.state_dict()
 
 
@@ -73,10 +73,10 @@ def test_only_the_learner_compiles(monkeypatch):
         compiled.append(module)
 
     monkeypatch.setattr(torch.nn.Module, "compile", note)
-    made = context(compile=True)
-    PPO.make_policy(PPOConfig(), made)
+    context = make_context(compile=True)
+    PPO.make_policy(PPOConfig(), context)
     assert compiled == []
-    algorithm = ppo(made)
+    algorithm = ppo(context)
     assert not algorithm.policy.closed_form
     assert compiled == list(algorithm.policy.encoders.values())
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete
-from small_ppo import VECTOR, collect, context, ppo
+from small_ppo import VECTOR, collect, make_context, ppo
 
 from framework.errors import FrameworkError
 from framework.toolkit.spaces import TokenDiscrete, flat_space
@@ -18,19 +18,19 @@ ROWS = Box(-1, 1, (5, 3), np.float32)
 ACTIONS = TokenDiscrete((0, 1, 3, 1, 3), (2, 0, 0, 1, 1))
 
 
-def transformer(own):
-    return Transformer(TransformerConfig(width=8, depth=1, heads=2), own)
+def transformer(context):
+    return Transformer(TransformerConfig(width=8, depth=1, heads=2), context)
 
 
-def made(observation=ROWS, action=ACTIONS, encoder=transformer):
-    return context(observation, action, encoder=encoder)
+def token_context(observation=ROWS, action=ACTIONS, encoder=transformer):
+    return make_context(observation, action, encoder=encoder)
 
 
 @pytest.mark.parametrize("share_encoder", [False, True], ids=["apart", "shared"])
 def test_each_logit_is_that_of_its_verb_on_its_token(share_encoder):
     """Written out action by action; and what acted is what the learner finds."""
-    algorithm = ppo(made(), action_head="tokens", share_encoder=share_encoder)
-    batch = collect(algorithm, made())
+    algorithm = ppo(token_context(), action_head="tokens", share_encoder=share_encoder)
+    batch = collect(algorithm, token_context())
     policy = algorithm.policy
     rows = {name: x[:-1].flatten(0, 1) for name, x in batch.observations.items()}
     with torch.no_grad():
@@ -43,8 +43,8 @@ def test_each_logit_is_that_of_its_verb_on_its_token(share_encoder):
             ],
             -1,
         )
-        found = policy.evaluate(rows, None)
-    torch.testing.assert_close(found.parameters, expected)
+        evaluation = policy.evaluate(rows, None)
+    torch.testing.assert_close(evaluation.parameters, expected)
     log_prob = policy.distribution.log_prob(expected, batch.actions.flatten())
     torch.testing.assert_close(batch.extras["log_probability"].flatten(), log_prob, rtol=1e-5, atol=1e-5)
     assert all(np.isfinite(value) for value in algorithm.update(batch).values())
@@ -52,25 +52,25 @@ def test_each_logit_is_that_of_its_verb_on_its_token(share_encoder):
 
 def test_swapped_tokens_swap_their_actions():
     """To a set of tokens, what holds for one holds for the other."""
-    policy = ppo(made(), action_head="tokens").policy
+    policy = ppo(token_context(), action_head="tokens").policy
     rows = torch.rand(7, 5, 3)
     swapped = rows[:, [0, 3, 2, 1, 4]]
     with torch.no_grad():
-        one, other = (policy.evaluate({"observation": x}, None).parameters for x in (rows, swapped))
-    torch.testing.assert_close(other, one[:, [0, 2, 1, 4, 3]])
+        parameters, swapped_parameters = (policy.evaluate({"observation": x}, None).parameters for x in (rows, swapped))
+    torch.testing.assert_close(swapped_parameters, parameters[:, [0, 2, 1, 4, 3]])
 
 
 def test_what_does_not_fit_is_refused():
     """Actions without tokens, an encoder without tokens, and one with too few, before anything runs."""
     with pytest.raises(FrameworkError, match=r"TokenDiscrete.*Discrete\(3\)"):
-        ppo(made(action=Discrete(3)), action_head="tokens")
+        ppo(token_context(action=Discrete(3)), action_head="tokens")
     with pytest.raises(FrameworkError, match=r"at least 4 tokens.*has none"):
-        ppo(made(VECTOR, encoder=None), action_head="tokens")
+        ppo(token_context(VECTOR, encoder=None), action_head="tokens")
     with pytest.raises(FrameworkError, match=r"at least 4 tokens.*has 3"):
-        ppo(made(Box(0, 1, (3, 2), np.float32)), action_head="tokens")
+        ppo(token_context(Box(0, 1, (3, 2), np.float32)), action_head="tokens")
 
 
 def test_any_observation_will_do():
     """Ids that do not start at zero, and numbers that never are zero."""
     space = flat_space(Dict({"ids": MultiDiscrete([3] * 5, start=[2] * 5), "more": Box(1, 2, (2,), np.float32)}))
-    ppo(made(space), action_head="tokens")
+    ppo(token_context(space), action_head="tokens")

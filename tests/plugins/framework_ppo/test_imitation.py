@@ -10,7 +10,7 @@ import pytest
 import torch
 from gymnasium.spaces import Box, Discrete
 from remembering import Remembering
-from small_ppo import BACKWARD, collect, context, ppo, same, use
+from small_ppo import BACKWARD, collect, make_context, ppo, same, use
 
 from framework.errors import FrameworkError
 from framework.interfaces import Stream
@@ -25,8 +25,8 @@ from framework_replay.uniform import Uniform
 class Watched(Prioritized):
     """A replay buffer that remembers what it was asked."""
 
-    def __init__(self, config, made):
-        super().__init__(config, made)
+    def __init__(self, config, context):
+        super().__init__(config, context)
         self.added, self.samples, self.priorities = [], [], []
 
     def add(self, batch):
@@ -45,8 +45,8 @@ class Watched(Prioritized):
 def replaying(kind: Any = Watched, **fields: Any) -> Any:
     """A context whose pipeline has a replay buffer."""
     config = UniformConfig(capacity=500) if kind is Uniform else PrioritizedConfig(capacity=500)
-    made = context(make_replay=lambda: kind(config, made), **fields)
-    return made
+    context = make_context(make_replay=lambda: kind(config, context), **fields)
+    return context
 
 
 def test_the_loss_is_that_of_the_equations():
@@ -69,9 +69,9 @@ def test_the_loss_is_that_of_the_equations():
 
 def test_discounted_returns_are_stored():
     """Of each step until its episode's end, with the value of what came next where that was not the end of it all."""
-    made = replaying()
-    algorithm = ppo(made, gamma=0.9)
-    batch = collect(algorithm, made, ends=0.3)
+    context = replaying()
+    algorithm = ppo(context, gamma=0.9)
+    batch = collect(algorithm, context, ends=0.3)
     final = dict(zip(batch.final_index.tolist(), batch.extras["final_value"].tolist(), strict=True))
     expected = torch.zeros(16, 4)
     for n in range(4):
@@ -98,9 +98,9 @@ def test_discounted_returns_are_stored():
 @pytest.mark.parametrize("backward", BACKWARD)
 def test_imitation_is_what_the_definition_says(space, share_encoder, backward):
     """Steps of a plain implementation on the same samples end at the same weights; priorities are (R - V)+."""
-    made = replaying(action=space)
+    context = replaying(action=space)
     algorithm = ppo(
-        made,
+        context,
         share_encoder=share_encoder,
         learning_rate=3e-3,
         sil_updates=3,
@@ -110,7 +110,7 @@ def test_imitation_is_what_the_definition_says(space, share_encoder, backward):
         max_gradient_norm=0.0,
     )
     use(backward, algorithm)
-    algorithm.update(collect(algorithm, made))
+    algorithm.update(collect(algorithm, context))
     policy = copy.deepcopy(algorithm.policy)
     optimizer = torch.optim.AdamW(policy.parameters(), 3e-3, eps=1e-5, weight_decay=0.0)
     for numbers in (*algorithm._optimizer._moments, algorithm._optimizer._steps):
@@ -121,9 +121,9 @@ def test_imitation_is_what_the_definition_says(space, share_encoder, backward):
         metrics = algorithm._imitate(3e-3)
     shares = []
     for (transitions, ids, weights), (changed, priorities) in zip(replay.samples, replay.priorities, strict=True):
-        found = policy.evaluate(transitions.observations, None)
-        log_prob = policy.distribution.log_prob(found.parameters, policy.from_environment(transitions.actions))
-        gaps = (transitions.extras["return"] - found.values).clamp(min=0)
+        evaluation = policy.evaluate(transitions.observations, None)
+        log_prob = policy.distribution.log_prob(evaluation.parameters, policy.from_environment(transitions.actions))
+        gaps = (transitions.extras["return"] - evaluation.values).clamp(min=0)
         assert ids.tolist() == changed.tolist()
         assert priorities.tolist() == pytest.approx(gaps.tolist(), rel=1e-3, abs=1e-4)
         shares.append((gaps > 0).float().mean().item())
@@ -139,9 +139,9 @@ def test_imitation_is_what_the_definition_says(space, share_encoder, backward):
 
 def test_a_success_of_the_past_is_repeated():
     """After one batch in which one action happened to pay, imitation alone makes that action the likely one."""
-    made = replaying()
-    algorithm = ppo(made, learning_rate=1e-2, sil_updates=50, sil_batch_size=64, sil_coefficient=1.0)
-    batch = collect(algorithm, made, ends=1.0, rewards=lambda actions: (actions == 2).float())
+    context = replaying()
+    algorithm = ppo(context, learning_rate=1e-2, sil_updates=50, sil_batch_size=64, sil_coefficient=1.0)
+    batch = collect(algorithm, context, ends=1.0, rewards=lambda actions: (actions == 2).float())
     algorithm._imitation.add(batch, batch.rewards, batch.extras["value"], batch.extras["final_value"])
     with torch.no_grad():
         algorithm._imitate(1e-2)
@@ -151,9 +151,9 @@ def test_a_success_of_the_past_is_repeated():
 
 def test_what_was_worse_than_its_value_is_not_imitated():
     """Where no return exceeds its value, imitation moves nothing."""
-    made = replaying()
-    algorithm = ppo(made)
-    batch = collect(algorithm, made, ends=1.0, rewards=lambda actions: torch.full((16, 4), -100.0))
+    context = replaying()
+    algorithm = ppo(context)
+    batch = collect(algorithm, context, ends=1.0, rewards=lambda actions: torch.full((16, 4), -100.0))
     batch.extras["final_value"] = batch.extras["final_value"] - 1000.0
     algorithm._imitation.add(batch, batch.rewards, batch.extras["value"], batch.extras["final_value"])
     before = copy.deepcopy(algorithm.policy.state_dict())
@@ -166,13 +166,13 @@ def test_what_was_worse_than_its_value_is_not_imitated():
 @pytest.mark.parametrize("kind", [Prioritized, Uniform])
 def test_a_restored_algorithm_goes_on_bit_for_bit(kind):
     """With all that is stored, its priorities and the generator that samples."""
-    made, other = replaying(kind, seed=1), replaying(kind, seed=2)
-    first, second = (ppo(each, minibatch_size=24, sil_batch_size=16) for each in (made, other))
+    context, second_context = replaying(kind, seed=1), replaying(kind, seed=2)
+    first, second = (ppo(seeded, minibatch_size=24, sil_batch_size=16) for seeded in (context, second_context))
     for seed in range(2):
-        first.update(collect(first, made, seed=seed))
+        first.update(collect(first, context, seed=seed))
     state = first.state_dict()
     second.load_state_dict(state)
-    batch = collect(first, made, seed=5)
+    batch = collect(first, context, seed=5)
     assert first.update(batch) == second.update(batch)
     assert same(first.policy.state_dict(), second.policy.state_dict())
     assert first.state_dict().keys() == {"policy", "optimizer", "generator", "moments", "replay"}
@@ -190,11 +190,11 @@ def test_it_goes_with_bonuses_and_masks():
         def update(self, batch):
             return {}
 
-    made = replaying(action=Discrete(4), bonuses=("pay",), make_streams=lambda: [Stream("pay", Paying(), 0.0, 0.99)])
-    algorithm = ppo(made)
+    context = replaying(action=Discrete(4), bonuses=("pay",), make_streams=lambda: [Stream("pay", Paying(), 0.0, 0.99)])
+    algorithm = ppo(context)
     mask = torch.ones(17, 4, 4, dtype=torch.bool)
     mask[..., 3] = False
-    batch = collect(algorithm, made, action_mask=mask)
+    batch = collect(algorithm, context, action_mask=mask)
     metrics = algorithm.update(batch)
     assert algorithm._imitation._replay.added[0].extras["return"].abs().max() < 100
     assert 0 < metrics["imitation/gap"] < 100
@@ -203,9 +203,9 @@ def test_it_goes_with_bonuses_and_masks():
 
 def test_invalid_steps_are_not_stored():
     """A step in which no action was taken is nothing to imitate."""
-    made = replaying()
-    algorithm = ppo(made)
-    batch = collect(algorithm, made, ends=0.0)
+    context = replaying()
+    algorithm = ppo(context)
+    batch = collect(algorithm, context, ends=0.0)
     batch.truncated[3, 1], batch.valid[4, 1], batch.first[5, 1] = True, False, True
     batch.final_index, batch.final_observations = torch.tensor([13]), {"observation": torch.ones(1, 3)}
     batch.extras["final_value"] = torch.tensor([0.3])
@@ -214,15 +214,15 @@ def test_invalid_steps_are_not_stored():
 
 def test_without_a_replay_buffer_nothing_is_imitated():
     """Neither metrics nor state tell of it."""
-    made = context()
-    algorithm = ppo(made)
-    metrics = algorithm.update(collect(algorithm, made))
+    context = make_context()
+    algorithm = ppo(context)
+    metrics = algorithm.update(collect(algorithm, context))
     assert not [name for name in metrics if name.startswith("imitation")]
     assert "replay" not in algorithm.state_dict()
 
 
 def test_memory_is_refused():
     """A single step of the past says nothing to an encoder with memory; samplers say so, too."""
-    made = replaying(encoder=lambda own: Remembering(None, own))
+    context = replaying(encoder=lambda context: Remembering(None, context))
     with pytest.raises(FrameworkError, match=r"leave \[replay\] out"):
-        ppo(made)
+        ppo(context)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from attrs import evolve
 from remembering import Remembering
-from small_ppo import collect, context, ppo, same, scale_loss, use
+from small_ppo import collect, make_context, ppo, same, scale_loss, use
 from torch import nn
 
 from framework.interfaces import Encoding
@@ -36,19 +36,19 @@ class Sparse(nn.Module):
 
 
 def sparse(weight: float, **fields: Any) -> Any:
-    return context(encoder=lambda made: Sparse(weight), **fields)
+    return make_context(encoder=lambda context: Sparse(weight), **fields)
 
 
 @pytest.mark.parametrize("share_encoder", [False, True], ids=["apart", "shared"])
 def test_they_are_part_of_the_loss(share_encoder):
     """The gradient of an update is that of the loss without them plus theirs; the metric is their mean."""
-    made = sparse(0.7)
+    context = sparse(0.7)
     algorithm, without = (
-        ppo(made, share_encoder=share_encoder, epochs=1, max_gradient_norm=0.0, **WHOLE) for _ in range(2)
+        ppo(context, share_encoder=share_encoder, epochs=1, max_gradient_norm=0.0, **WHOLE) for _ in range(2)
     )
     for encoder in without.policy.encoders.values():
         encoder.weight = 0.0
-    batch = collect(algorithm, made)
+    batch = collect(algorithm, context)
     rows = {name: x[:-1].flatten(0, 1) for name, x in batch.observations.items()}
     loss = sum(
         0.7 * encoder({"observation": rows["observation"][None]}, {}, None)[0].features.square().mean()
@@ -60,28 +60,28 @@ def test_they_are_part_of_the_loss(share_encoder):
     assert metrics["loss/size"] == pytest.approx(loss.item(), rel=1e-5)
     assert without.update(batch)["loss/size"] == 0.0
     plain = [p for encoder in without.policy.encoders.values() for p in encoder.parameters()]
-    for one, other, gradient in zip(parameters, plain, expected, strict=True):
-        torch.testing.assert_close(one.grad - other.grad, gradient, rtol=1e-4, atol=1e-6)
+    for parameter, plain_parameter, gradient in zip(parameters, plain, expected, strict=True):
+        torch.testing.assert_close(parameter.grad - plain_parameter.grad, gradient, rtol=1e-4, atol=1e-6)
         assert gradient.abs().max() > 1e-4
 
 
 def test_they_are_learned_from():
     """Over some updates the loss falls."""
-    made = sparse(10.0)
-    algorithm = ppo(made, learning_rate=1e-2)
-    found = [algorithm.update(collect(algorithm, made, seed=seed))["loss/size"] for seed in range(10)]
-    assert found[-1] < 0.3 * found[0]
+    context = sparse(10.0)
+    algorithm = ppo(context, learning_rate=1e-2)
+    losses = [algorithm.update(collect(algorithm, context, seed=seed))["loss/size"] for seed in range(10)]
+    assert losses[-1] < 0.3 * losses[0]
 
 
 def test_a_scaled_loss_teaches_the_same():
     """The scale that float16 needs is theirs too."""
     policies = []
     for scaled in (False, True):
-        made = sparse(1.0, precision="bfloat16")
-        algorithm = ppo(made)
+        context = sparse(1.0, precision="bfloat16")
+        algorithm = ppo(context)
         if scaled:
             scale_loss(algorithm, 1024.0)
-        algorithm.update(collect(algorithm, made))
+        algorithm.update(collect(algorithm, context))
         policies.append(algorithm.policy.state_dict())
     for name, value in policies[0].items():
         torch.testing.assert_close(policies[1][name], value, rtol=1e-5, atol=1e-6)
@@ -96,23 +96,23 @@ def test_they_go_with_memory():
             losses = {"size": encoding.features.square().mean()} if torch.is_grad_enabled() else {}
             return evolve(encoding, losses=losses), memory
 
-    made = context(encoder=lambda own: SparseMemory(None, own))
-    algorithm = ppo(made)
-    assert algorithm.update(collect(algorithm, made))["loss/size"] > 0
+    context = make_context(encoder=lambda context: SparseMemory(None, context))
+    algorithm = ppo(context)
+    assert algorithm.update(collect(algorithm, context))["loss/size"] > 0
 
 
 def test_nothing_but_learning_computes_them():
     """Neither acting nor the values of a batch has any; an encoder without them leaves no metric."""
-    made = sparse(1.0)
-    algorithm = ppo(made)
-    batch = collect(algorithm, made)
+    context = sparse(1.0)
+    algorithm = ppo(context)
+    batch = collect(algorithm, context)
     targets = algorithm._estimate_targets(batch, [])
     inputs, _ = next(row_minibatches(batch, targets, 8, 1, torch.Generator(), normalize=False))
     assert list(inputs.evaluate(algorithm.policy).losses) == ["size"]
     with torch.no_grad():
         assert inputs.evaluate(algorithm.policy).losses == {}
-    other = ppo(context())
-    use("networks by autograd", other)
-    metrics = other.update(collect(other, context()))
+    plain_algorithm = ppo(make_context())
+    use("networks by autograd", plain_algorithm)
+    metrics = plain_algorithm.update(collect(plain_algorithm, make_context()))
     assert not [name for name in metrics if name.startswith("loss/")]
-    assert same({}, inputs.evaluate(other.policy).losses)
+    assert same({}, inputs.evaluate(plain_algorithm.policy).losses)

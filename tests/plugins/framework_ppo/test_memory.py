@@ -12,7 +12,7 @@ import runs
 import torch
 from gymnasium.spaces import Discrete
 from remembering import Remembering
-from small_ppo import collect, context, observations, ppo, same
+from small_ppo import collect, make_context, observations, ppo, same
 
 import framework
 from framework.runtime.session import Session
@@ -28,7 +28,7 @@ WHOLE: dict[str, Any] = {"minibatch_size": 10_000, "learning_rate_schedule": "co
 
 def remembering(**fields: Any) -> Any:
     """A context whose encoder has a memory."""
-    return context(encoder=lambda made: Remembering(None, made), **fields)
+    return make_context(encoder=lambda context: Remembering(None, context), **fields)
 
 
 def some_memory(policy: Any, count: int, seed: int = 0) -> dict[str, torch.Tensor]:
@@ -72,11 +72,11 @@ def slow_pass(policy: Any, batch: Any) -> dict[str, torch.Tensor]:
 @shared
 def test_values_and_probabilities_are_those_of_each_step_alone(share_encoder):
     """Recorded values, last ones of episodes included, are those of an encoder that is fed step by step."""
-    made = remembering(steps=12)
-    policy = ppo(made, share_encoder=share_encoder).policy
+    context = remembering(steps=12)
+    policy = ppo(context, share_encoder=share_encoder).policy
     assert policy.remembers
     assert not policy.closed_form
-    batch = collect(ppo(made, share_encoder=share_encoder), made, ends=0.4, memory=some_memory(policy, 4))
+    batch = collect(ppo(context, share_encoder=share_encoder), context, ends=0.4, memory=some_memory(policy, 4))
     assert len(batch.final_index) > 5
     with torch.no_grad():
         expected = slow_pass(policy, batch)
@@ -89,32 +89,34 @@ def test_values_and_probabilities_are_those_of_each_step_alone(share_encoder):
 
 def test_values_in_parts_are_the_values(monkeypatch):
     """Whatever number of environments is evaluated at a time, values and probabilities are the same."""
-    made = remembering()
-    policy = ppo(made).policy
-    batch = collect(ppo(made), made, memory=some_memory(policy, 4))
+    context = remembering()
+    policy = ppo(context).policy
+    batch = collect(ppo(context), context, memory=some_memory(policy, 4))
     with torch.no_grad():
         whole = (*policy.batch_values(batch), policy.batch_parameters(batch))
         monkeypatch.setattr("framework_ppo.policy._PART_BYTES", 0)
-        for found, expected in zip((*policy.batch_values(batch), policy.batch_parameters(batch)), whole, strict=True):
-            torch.testing.assert_close(found, expected, **TIGHT)
+        for in_parts, expected in zip(
+            (*policy.batch_values(batch), policy.batch_parameters(batch)), whole, strict=True
+        ):
+            torch.testing.assert_close(in_parts, expected, **TIGHT)
 
 
 def test_no_episode_need_end():
     """Without a finished episode there is no last observation to evaluate, and the batch is learned from."""
-    made = remembering()
-    algorithm = ppo(made)
-    batch = collect(algorithm, made, ends=0.0)
+    context = remembering()
+    algorithm = ppo(context)
+    batch = collect(algorithm, context, ends=0.0)
     assert batch.extras["final_value"].shape == (0,)
     algorithm.update(batch)
 
 
 def test_memory_is_that_of_each_encoder():
     """It has the encoders' names, goes on from step to step, and starts anew where an episode does."""
-    made = remembering(num_envs=2)
-    policy = ppo(made).policy
+    context = remembering(num_envs=2)
+    policy = ppo(context).policy
     assert list(policy.initial_memory(2)) == ["policy/h", "value/h"]
-    assert list(ppo(made, share_encoder=True).policy.initial_memory(2)) == ["policy/h"]
-    rows = observations(made.observation_space, 2)
+    assert list(ppo(context, share_encoder=True).policy.initial_memory(2)) == ["policy/h"]
+    rows = observations(context.observation_space, 2)
     start = some_memory(policy, 2)
     first = torch.tensor([False, True])
     with torch.no_grad():
@@ -131,14 +133,14 @@ def test_memory_is_that_of_each_encoder():
 
 def test_memory_keeps_its_dtype_in_bfloat16():
     """What is remembered from step to step is float32 whatever networks compute in, as it travels."""
-    made = remembering(precision="bfloat16")
-    algorithm = ppo(made)
-    rows = observations(made.observation_space, 4)
+    context = remembering(precision="bfloat16")
+    algorithm = ppo(context)
+    rows = observations(context.observation_space, 4)
     _, _, memory = algorithm.policy.act(
         rows, algorithm.policy.initial_memory(4), torch.ones(4, dtype=torch.bool), torch.Generator()
     )
     assert {x.dtype for x in memory.values()} == {torch.float32}
-    metrics = algorithm.update(collect(algorithm, made))
+    metrics = algorithm.update(collect(algorithm, context))
     assert metrics["gradient_norm"] > 0
 
 
@@ -147,9 +149,9 @@ def test_an_update_is_what_the_definition_says(share_encoder):
     """Three epochs end where autograd through the step-by-step pass and torch's own optimizer do."""
     from framework.toolkit.returns import gae
 
-    made = remembering(steps=8, num_envs=3)
-    algorithm = ppo(made, share_encoder=share_encoder, epochs=3, learning_rate=3e-3, clip_range=0.01, **WHOLE)
-    batch = collect(algorithm, made, memory=some_memory(algorithm.policy, 3))
+    context = remembering(steps=8, num_envs=3)
+    algorithm = ppo(context, share_encoder=share_encoder, epochs=3, learning_rate=3e-3, clip_range=0.01, **WHOLE)
+    batch = collect(algorithm, context, memory=some_memory(algorithm.policy, 3))
     batch.extras["value"] += 0.3  # values that were not recorded by this policy would not go unnoticed
     policy = copy.deepcopy(algorithm.policy)
     optimizer = torch.optim.AdamW(policy.parameters(), 3e-3, eps=1e-5, weight_decay=0.0)
@@ -158,13 +160,13 @@ def test_an_update_is_what_the_definition_says(share_encoder):
     returns = advantages + batch.extras["value"][:-1]
     advantages = (advantages - advantages.mean()) / (advantages.std(correction=0) + 1e-8)
     for _ in range(3):
-        found = slow_pass(policy, batch)
+        outputs = slow_pass(policy, batch)
         ratio = (
-            policy.distribution.log_prob(found["parameters"], batch.actions) - batch.extras["log_probability"]
+            policy.distribution.log_prob(outputs["parameters"], batch.actions) - batch.extras["log_probability"]
         ).exp()
         objective = torch.min(ratio * advantages, ratio.clamp(0.99, 1.01) * advantages).mean()
-        error = (found["value"][:-1] - returns).square().mean()
-        entropy = policy.distribution.entropy(found["parameters"]).mean()
+        error = (outputs["value"][:-1] - returns).square().mean()
+        entropy = policy.distribution.entropy(outputs["parameters"]).mean()
         optimizer.zero_grad()
         (-objective + 0.25 * error - 0.01 * entropy).backward()
         torch.nn.utils.clip_grad_norm_(policy.parameters(), 0.5)
@@ -179,16 +181,16 @@ def test_an_update_is_what_the_definition_says(share_encoder):
 @pytest.mark.parametrize(("size", "minibatches"), [(8, 4), (15, 4), (16, 2), (24, 2), (1000, 1), (1, 4)])
 def test_minibatches_are_of_whole_environments(size, minibatches):
     """Each epoch goes once through all environments, as many at a time as have ``minibatch_size`` steps."""
-    made = remembering(steps=8, num_envs=4)
-    algorithm = ppo(made, epochs=2)
-    batch = collect(algorithm, made)
+    context = remembering(steps=8, num_envs=4)
+    algorithm = ppo(context, epochs=2)
+    batch = collect(algorithm, context)
     targets = algorithm._estimate_targets(batch, [])
     parts = list(sequence_minibatches(batch, targets, size, 2, torch.Generator(), normalize=False))
     assert len(parts) == 2 * minibatches
     for half in (parts[:minibatches], parts[minibatches:]):
-        seen = torch.cat([inputs.observations["observation"] for inputs, _ in half], 1)
-        everything = batch.observations["observation"][:-1]
-        assert sorted(seen.transpose(0, 1).tolist()) == sorted(everything.transpose(0, 1).tolist())
+        observed = torch.cat([inputs.observations["observation"] for inputs, _ in half], 1)
+        expected = batch.observations["observation"][:-1]
+        assert sorted(observed.transpose(0, 1).tolist()) == sorted(expected.transpose(0, 1).tolist())
     normal = list(sequence_minibatches(batch, targets, size, 1, torch.Generator(), normalize=True))
     for _, part in normal:
         assert part.advantages.mean().item() == pytest.approx(0, abs=1e-5)
@@ -197,20 +199,20 @@ def test_minibatches_are_of_whole_environments(size, minibatches):
 
 def test_first_epoch_ratio_is_one():
     """The probabilities that learning finds are those that acting recorded: no KL divergence, nothing clipped."""
-    made = remembering()
-    algorithm = ppo(made, epochs=1, **WHOLE)
-    metrics = algorithm.update(collect(algorithm, made, memory=some_memory(algorithm.policy, 4)))
+    context = remembering()
+    algorithm = ppo(context, epochs=1, **WHOLE)
+    metrics = algorithm.update(collect(algorithm, context, memory=some_memory(algorithm.policy, 4)))
     assert metrics["approximate_kl"] == pytest.approx(0, abs=1e-6)
     assert metrics["clip_fraction"] == 0
 
 
 def test_what_was_remembered_matters_to_learning():
     """The same batch with another memory before its first step teaches something else."""
-    made = remembering()
+    context = remembering()
     policies = []
     for seed in (0, 1):
-        algorithm = ppo(made, epochs=1, **WHOLE)
-        batch = collect(algorithm, made, memory=some_memory(algorithm.policy, 4))
+        algorithm = ppo(context, epochs=1, **WHOLE)
+        batch = collect(algorithm, context, memory=some_memory(algorithm.policy, 4))
         batch.memory = some_memory(algorithm.policy, 4, seed)
         algorithm.update(batch)
         policies.append(algorithm.policy)
@@ -219,11 +221,11 @@ def test_what_was_remembered_matters_to_learning():
 
 def test_invalid_steps_are_left_out_of_the_loss():
     """What was done and paid in a step in which no action was taken changes nothing, bit for bit."""
-    made = remembering(steps=10)
+    context = remembering(steps=10)
     results = []
     for garbage in (0, 1):
-        algorithm = ppo(made, minibatch_size=20)
-        batch = collect(algorithm, made, ends=0.0)
+        algorithm = ppo(context, minibatch_size=20)
+        batch = collect(algorithm, context, ends=0.0)
         batch.truncated[3, 1], batch.valid[4, 1], batch.first[5, 1] = True, False, True
         batch.final_index, batch.final_observations = torch.tensor([13]), {"observation": torch.ones(1, 3)}
         batch.extras["final_value"] = torch.tensor([0.3])
@@ -237,11 +239,11 @@ def test_invalid_steps_are_left_out_of_the_loss():
 
 def test_old_data_is_corrected_in_order():
     """With ``policy_lag = "free"``, old data of the same policy teaches as new: it is seen with the same memory."""
-    made = remembering(policy_lag="free")
+    context = remembering(policy_lag="free")
     policies = []
     for lag in (0, 2):
-        algorithm = ppo(made, gae_lambda=1.0, epochs=2, **WHOLE)
-        batch = collect(algorithm, made, lag=lag, memory=some_memory(algorithm.policy, 4))
+        algorithm = ppo(context, gae_lambda=1.0, epochs=2, **WHOLE)
+        batch = collect(algorithm, context, lag=lag, memory=some_memory(algorithm.policy, 4))
         if lag:
             batch.extras["value"] += 100.0  # computed again
         algorithm.update(batch)
@@ -252,26 +254,28 @@ def test_old_data_is_corrected_in_order():
 
 def test_masks_go_with_their_steps():
     """The learner gives each action the probability it was taken with, among the actions that were legal then."""
-    made = remembering(action=Discrete(4))
-    algorithm = ppo(made, epochs=1)
+    context = remembering(action=Discrete(4))
+    algorithm = ppo(context, epochs=1)
     mask = torch.rand(17, 4, 4, generator=torch.Generator().manual_seed(0)) < 0.5
     mask[..., 1] |= ~mask.any(-1)
-    batch = collect(algorithm, made, action_mask=mask)
+    batch = collect(algorithm, context, action_mask=mask)
     inputs = sequences(batch, torch.tensor([2, 0]))
     with torch.no_grad():
-        found = algorithm.policy.distribution.log_prob(
+        log_probs = algorithm.policy.distribution.log_prob(
             inputs.evaluate(algorithm.policy).parameters, batch.actions[:, [2, 0]].flatten()
         )
-    torch.testing.assert_close(found.view(16, 2), batch.extras["log_probability"][:, [2, 0]], **TIGHT)
+    torch.testing.assert_close(log_probs.view(16, 2), batch.extras["log_probability"][:, [2, 0]], **TIGHT)
 
 
 def test_a_restored_algorithm_goes_on_bit_for_bit():
     """A state taken in mid-run makes another algorithm's next update equal."""
-    made, other = remembering(seed=1), remembering(seed=2)
-    first, second = (ppo(each, minibatch_size=32, normalize_observations=True) for each in (made, other))
-    first.update(collect(first, made))
+    context, second_context = remembering(seed=1), remembering(seed=2)
+    first, second = (
+        ppo(seeded, minibatch_size=32, normalize_observations=True) for seeded in (context, second_context)
+    )
+    first.update(collect(first, context))
     second.load_state_dict(first.state_dict())
-    batch = collect(first, made, seed=1)
+    batch = collect(first, context, seed=1)
     assert first.update(batch) == second.update(batch)
     assert same(first.state_dict(), second.state_dict())
 
@@ -334,10 +338,10 @@ def solve(folder: Path, observation: str = "vector", action: str = "discrete", *
     probe = Probe(7, observation, action)
     probe.reset(seed=0)
     for signal, value in expected(7).value(0.99).items():
-        seen = flatten(probe.observation_space, probe.encode(signal))
+        leaves = flatten(probe.observation_space, probe.encode(signal))
         with torch.inference_mode():
-            found = policy.values({name: torch.from_numpy(np.asarray(x)[None]) for name, x in seen.items()})
-        assert found.item() == pytest.approx(value, rel=0.15)
+            estimate = policy.values({name: torch.from_numpy(np.asarray(x)[None]) for name, x in leaves.items()})
+        assert estimate.item() == pytest.approx(value, rel=0.15)
 
 
 def test_what_was_seen_first_is_acted_on_last(tmp_path: Path) -> None:

@@ -22,9 +22,9 @@ def drawn(seed: int, streams: int = 1, rows: int = 20) -> tuple[Predictions, Tar
     def numbers(*shape: int) -> torch.Tensor:
         return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
-    many = (rows,) if streams == 1 else (rows, streams)
-    new = Predictions(numbers(rows) / 3, numbers(rows), numbers(*many))
-    return new, Targets(numbers(rows), numbers(rows) / 3, numbers(rows), numbers(*many), numbers(*many))
+    per_stream = (rows,) if streams == 1 else (rows, streams)
+    new = Predictions(numbers(rows) / 3, numbers(rows), numbers(*per_stream))
+    return new, Targets(numbers(rows), numbers(rows) / 3, numbers(rows), numbers(*per_stream), numbers(*per_stream))
 
 
 @modest
@@ -45,8 +45,8 @@ def test_it_is_the_sum_of_the_equations(seed: int, value_clip: float | None, str
         for v, before, target in zip(*columns, strict=True):
             error = (v - target) ** 2
             if value_clip is not None:
-                kept = before + min(max(v - before, -value_clip), value_clip)
-                error = max(error, (kept - target) ** 2)
+                clipped_value = before + min(max(v - before, -value_clip), value_clip)
+                error = max(error, (clipped_value - target) ** 2)
             errors.append(0.5 * error)
         value.append(sum(errors))
     loss = ppo_loss(new, old, 0.2, PPOConfig(value_clip_range=value_clip, **OPTIONS))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete
-from small_ppo import BACKWARD, collect, context, ppo, same, scale_loss, tensors, use
+from small_ppo import BACKWARD, collect, make_context, ppo, same, scale_loss, tensors, use
 
 from framework.toolkit.returns import gae
 
@@ -49,9 +49,9 @@ def slow_update(algorithm, batch, options):
     return policy
 
 
-def assert_weights_close(one, other, **tolerance):
-    for name, value in one.state_dict().items():
-        torch.testing.assert_close(value, other.state_dict()[name], **(tolerance or {"rtol": 1e-3, "atol": 3e-5}))
+def assert_weights_close(actual, expected, **tolerance):
+    for name, value in actual.state_dict().items():
+        torch.testing.assert_close(value, expected.state_dict()[name], **(tolerance or {"rtol": 1e-3, "atol": 3e-5}))
 
 
 @pytest.mark.parametrize(
@@ -71,10 +71,10 @@ def test_an_update_is_what_the_definition_says(space, share_encoder, backward):
         "gae_lambda": 0.8,
         "entropy_coefficient": 0.1,
     }
-    made = context(action=space)
-    algorithm = ppo(made, share_encoder=share_encoder, **options, **WHOLE)
+    context = make_context(action=space)
+    algorithm = ppo(context, share_encoder=share_encoder, **options, **WHOLE)
     use(backward, algorithm)
-    batch = collect(algorithm, made)
+    batch = collect(algorithm, context)
     expected = slow_update(algorithm, batch, options)
     metrics = algorithm.update(batch)
     assert metrics["minibatches"] == 3
@@ -85,11 +85,11 @@ def test_an_update_is_what_the_definition_says(space, share_encoder, backward):
 def test_an_update_with_masks_is_what_the_definition_says():
     """With illegal actions too, and in the closed form of several masked minibatches nothing becomes NaN."""
     options = {"epochs": 3, "learning_rate": 3e-3, "clip_range": 0.05, "gamma": 0.9, "gae_lambda": 0.8}
-    made = context(action=Discrete(5))
+    context = make_context(action=Discrete(5))
     mask = torch.rand(17, 4, 5, generator=torch.Generator().manual_seed(0)) < 0.6
     mask[..., 2] = True
-    algorithm = ppo(made, **options, **WHOLE)
-    batch = collect(algorithm, made, action_mask=mask)
+    algorithm = ppo(context, **options, **WHOLE)
+    batch = collect(algorithm, context, action_mask=mask)
     expected = slow_update(algorithm, batch, {**options, "entropy_coefficient": 0.01})
     algorithm.update(batch)
     assert_weights_close(algorithm.policy, expected)
@@ -97,9 +97,9 @@ def test_an_update_with_masks_is_what_the_definition_says():
 
 def test_first_metrics_are_those_of_an_unmoved_policy():
     """In the first epoch the ratio is 1: no KL divergence, nothing clipped, and the losses of the definition."""
-    made = context()
-    algorithm = ppo(made, epochs=1, **WHOLE)
-    batch = collect(algorithm, made)
+    context = make_context()
+    algorithm = ppo(context, epochs=1, **WHOLE)
+    batch = collect(algorithm, context)
     policy = algorithm.policy
     parameters, values, _ = policy.evaluate(
         {name: x[:-1].flatten(0, 1) for name, x in batch.observations.items()}, None
@@ -109,19 +109,19 @@ def test_first_metrics_are_those_of_an_unmoved_policy():
     metrics = algorithm.update(batch)
     assert metrics["approximate_kl"] == pytest.approx(0, abs=1e-6)
     assert metrics["clip_fraction"] == 0
-    found = [metrics["policy_loss"], metrics["value_loss"], metrics["entropy"]]
-    assert found == pytest.approx([value.item() for value in expected], abs=1e-5)
+    losses = [metrics["policy_loss"], metrics["value_loss"], metrics["entropy"]]
+    assert losses == pytest.approx([value.item() for value in expected], abs=1e-5)
     assert metrics["gradient_norm"] > 0
     assert all(np.isfinite(value) and isinstance(value, float) for value in metrics.values())
 
 
 def test_the_order_of_environments_does_not_matter():
     """A batch whose columns are permuted makes the same step."""
-    made = context(num_envs=6)
+    context = make_context(num_envs=6)
     results = []
     for order in (torch.arange(6), torch.tensor([3, 1, 5, 0, 2, 4])):
-        algorithm = ppo(made, epochs=2, **WHOLE)
-        batch = collect(algorithm, made)
+        algorithm = ppo(context, epochs=2, **WHOLE)
+        batch = collect(algorithm, context)
         for name in ("observations", "extras"):
             moved = getattr(batch, name).items()
             setattr(batch, name, {key: x if key == "final_value" else x[:, order] for key, x in moved})
@@ -137,8 +137,8 @@ def test_the_order_of_environments_does_not_matter():
 @pytest.mark.parametrize("space", [Discrete(3, start=-1), MultiBinary(2), MultiDiscrete([2, 3])], ids=str)
 def test_rewarded_actions_become_more_probable(space):
     """In a bandit that pays for one value of the first action, that value's share rises above 90 %."""
-    made = context(action=space, steps=32)
-    algorithm = ppo(made, learning_rate=1e-2, epochs=4, minibatch_size=32, learning_rate_schedule="constant")
+    context = make_context(action=space, steps=32)
+    algorithm = ppo(context, learning_rate=1e-2, epochs=4, minibatch_size=32, learning_rate_schedule="constant")
     good = 0
 
     def rewards(actions):
@@ -146,7 +146,7 @@ def test_rewarded_actions_become_more_probable(space):
 
     shares = []
     for seed in range(12):
-        batch = collect(algorithm, made, seed=seed, ends=1.0, rewards=rewards)
+        batch = collect(algorithm, context, seed=seed, ends=1.0, rewards=rewards)
         algorithm.update(batch)
         shares.append(batch.rewards.mean().item())
     assert shares[-1] > 0.9 > shares[0]
@@ -154,10 +154,12 @@ def test_rewarded_actions_become_more_probable(space):
 
 def test_real_actions_move_to_where_the_reward_is():
     """With reward -(a - 0.7)^2 the mean action approaches 0.7 and its deviation shrinks."""
-    made = context(action=Box(-2, 2, (1,), np.float32), steps=64)
-    algorithm = ppo(made, learning_rate=1e-2, entropy_coefficient=0.0, learning_rate_schedule="constant")
+    context = make_context(action=Box(-2, 2, (1,), np.float32), steps=64)
+    algorithm = ppo(context, learning_rate=1e-2, entropy_coefficient=0.0, learning_rate_schedule="constant")
     for seed in range(40):
-        batch = collect(algorithm, made, seed=seed, ends=1.0, rewards=lambda actions: -(actions[..., 0] - 0.7).square())
+        batch = collect(
+            algorithm, context, seed=seed, ends=1.0, rewards=lambda actions: -(actions[..., 0] - 0.7).square()
+        )
         algorithm.update(batch)
     assert batch.actions.mean().item() == pytest.approx(0.7, abs=0.15)
     assert algorithm.policy.log_std.item() < -0.5
@@ -166,12 +168,12 @@ def test_real_actions_move_to_where_the_reward_is():
 @pytest.mark.parametrize(("end", "value"), [("terminated", 1.0), ("truncated", 10.0)])
 def test_truncated_episodes_go_on_in_the_value(end, value):
     """Reward 1 at every step of one-step episodes: V is 1 where they terminate, 1 / (1 - gamma) where they are cut."""
-    made = context(observation=Box(1, 1, (1,), np.float32), steps=16)
-    algorithm = ppo(made, gamma=0.9, learning_rate=2e-2, epochs=10, max_gradient_norm=0.0)
+    context = make_context(observation=Box(1, 1, (1,), np.float32), steps=16)
+    algorithm = ppo(context, gamma=0.9, learning_rate=2e-2, epochs=10, max_gradient_norm=0.0)
     everywhere = torch.ones(16, 4, dtype=torch.bool)
-    both = {"terminated": ~everywhere, "truncated": ~everywhere} | {end: everywhere}
+    flags = {"terminated": ~everywhere, "truncated": ~everywhere} | {end: everywhere}
     for seed in range(40):
-        batch = collect(algorithm, made, seed=seed, ends=1.0, rewards=lambda actions: torch.ones(16, 4), **both)
+        batch = collect(algorithm, context, seed=seed, ends=1.0, rewards=lambda actions: torch.ones(16, 4), **flags)
         batch.progress = seed / 40
         algorithm.update(batch)
     assert batch.extras["value"].mean().item() == pytest.approx(value, rel=0.05)
@@ -179,11 +181,11 @@ def test_truncated_episodes_go_on_in_the_value(end, value):
 
 def test_invalid_steps_are_left_out():
     """Whatever stands in a step in which no action was taken changes nothing, bit for bit."""
-    made = context(steps=10)
+    context = make_context(steps=10)
     results = []
     for garbage in (0.0, 1e6):
-        algorithm = ppo(made, normalize_observations=True, normalize_rewards=True, minibatch_size=16)
-        batch = collect(algorithm, made, ends=0.0)
+        algorithm = ppo(context, normalize_observations=True, normalize_rewards=True, minibatch_size=16)
+        batch = collect(algorithm, context, ends=0.0)
         # Environment 1 finishes in step 3 and spends step 4 on its reset.
         batch.truncated[3, 1], batch.valid[4, 1] = True, False
         batch.final_index, batch.final_observations = torch.tensor([13]), {"observation": torch.ones(1, 3)}
@@ -201,7 +203,7 @@ def test_invalid_steps_are_left_out():
 
 def test_a_restored_algorithm_goes_on_bit_for_bit():
     """A state taken in mid-run makes another algorithm's next updates equal, and is not changed by them."""
-    made, other = context(seed=1), context(seed=2)
+    context, second_context = make_context(seed=1), make_context(seed=2)
     options = {
         "normalize_observations": True,
         "normalize_rewards": True,
@@ -209,15 +211,15 @@ def test_a_restored_algorithm_goes_on_bit_for_bit():
         "weight_decay": 0.1,
         "value_clip_range": 0.2,
     }
-    first, second = ppo(made, **options), ppo(other, **options)
+    first, second = ppo(context, **options), ppo(second_context, **options)
     for seed in range(3):
-        first.update(collect(first, made, seed=seed))
+        first.update(collect(first, context, seed=seed))
     state = first.state_dict()
     frozen = copy.deepcopy(state)
     second.load_state_dict(state)
     for seed in range(3, 5):
-        batch = collect(first, made, seed=seed)
-        assert same(collect(second, other, seed=seed).extras, batch.extras)
+        batch = collect(first, context, seed=seed)
+        assert same(collect(second, second_context, seed=seed).extras, batch.extras)
         assert first.update(batch) == second.update(batch)
     assert same(first.state_dict(), second.state_dict())
     assert same(state, frozen)
@@ -226,9 +228,9 @@ def test_a_restored_algorithm_goes_on_bit_for_bit():
 
 def test_an_update_touches_neither_batch_nor_global_generator():
     """The batch stays as it is, and so does torch's own generator."""
-    made = context(action=Discrete(3, start=4))
-    algorithm = ppo(made, normalize_observations=True, normalize_rewards=True, reward_clip=0.5)
-    batch = collect(algorithm, made)
+    context = make_context(action=Discrete(3, start=4))
+    algorithm = ppo(context, normalize_observations=True, normalize_rewards=True, reward_clip=0.5)
+    batch = collect(algorithm, context)
     names = ("observations", "actions", "rewards", "terminated", "truncated", "valid", "final_observations", "extras")
     before = copy.deepcopy({name: getattr(batch, name) for name in names})
     generator = torch.get_rng_state()
@@ -241,9 +243,9 @@ def test_equal_seeds_learn_equally():
     """Two algorithms of one seed agree bit for bit; one of another seed does not."""
     states = []
     for seed in (0, 0, 1):
-        made = context(seed=seed)
-        algorithm = ppo(made, minibatch_size=16)
-        algorithm.update(collect(algorithm, made))
+        context = make_context(seed=seed)
+        algorithm = ppo(context, minibatch_size=16)
+        algorithm.update(collect(algorithm, context))
         states.append(algorithm.state_dict())
     assert same(states[0], states[1])
     assert not same(states[0], states[2])
@@ -252,47 +254,47 @@ def test_equal_seeds_learn_equally():
 @pytest.mark.parametrize(("size", "minibatches"), [(64, 1), (16, 4), (60, 2), (1000, 1), (63, 2)])
 def test_minibatches_cover_each_epoch(size, minibatches):
     """64 steps make as many minibatches as they fill, the last one short."""
-    made = context()
-    algorithm = ppo(made, epochs=2, minibatch_size=size)
-    assert algorithm.update(collect(algorithm, made))["minibatches"] == 2 * minibatches
+    context = make_context()
+    algorithm = ppo(context, epochs=2, minibatch_size=size)
+    assert algorithm.update(collect(algorithm, context))["minibatches"] == 2 * minibatches
 
 
 def test_target_kl_ends_an_update():
     """Once the policy has moved too far, no further minibatch is learned from."""
-    made = context()
+    context = make_context()
     counts = []
     for target in (None, 1e-3):
-        algorithm = ppo(made, learning_rate=1e-2, epochs=10, minibatch_size=16, target_kl=target)
-        counts.append(algorithm.update(collect(algorithm, made))["minibatches"])
+        algorithm = ppo(context, learning_rate=1e-2, epochs=10, minibatch_size=16, target_kl=target)
+        counts.append(algorithm.update(collect(algorithm, context))["minibatches"])
     assert counts[0] == 40
     assert 0 < counts[1] < 40
 
 
 def test_schedules_follow_the_progress():
     """Linear schedules fall to 0 at the end of the run, where nothing moves; constant ones stay."""
-    made = context()
+    context = make_context()
     for schedule, expected in (("linear", [0.4, 0.3, 0.0]), ("constant", [0.4, 0.4, 0.4])):
         options = {"learning_rate_schedule": schedule, "clip_range_schedule": schedule}
-        algorithm = ppo(made, learning_rate=0.4, clip_range=0.4, **options)
-        found = []
+        algorithm = ppo(context, learning_rate=0.4, clip_range=0.4, **options)
+        rates = []
         for progress in (0.0, 0.25, 1.0):
-            batch = collect(algorithm, made, progress=progress)
+            batch = collect(algorithm, context, progress=progress)
             before = algorithm.policy.state_dict()["value_head.layers.0.weight"].clone()
             metrics = algorithm.update(batch)
-            found.append(metrics["learning_rate"])
+            rates.append(metrics["learning_rate"])
             assert metrics["clip_range"] == metrics["learning_rate"]
-        assert found == pytest.approx(expected)
+        assert rates == pytest.approx(expected)
         still = torch.equal(before, algorithm.policy.state_dict()["value_head.layers.0.weight"])
         assert still == (schedule == "linear")
 
 
 def test_rewards_of_any_size_are_normalized():
     """Rewards a thousand times as large teach the same; clipped rewards teach what their clipped values do."""
-    made = context()
+    context = make_context()
 
     def learned(factor, bound=None, **options):
-        algorithm = ppo(made, **WHOLE, **options)
-        batch = collect(algorithm, made)
+        algorithm = ppo(context, **WHOLE, **options)
+        batch = collect(algorithm, context)
         batch.rewards = (batch.rewards * factor).clamp(*(bound or (None, torch.inf)))
         algorithm.update(batch)
         return algorithm.policy
@@ -303,27 +305,27 @@ def test_rewards_of_any_size_are_normalized():
 
 def test_observation_statistics_are_those_of_all_batches():
     """Each observation counts once, after it was learned from, and only then does the policy change its view."""
-    made = context(observation=Box(50, 90, (2,), np.float32))
-    algorithm = ppo(made, normalize_observations=True)
-    seen = []
+    context = make_context(observation=Box(50, 90, (2,), np.float32))
+    algorithm = ppo(context, normalize_observations=True)
+    observed = []
     for seed in range(3):
-        batch = collect(algorithm, made, seed=seed)
-        seen.append(batch.observations["observation"][:-1].flatten(0, 1))
+        batch = collect(algorithm, context, seed=seed)
+        observed.append(batch.observations["observation"][:-1].flatten(0, 1))
         first = algorithm.update(batch)["approximate_kl"]
         assert np.isfinite(first)
-        everything = torch.cat(seen).double()
-        found = algorithm.state_dict()["moments"]["observation"]
-        torch.testing.assert_close(found["mean"], everything.mean(0))
-        torch.testing.assert_close(found["m2"] / found["count"], everything.var(0, correction=0))
+        all_rows = torch.cat(observed).double()
+        moments = algorithm.state_dict()["moments"]["observation"]
+        torch.testing.assert_close(moments["mean"], all_rows.mean(0))
+        torch.testing.assert_close(moments["m2"] / moments["count"], all_rows.var(0, correction=0))
         normalizer = algorithm.policy.normalizers[0]
-        torch.testing.assert_close(normalizer.mean.double() + normalizer.rest, everything.mean(0))
-    rows = normalizer(seen[0])
+        torch.testing.assert_close(normalizer.mean.double() + normalizer.rest, all_rows.mean(0))
+    rows = normalizer(observed[0])
     assert rows.abs().max() < 3
 
 
 def test_stale_data_is_corrected():
     """With ``policy_lag = "free"``, old data of the same policy teaches as new; actions it gave up teach nothing."""
-    free = context(policy_lag="free")
+    free = make_context(policy_lag="free")
     options = {"gae_lambda": 1.0, "epochs": 2, **WHOLE}
     policies = []
     for lag in (0, 2):
@@ -341,7 +343,7 @@ def test_stale_data_is_corrected():
     assert metrics["value_loss"] == pytest.approx(0, abs=1e-9)
     assert_weights_close(before, algorithm.policy)
 
-    integer = context(policy_lag=2)
+    integer = make_context(policy_lag=2)
     algorithm, plain = ppo(integer, **options), ppo(integer, **options)
     algorithm.update(collect(algorithm, integer, lag=2))
     plain.update(collect(plain, integer, lag=0))
@@ -350,13 +352,13 @@ def test_stale_data_is_corrected():
 
 def test_a_scaled_loss_teaches_the_same():
     """The scale that float16 needs, a power of two, changes nothing."""
-    made = context(precision="bfloat16")
+    context = make_context(precision="bfloat16")
     policies = []
     for scaled in (False, True):
-        algorithm = ppo(made)
+        algorithm = ppo(context)
         if scaled:
             scale_loss(algorithm, 1024.0)
-        algorithm.update(collect(algorithm, made))
+        algorithm.update(collect(algorithm, context))
         policies.append(algorithm.policy)
     assert_weights_close(*policies, rtol=1e-5, atol=1e-6)
     assert algorithm.state_dict()["loss_scale"]["value"] == 1024.0
@@ -364,11 +366,11 @@ def test_a_scaled_loss_teaches_the_same():
 
 def test_overflow_is_no_failure():
     """Minibatches whose scaled gradients overflow are skipped, halve the scale, and leave all metrics finite."""
-    made = context(precision="bfloat16")
-    algorithm = ppo(made, minibatch_size=16, epochs=1)
+    context = make_context(precision="bfloat16")
+    algorithm = ppo(context, minibatch_size=16, epochs=1)
     scale_loss(algorithm, 2.0**127)
     before = algorithm.policy.state_dict()["value_head.layers.0.weight"].clone()
-    metrics = algorithm.update(collect(algorithm, made))
+    metrics = algorithm.update(collect(algorithm, context))
     assert metrics["minibatches"] == 0
     assert all(np.isfinite(value) for value in metrics.values())
     assert algorithm.state_dict()["loss_scale"]["value"] == 2.0**123
@@ -377,18 +379,18 @@ def test_overflow_is_no_failure():
 
 def test_a_moved_policy_is_not_trained_in_vain():
     """Converting the policy's parameters after the first update is an error at the next."""
-    made = context()
-    algorithm = ppo(made)
-    algorithm.update(collect(algorithm, made))
+    context = make_context()
+    algorithm = ppo(context)
+    algorithm.update(collect(algorithm, context))
     algorithm.policy.to(torch.float64).to(torch.float32)
     with pytest.raises(RuntimeError, match="moved or replaced"):
-        algorithm.update(collect(algorithm, made))
+        algorithm.update(collect(algorithm, context))
 
 
 def test_nan_in_the_data_reaches_the_metrics():
     """A reward that is not a number makes metrics that are not, by which the run is stopped."""
-    made = context()
-    algorithm = ppo(made)
-    batch = collect(algorithm, made)
+    context = make_context()
+    algorithm = ppo(context)
+    batch = collect(algorithm, context)
     batch.rewards[3, 0] = torch.nan
     assert not np.isfinite(list(algorithm.update(batch).values())).all()

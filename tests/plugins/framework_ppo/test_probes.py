@@ -88,7 +88,7 @@ def solve(folder: Path, number: int, observation: str, action: str, encoder: str
         number,
         observation,
         action,
-        values=lambda policy, seen: policy.values(seen),
+        values=lambda policy, rows: policy.values(rows),
         tolerance=EXPLORING if number in (4, 5) else TOLERANCE,
     )
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from attrs import evolve
 from remembering import Remembering
-from small_ppo import BACKWARD, collect, context, ppo, same, use
+from small_ppo import BACKWARD, collect, make_context, ppo, same, use
 
 from framework.errors import FrameworkError
 from framework.interfaces import Stream
@@ -48,10 +48,10 @@ class Paying:
 
 def with_bonuses(*streams: Stream, **fields: Any) -> Any:
     """A context whose pipeline has these bonuses."""
-    return context(bonuses=tuple(stream.name for stream in streams), make_streams=lambda: list(streams), **fields)
+    return make_context(bonuses=tuple(stream.name for stream in streams), make_streams=lambda: list(streams), **fields)
 
 
-def two(**fields: Any) -> Any:
+def two_streams(**fields: Any) -> Any:
     """One bonus whose return never ends, and one whose return ends with the episode."""
     return with_bonuses(
         Stream("endless", Paying(), 0.5, 0.9), Stream("cut", Paying(episodic=True, factor=-2.0), 0.25, 0.8), **fields
@@ -69,43 +69,43 @@ def plain_gae(rewards, values, following, going_on, gamma, lam):
 
 def test_an_endless_return_goes_on_in_the_next_episode():
     """It is bootstrapped from the next episode's first observation, and no episode's end cuts it."""
-    made = context()
-    batch = collect(ppo(made), made, ends=0.4)
+    context = make_context()
+    batch = collect(ppo(context), context, ends=0.4)
     values, final_values = torch.randn(17, 4), torch.randn(len(batch.final_index))
-    found = estimate(batch, batch.rewards, values, final_values, None, gamma=0.9, lam=0.8, episodic=False)
+    estimated = estimate(batch, batch.rewards, values, final_values, None, gamma=0.9, lam=0.8, episodic=False)
     expected = plain_gae(batch.rewards, values, values[1:], torch.ones(16, 4), 0.9, 0.8)
-    torch.testing.assert_close(found.advantages, expected, rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(found.returns, expected + values[:-1], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(estimated.advantages, expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(estimated.returns, expected + values[:-1], rtol=1e-5, atol=1e-5)
 
 
 def test_terminated_cuts_the_environments_advantages_alone():
     """Whether an episode ended for good changes advantages of the environment's reward, not those of a bonus."""
-    made = context()
-    batch = collect(ppo(made), made, ends=0.4)
-    other = evolve(batch, terminated=batch.truncated, truncated=batch.terminated)
+    context = make_context()
+    batch = collect(ppo(context), context, ends=0.4)
+    swapped = evolve(batch, terminated=batch.truncated, truncated=batch.terminated)
     values, final_values = torch.randn(17, 4), torch.randn(len(batch.final_index))
-    how = {"gamma": 0.9, "lam": 0.8}
+    options = {"gamma": 0.9, "lam": 0.8}
     for episodic in (True, False):
-        one, two = (
-            estimate(each, batch.rewards, values, final_values, None, episodic=episodic, **how)
-            for each in (batch, other)
+        original, exchanged = (
+            estimate(variant, batch.rewards, values, final_values, None, episodic=episodic, **options)
+            for variant in (batch, swapped)
         )
-        assert same(one, two) is not episodic
-    nothing = evolve(
+        assert same(original, exchanged) is not episodic
+    unended = evolve(
         batch,
         terminated=torch.zeros_like(batch.terminated),
         truncated=torch.zeros_like(batch.terminated),
         final_index=batch.final_index[:0],
     )
-    without = estimate(nothing, batch.rewards, values, final_values[:0], None, **how)
-    assert same(without, estimate(batch, batch.rewards, values, final_values, None, episodic=False, **how))
+    without = estimate(unended, batch.rewards, values, final_values[:0], None, **options)
+    assert same(without, estimate(batch, batch.rewards, values, final_values, None, episodic=False, **options))
 
 
 @pytest.mark.parametrize("old", [False, True], ids=["gae", "vtrace"])
 def test_a_reset_step_is_a_step_that_pays_nothing(old):
     """Whatever its value and probability are said to be, an endless return goes through it as through any other."""
-    made = context()
-    batch = collect(ppo(made), made, ends=0.0)
+    context = make_context()
+    batch = collect(ppo(context), context, ends=0.0)
     batch.valid[4, 1], batch.rewards[4, 1] = False, 0.0
     values, none = torch.randn(17, 4), torch.zeros(0)
     log_ratios = torch.zeros(16, 4) if old else None
@@ -114,32 +114,32 @@ def test_a_reset_step_is_a_step_that_pays_nothing(old):
         values[4, 1] += garbage
         if log_ratios is not None:
             log_ratios[4, 1] -= garbage
-        found = estimate(batch, batch.rewards, values, none, log_ratios, gamma=0.9, lam=0.8, episodic=False)
-        results.append([x[batch.valid] for x in found])
+        estimated = estimate(batch, batch.rewards, values, none, log_ratios, gamma=0.9, lam=0.8, episodic=False)
+        results.append([x[batch.valid] for x in estimated])
     assert same(*results)
     values[4, 1] = 0.9 * values[5, 1]
     expected = plain_gae(batch.rewards, values, values[1:], torch.ones(16, 4), 0.9, 0.8)
-    torch.testing.assert_close(found.returns, expected + values[:-1], rtol=1e-5, atol=1e-5)
-    assert found.returns[3, 1] != pytest.approx(batch.rewards[3, 1].item())
+    torch.testing.assert_close(estimated.returns, expected + values[:-1], rtol=1e-5, atol=1e-5)
+    assert estimated.returns[3, 1] != pytest.approx(batch.rewards[3, 1].item())
 
 
 @pytest.mark.parametrize("share_encoder", [False, True], ids=["apart", "shared"])
 @pytest.mark.parametrize("backward", BACKWARD)
 def test_an_update_is_what_the_definition_says(share_encoder, backward):
     """Advantages are added with their weights, and the squared errors of all streams' values are."""
-    made = two()
-    algorithm = ppo(made, share_encoder=share_encoder, epochs=3, learning_rate=3e-3, clip_range=0.01, **WHOLE)
+    context = two_streams()
+    algorithm = ppo(context, share_encoder=share_encoder, epochs=3, learning_rate=3e-3, clip_range=0.01, **WHOLE)
     use(backward, algorithm)
-    batch = collect(algorithm, made)
+    batch = collect(algorithm, context)
     value, final = batch.extras["value"], batch.extras["final_value"]
     assert value.shape == (17, 4, 3)
     assert final.shape == (len(batch.final_index), 3)
     paid = batch.observations["observation"][1:, :, 0]
     episode, never = (batch.terminated, batch.truncated), (torch.zeros(16, 4, dtype=torch.bool),) * 2
-    kept, none = (batch.final_index, final), (batch.final_index[:0], final[:0])
+    finals, none = (batch.final_index, final), (batch.final_index[:0], final[:0])
     parts = []
     for index, (reward, ends, (at, last), gamma) in enumerate(
-        [(batch.rewards, episode, kept, 0.99), (paid, never, none, 0.9), (-2 * paid, episode, kept, 0.8)]
+        [(batch.rewards, episode, finals, 0.99), (paid, never, none, 0.9), (-2 * paid, episode, finals, 0.8)]
     ):
         parts.append(gae(reward, value[..., index], *ends, at, last[:, index], gamma=gamma, lam=0.95))
     returns = (torch.stack(parts, -1) + value[:-1]).flatten(0, 1)
@@ -151,14 +151,14 @@ def test_an_update_is_what_the_definition_says(share_encoder, backward):
     rows = {name: x[:-1].flatten(0, 1) for name, x in batch.observations.items()}
     losses = []
     for _ in range(3):
-        found = policy.evaluate(rows, None)
-        log_prob = policy.distribution.log_prob(found.parameters, batch.actions.flatten())
+        evaluation = policy.evaluate(rows, None)
+        log_prob = policy.distribution.log_prob(evaluation.parameters, batch.actions.flatten())
         ratio = (log_prob - batch.extras["log_probability"].flatten()).exp()
         objective = torch.min(ratio * advantages, ratio.clamp(0.99, 1.01) * advantages).mean()
-        error = 0.5 * (found.values - returns).square().sum(-1).mean()
+        error = 0.5 * (evaluation.values - returns).square().sum(-1).mean()
         losses.append(error.item())
         optimizer.zero_grad()
-        (-objective + 0.5 * error - 0.01 * policy.distribution.entropy(found.parameters).mean()).backward()
+        (-objective + 0.5 * error - 0.01 * policy.distribution.entropy(evaluation.parameters).mean()).backward()
         torch.nn.utils.clip_grad_norm_(policy.parameters(), 0.5)
         optimizer.step()
     metrics = algorithm.update(batch)
@@ -172,9 +172,9 @@ def test_a_bonus_changes_what_the_policy_learns(weight, equal):
     """What it pays matters to the policy, unless its weight is 0; to its own values it always does."""
     learned = []
     for factor in (1.0, -3.0):
-        made = with_bonuses(Stream("pay", Paying(factor=factor), weight, 0.99))
-        algorithm = ppo(made, max_gradient_norm=0.0, **WHOLE)
-        algorithm.update(collect(algorithm, made))
+        context = with_bonuses(Stream("pay", Paying(factor=factor), weight, 0.99))
+        algorithm = ppo(context, max_gradient_norm=0.0, **WHOLE)
+        algorithm.update(collect(algorithm, context))
         learned.append(algorithm.policy)
     assert same(*(policy.action_head.state_dict() for policy in learned)) is equal
     assert not same(*(policy.value_head.state_dict() for policy in learned))
@@ -182,11 +182,11 @@ def test_a_bonus_changes_what_the_policy_learns(weight, equal):
 
 def test_a_bonus_pays_before_it_learns():
     """Once each an update, in this order; its metrics and mean reward have the stream's name before them."""
-    made = two()
-    algorithm = ppo(made)
-    batch = collect(algorithm, made)
+    context = two_streams()
+    algorithm = ppo(context)
+    batch = collect(algorithm, context)
     metrics = algorithm.update(batch)
-    for stream in made.make_streams():
+    for stream in context.make_streams():
         assert stream.bonus.calls == ["reward", "update"]
     mean = batch.observations["observation"][1:, :, 0].mean().item()
     assert metrics["bonus/endless/reward"] == pytest.approx(mean)
@@ -196,9 +196,9 @@ def test_a_bonus_pays_before_it_learns():
 
 def test_samplers_make_no_bonus():
     """Their policy needs none; a learner makes them once, and torch's own generator stays as it is."""
-    made = two()
+    context = two_streams()
     calls = []
-    counted = evolve(made, make_streams=lambda: calls.append(torch.rand(1)) or made.make_streams())
+    counted = evolve(context, make_streams=lambda: calls.append(torch.rand(1)) or context.make_streams())
     before = torch.get_rng_state()
     PPO.make_policy(PPOConfig(), counted)
     assert calls == []
@@ -210,13 +210,13 @@ def test_samplers_make_no_bonus():
 
 def test_a_restored_algorithm_goes_on_bit_for_bit():
     """The state holds those of the bonuses, each under its stream's name."""
-    made, other = two(seed=1), two(seed=2)
-    first, second = ppo(made, minibatch_size=24), ppo(other, minibatch_size=24)
-    first.update(collect(first, made))
+    context, second_context = two_streams(seed=1), two_streams(seed=2)
+    first, second = ppo(context, minibatch_size=24), ppo(second_context, minibatch_size=24)
+    first.update(collect(first, context))
     state = first.state_dict()
     assert state["streams"]["endless"] == {"factor": 1.5}
     second.load_state_dict(state)
-    batch = collect(first, made, seed=1)
+    batch = collect(first, context, seed=1)
     assert first.update(batch) == second.update(batch)
     assert same(first.state_dict(), second.state_dict())
 
@@ -225,7 +225,7 @@ def test_old_data_is_corrected_in_every_stream():
     """With ``policy_lag = "free"``, old data of the same policy teaches as new, where no episode ends."""
     policies = []
     for lag in (0, 2):
-        free = two(policy_lag="free")
+        free = two_streams(policy_lag="free")
         algorithm = ppo(free, gae_lambda=1.0, epochs=2, **WHOLE)
         algorithm.update(collect(algorithm, free, lag=lag, ends=0.3))
         policies.append(algorithm.policy.state_dict())
@@ -235,9 +235,9 @@ def test_old_data_is_corrected_in_every_stream():
 
 def test_bonuses_go_with_memory():
     """Values of all streams come from the memory of their steps."""
-    made = two(encoder=lambda own: Remembering(None, own))
-    algorithm = ppo(made, epochs=1, **WHOLE)
-    batch = collect(algorithm, made)
+    context = two_streams(encoder=lambda context: Remembering(None, context))
+    algorithm = ppo(context, epochs=1, **WHOLE)
+    batch = collect(algorithm, context)
     assert batch.extras["final_value"].shape == (len(batch.final_index), 3)
     assert algorithm.update(batch)["approximate_kl"] == pytest.approx(0, abs=1e-6)
 
@@ -246,7 +246,7 @@ def test_a_bonus_that_pays_in_another_shape_is_refused():
     """One number for each step, or an error that names the bonus."""
     bonus = Paying()
     bonus.reward = lambda batch: batch.rewards.flatten()
-    made = with_bonuses(Stream("flat", bonus, 1.0, 0.99))
-    algorithm = ppo(made)
+    context = with_bonuses(Stream("flat", bonus, 1.0, 0.99))
+    algorithm = ppo(context)
     with pytest.raises(FrameworkError, match=r"bonus flat: .*\[16, 4\].*\[64\]"):
-        algorithm.update(collect(algorithm, made))
+        algorithm.update(collect(algorithm, context))

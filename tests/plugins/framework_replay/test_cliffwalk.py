@@ -28,9 +28,9 @@ def chain(length: int) -> Batch:
     rewards += [0.0] * (length - 1) + [1.0]
     ends += [False] * (length - 1) + [True]
     count, ended = len(states), np.array(ends)[:, None]
-    seen = torch.tensor([*states, 0])[:, None]
+    observed = torch.tensor([*states, 0])[:, None]
     return Batch(
-        observations={"state": seen},
+        observations={"state": observed},
         actions=torch.tensor(actions)[:, None],
         rewards=torch.tensor(rewards)[:, None],
         terminated=torch.from_numpy(ended),
@@ -47,19 +47,26 @@ def updates_until_learned(replay: Uniform | Prioritized, length: int, seed: int,
 
     ``at_once`` steps are drawn together, which changes nothing where priorities are not looked at.
     """
-    rng, discount, rate, done = np.random.default_rng(seed), 1 - 1 / length, 0.25, 0
+    rng, discount, rate, updates = np.random.default_rng(seed), 1 - 1 / length, 0.25, 0
     table, true = np.zeros((length + 1, 2)), np.zeros((length + 1, 2))
     true[:length, 1] = discount ** np.arange(length - 1, -1, -1)
     while np.square(table - true)[:length].mean() > 1e-3:
-        found, ids, _ = replay.sample(at_once, rng)
-        columns = (found.observations["state"], found.actions, found.next_observations["state"], found.terminated)
+        transitions, ids, _ = replay.sample(at_once, rng)
+        columns = (
+            transitions.observations["state"],
+            transitions.actions,
+            transitions.next_observations["state"],
+            transitions.terminated,
+        )
         errors = []
-        for state, action, after, over, reward in zip(*(x.tolist() for x in columns), found.rewards[:, 0], strict=True):
+        for state, action, after, over, reward in zip(
+            *(x.tolist() for x in columns), transitions.rewards[:, 0], strict=True
+        ):
             errors.append(float(reward) + (0.0 if over else discount * table[after].max()) - table[state, action])
             table[state, action] += rate * errors[-1]
         replay.update_priorities(ids, np.abs(errors))
-        done += at_once
-    return done
+        updates += at_once
+    return updates
 
 
 def test_prioritized_beats_uniform_and_more_so_on_longer_chains() -> None:

@@ -35,12 +35,12 @@ def test_frames_of_stacks_are_shared():
 def test_what_stops_being_stacks_still_comes_back(dtype):
     """Sharing is found out from the first batch; whatever follows is stored without loss."""
     stacks, first = episodes([40], dtype=dtype)
-    other = np.random.default_rng(1).integers(0, 99, (41, 1, 4, 3)).astype(dtype)
+    unstacked = np.random.default_rng(1).integers(0, 99, (41, 1, 4, 3)).astype(dtype)
     leaf = make(60, stacks, first, share_frames=True)
     leaf.write(0, stacks, np.ones(1, bool))
-    other[0] = stacks[-1]
-    leaf.write(39, other, np.zeros(1, bool))
-    np.testing.assert_array_equal(leaf.take(np.arange(20, 80)), np.concatenate((stacks[20:39], other))[:, 0])
+    unstacked[0] = stacks[-1]
+    leaf.write(39, unstacked, np.zeros(1, bool))
+    np.testing.assert_array_equal(leaf.take(np.arange(20, 80)), np.concatenate((stacks[20:39], unstacked))[:, 0])
 
 
 def test_old_keys_are_forgotten():

@@ -20,7 +20,7 @@ modest = settings(derandomize=True, deadline=None, max_examples=30)
 
 def trees(monkeypatch: pytest.MonkeyPatch, size: int, seed: int) -> list[Any]:
     """What a tree answers after random changes, with each kind of loops."""
-    answers = []
+    results = []
     for kind in (compiled, plain):
         for name in ("find", "refresh", "set_leaves"):
             monkeypatch.setattr(sum_tree, name, getattr(kind, name))
@@ -34,16 +34,16 @@ def trees(monkeypatch: pytest.MonkeyPatch, size: int, seed: int) -> list[Any]:
             tree.set(index, rng.random(20) * (rng.random(20) < 0.8))
             start = int(rng.integers(size))
             tree.fill(start, rng.random(min(5, size - start)) + 0.01)
-        answers.append((tree.total, tree._sums.copy(), tree._before.copy(), *tree.find(rng.random(50))))
-    return answers
+        results.append((tree.total, tree._sums.copy(), tree._before.copy(), *tree.find(rng.random(50))))
+    return results
 
 
 @pytest.mark.parametrize("size", [1, 7, 8, 65, 4097])
 @pytest.mark.parametrize("seed", range(4))
 def test_trees_are_the_same(monkeypatch: pytest.MonkeyPatch, size: int, seed: int) -> None:
     """Sums, what stands before them, and what is found, bit for bit."""
-    for one, other in zip(*trees(monkeypatch, size, seed), strict=True):
-        np.testing.assert_array_equal(one, other)
+    for actual, expected in zip(*trees(monkeypatch, size, seed), strict=True):
+        np.testing.assert_array_equal(actual, expected)
 
 
 @modest

@@ -41,8 +41,8 @@ class Model(RuleBasedStateMachine):
         ids = self.replay.add(self.play.batch(1 + int(share * (self.rows - 1))))
         self.ids = np.concatenate((self.ids, ids))
         self.priorities |= {int(number): self.largest for number in ids.ravel() if number >= 0}
-        kept = set(self.ids[-self.rows :].ravel().tolist())
-        self.priorities = {number: x for number, x in self.priorities.items() if number in kept}
+        stored = set(self.ids[-self.rows :].ravel().tolist())
+        self.priorities = {number: x for number, x in self.priorities.items() if number in stored}
 
     @precondition(lambda self: len(self.ids))
     @rule(count=st.integers(1, 20))
@@ -102,8 +102,8 @@ def test_samples_follow_the_priorities():
     """The mean count of each step in samples is its share, within 5 deviations."""
     priorities = np.array([0.0, 1.0, 2.0, 5.0])
     replay, rng = filled(priorities, alpha=1.0), np.random.default_rng(0)
-    drawn = np.concatenate([replay.sample(8, rng)[1] for _ in range(500)])
-    share = np.bincount(drawn, minlength=4) / 4000
+    ids = np.concatenate([replay.sample(8, rng)[1] for _ in range(500)])
+    share = np.bincount(ids, minlength=4) / 4000
     assert (np.abs(share - priorities / 8) < 5 * np.sqrt(0.25 / 4000)).all()
 
 
@@ -142,8 +142,8 @@ def test_beta_goes_from_its_start_to_its_end():
     for progress, beta in ((0.0, 0.4), (0.5, 0.6), (1.0, 0.8)):
         replay.add(play.batch(1, progress=progress))
         _, ids, weights = replay.sample(3, np.random.default_rng(0))
-        drawn = leaves[ids % 5]
-        np.testing.assert_allclose(weights, (drawn / drawn.min()) ** -beta, rtol=1e-6)
+        sampled_priorities = leaves[ids % 5]
+        np.testing.assert_allclose(weights, (sampled_priorities / sampled_priorities.min()) ** -beta, rtol=1e-6)
 
 
 def test_new_steps_get_the_largest_priority_seen():
@@ -164,13 +164,13 @@ def test_priorities_of_zero_are_all_equally_likely():
     assert (weights == 1).all()
 
 
-@pytest.mark.parametrize("wrong", [float("nan"), -0.1, float("inf"), -float("inf")])
-def test_wrong_priorities_are_errors(wrong):
+@pytest.mark.parametrize("priority", [float("nan"), -0.1, float("inf"), -float("inf")])
+def test_wrong_priorities_are_errors(priority):
     """The message names the id and the value, and nothing has changed."""
     replay = filled([1.0, 2.0, 3.0])
     before = replay.state_dict()
     with pytest.raises(FrameworkError, match="priority of id 1 is"):
-        replay.update_priorities([0, 1], [9.0, wrong])
+        replay.update_priorities([0, 1], [9.0, priority])
     np.testing.assert_equal(replay.state_dict(), before)
 
 
@@ -204,18 +204,18 @@ def test_an_empty_buffer_is_not_sampled():
 @pytest.mark.parametrize("capacity", [1, 3, 10, 2500])
 def test_a_loaded_buffer_goes_on_identically(capacity):
     """The same generator draws the same transitions, after the same batches and priorities."""
-    play, replay, other, rng = Play(1, stacks=False), make(capacity, 1), make(capacity, 1), np.random.default_rng(0)
+    play, replay, loaded, rng = Play(1, stacks=False), make(capacity, 1), make(capacity, 1), np.random.default_rng(0)
     steps = -(-capacity // 2)
     for _ in range(3):
         ids = replay.add(play.batch(steps)).ravel()
         replay.update_priorities(ids, rng.random(len(ids)))
-    other.load_state_dict(replay.state_dict())
+    loaded.load_state_dict(replay.state_dict())
     batch = play.batch(1, progress=0.5)
     for _ in range(3):
-        mine, theirs = (one.sample(30, np.random.default_rng(5)) for one in (replay, other))
-        for left, right in zip(mine[1:], theirs[1:], strict=True):
+        sample, loaded_sample = (buffer.sample(30, np.random.default_rng(5)) for buffer in (replay, loaded))
+        for left, right in zip(sample[1:], loaded_sample[1:], strict=True):
             np.testing.assert_array_equal(left, right)
-        for one in (replay, other):
-            one.update_priorities(mine[1], np.linspace(0, 2, 30))
-            one.add(batch)
-    np.testing.assert_equal(other.state_dict(), replay.state_dict())
+        for buffer in (replay, loaded):
+            buffer.update_priorities(sample[1], np.linspace(0, 2, 30))
+            buffer.add(batch)
+    np.testing.assert_equal(loaded.state_dict(), replay.state_dict())

@@ -52,16 +52,16 @@ class Model(RuleBasedStateMachine):
     def everything_comes_back(self):
         if not hasattr(self, "ids"):
             return
-        kept = self.ids[-self.rows :]
-        kept = kept[kept >= 0]
-        assert self.storage.size == len(kept)
-        if not len(kept):
+        stored = self.ids[-self.rows :]
+        stored = stored[stored >= 0]
+        assert self.storage.size == len(stored)
+        if not len(stored):
             return
-        assert kept.min() >= self.storage.first_id
-        assert kept.max() < self.storage.next_id
-        found = self.storage.transitions(kept)
-        for row, number in enumerate(kept):
-            assert same(plain(found, row), self.play.expected(int(number), self.n))
+        assert stored.min() >= self.storage.first_id
+        assert stored.max() < self.storage.next_id
+        transitions = self.storage.transitions(stored)
+        for row, number in enumerate(stored):
+            assert same(plain(transitions, row), self.play.expected(int(number), self.n))
 
 
 TestModel = Model.TestCase
@@ -83,13 +83,16 @@ def test_a_truncated_episode_goes_on_behind_its_last_observation():
     storage = Storage(10, 3, True, context(1))
     storage.add(play.batch(10))
     cut = [number for number, (step,) in enumerate(play.steps) if not step.terminated]
-    found = storage.transitions(np.array(cut))
+    transitions = storage.transitions(np.array(cut))
     assert cut
-    assert not found.terminated.any()
-    assert found.steps.tolist() == [1] * len(cut)
+    assert not transitions.terminated.any()
+    assert transitions.steps.tolist() == [1] * len(cut)
     for row, number in enumerate(cut):
-        assert found.next_observations["number"][row] == play.steps[number][0].after["number"]
-        assert found.next_observations["number"][row] != play.steps[number + 1][0].observation["number"] or number == 9
+        assert transitions.next_observations["number"][row] == play.steps[number][0].after["number"]
+        assert (
+            transitions.next_observations["number"][row] != play.steps[number + 1][0].observation["number"]
+            or number == 9
+        )
 
 
 def test_the_newest_steps_are_shorter_transitions():
@@ -107,11 +110,11 @@ def test_nothing_goes_on_from_batch_to_batch_where_columns_may_be_others():
     storage = Storage(12, 4, True, context(2, policy_lag="free"))
     for _ in range(2):
         storage.add(play.batch(3))
-    found = storage.transitions(np.arange(12))
-    assert found.steps.tolist() == [3, 3, 2, 2, 1, 1] * 2
+    transitions = storage.transitions(np.arange(12))
+    assert transitions.steps.tolist() == [3, 3, 2, 2, 1, 1] * 2
     for row in range(12):
         after = play.steps[2 if row < 6 else 5][row % 2].after
-        assert all(np.array_equal(found.next_observations[name][row], after[name]) for name in after)
+        assert all(np.array_equal(transitions.next_observations[name][row], after[name]) for name in after)
 
 
 def test_samples_are_copies():
@@ -121,16 +124,16 @@ def test_samples_are_copies():
     storage.add(batch)
     batch.observations["number"].zero_()
     batch.rewards.zero_()
-    found = storage.transitions(np.arange(8))
+    transitions = storage.transitions(np.arange(8))
     for tensor in (
-        found.observations["frames"],
-        found.next_observations["number"],
-        found.rewards,
-        found.extras["noise"],
+        transitions.observations["frames"],
+        transitions.next_observations["number"],
+        transitions.rewards,
+        transitions.extras["noise"],
     ):
         tensor.fill_(7)
-    again = storage.transitions(np.arange(8))
-    assert all(same(plain(again, row), play.expected(row, 2)) for row in range(8))
+    reread = storage.transitions(np.arange(8))
+    assert all(same(plain(reread, row), play.expected(row, 2)) for row in range(8))
 
 
 def test_a_batch_stays_as_it_is():
@@ -147,11 +150,11 @@ def test_dtypes_are_those_of_the_batch():
     """Images stay bytes, rewards float32, counts int64."""
     play, storage = Play(1), Storage(8, 2, True, context(1))
     storage.add(play.batch(8))
-    found = storage.transitions(np.arange(4))
-    assert found.observations["frames"].dtype == torch.uint8
-    assert found.rewards.dtype == found.next_observations["number"].dtype == torch.float32
-    assert found.steps.dtype == found.actions.dtype == torch.int64
-    assert found.terminated.dtype == found.next_action_mask.dtype == torch.bool
+    transitions = storage.transitions(np.arange(4))
+    assert transitions.observations["frames"].dtype == torch.uint8
+    assert transitions.rewards.dtype == transitions.next_observations["number"].dtype == torch.float32
+    assert transitions.steps.dtype == transitions.actions.dtype == torch.int64
+    assert transitions.terminated.dtype == transitions.next_action_mask.dtype == torch.bool
 
 
 def test_a_state_is_a_copy():
@@ -160,10 +163,10 @@ def test_a_state_is_a_copy():
     storage.add(play.batch(4))
     state = storage.state_dict()
     storage.add(play.batch(3))
-    other = Storage(4, 1, True, context(1))
-    other.load_state_dict(state)
-    assert other.next_row == 4
-    assert same(plain(other.transitions(np.array([0])), 0), play.expected(0, 1))
+    loaded = Storage(4, 1, True, context(1))
+    loaded.load_state_dict(state)
+    assert loaded.next_row == 4
+    assert same(plain(loaded.transitions(np.array([0])), 0), play.expected(0, 1))
 
 
 @pytest.mark.parametrize(
@@ -204,10 +207,10 @@ def test_saving_and_loading_is_exact(seed, rows):
     play, storage = Play(2, seed), Storage(2 * rows, 2, True, context(2))
     for _ in range(3):
         storage.add(play.batch(1 + rows // 2))
-    other = Storage(2 * rows, 2, True, context(2))
-    other.load_state_dict(storage.state_dict())
+    loaded = Storage(2 * rows, 2, True, context(2))
+    loaded.load_state_dict(storage.state_dict())
     batch = play.batch(2)
-    np.testing.assert_equal(other.state_dict(), storage.state_dict())
+    np.testing.assert_equal(loaded.state_dict(), storage.state_dict())
     storage.add(batch)
-    other.add(batch)
-    np.testing.assert_equal(other.state_dict(), storage.state_dict())
+    loaded.add(batch)
+    np.testing.assert_equal(loaded.state_dict(), storage.state_dict())

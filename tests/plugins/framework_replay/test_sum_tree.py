@@ -39,11 +39,11 @@ def test_find_never_gives_a_leaf_of_zero(size):
     tree, values, _ = filled(size)
     edges = np.concatenate(([0.0], np.cumsum(values)))
     shares = np.clip(edges / edges[-1], 0, 1)
-    found, leaves = tree.find(np.concatenate((shares, [0.0, 1.0])))
+    indices, leaves = tree.find(np.concatenate((shares, [0.0, 1.0])))
     assert (leaves > 0).all()
-    np.testing.assert_array_equal(leaves, values[found])
-    assert found[-1] == np.flatnonzero(values)[-1]
-    assert found[-2] == np.flatnonzero(values)[0]
+    np.testing.assert_array_equal(leaves, values[indices])
+    assert indices[-1] == np.flatnonzero(values)[-1]
+    assert indices[-2] == np.flatnonzero(values)[0]
 
 
 def test_a_single_positive_leaf_is_always_found():

@@ -20,13 +20,13 @@ def test_every_stored_step_is_equally_likely(reset_steps):
     """Draws of each step that is kept stay within 5 deviations, and no other is drawn."""
     play, replay = Play(2, reset_steps=reset_steps, end=0.4), make()
     ids = np.concatenate([replay.add(play.batch(3)) for _ in range(5)])[-6:]
-    kept = ids[ids >= 0]
-    assert len(replay) == len(kept)
-    assert (len(kept) < ids.size) == reset_steps
-    _, drawn, weights = replay.sample(20_000, np.random.default_rng(0))
-    found, counts = np.unique(drawn, return_counts=True)
-    np.testing.assert_array_equal(found, np.sort(kept))
-    expected = 20_000 / len(kept)
+    stored = ids[ids >= 0]
+    assert len(replay) == len(stored)
+    assert (len(stored) < ids.size) == reset_steps
+    _, drawn_ids, weights = replay.sample(20_000, np.random.default_rng(0))
+    unique_ids, counts = np.unique(drawn_ids, return_counts=True)
+    np.testing.assert_array_equal(unique_ids, np.sort(stored))
+    expected = 20_000 / len(stored)
     assert (np.abs(counts - expected) < 5 * np.sqrt(expected)).all()
     assert weights.dtype == np.float32
     assert (weights == 1).all()
@@ -69,13 +69,13 @@ def test_priorities_change_nothing():
 
 def test_a_loaded_buffer_goes_on_identically():
     """The same generator draws the same transitions from it."""
-    play, replay, other = Play(2), make(), make()
+    play, replay, loaded = Play(2), make(), make()
     for _ in range(3):
         replay.add(play.batch(4))
-    other.load_state_dict(replay.state_dict())
+    loaded.load_state_dict(replay.state_dict())
     batch = play.batch(2)
-    for one in (replay, other):
-        one.add(batch)
-    mine, theirs = (one.sample(30, np.random.default_rng(5)) for one in (replay, other))
-    np.testing.assert_array_equal(mine[1], theirs[1])
-    assert all(same(plain(theirs[0], row), plain(mine[0], row)) for row in range(30))
+    for buffer in (replay, loaded):
+        buffer.add(batch)
+    sample, loaded_sample = (buffer.sample(30, np.random.default_rng(5)) for buffer in (replay, loaded))
+    np.testing.assert_array_equal(sample[1], loaded_sample[1])
+    assert all(same(plain(loaded_sample[0], row), plain(sample[0], row)) for row in range(30))

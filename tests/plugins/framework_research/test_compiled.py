@@ -20,5 +20,5 @@ except PluginError as error:
 
 def test_without_numba_the_extra_is_named() -> None:
     """When the environment is loaded; it is listed all the same."""
-    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
-    assert done.stdout.endswith('research needs the package numba: pip install "framework-rl[fast]"\n')
+    process = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
+    assert process.stdout.endswith('research needs the package numba: pip install "framework-rl[fast]"\n')

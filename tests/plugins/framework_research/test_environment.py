@@ -56,9 +56,9 @@ def test_nothing_happens_before_a_reset(mode) -> None:
 
 def test_the_component_draws_where_it_should() -> None:
     """As the context says, like `framework eval --video`; otherwise there is nothing to render."""
-    drawn = ResearchEnvironment(ResearchConfig(), EnvironmentContext(seed=0, render_mode="rgb_array")).make()
-    drawn.reset(seed=0)
-    assert drawn.render().shape == (480, 800, 3)
+    rendering = ResearchEnvironment(ResearchConfig(), EnvironmentContext(seed=0, render_mode="rgb_array")).make()
+    rendering.reset(seed=0)
+    assert rendering.render().shape == (480, 800, 3)
     plain = ResearchEnvironment(ResearchConfig(), EnvironmentContext(seed=0)).make()
     plain.reset(seed=0)
     assert plain.render() is None

@@ -73,9 +73,9 @@ def test_efficiencies_are_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """In the step in which an episode ends; those that wait for a reset keep theirs."""
     counted = np.zeros(2, int)
 
-    def count(worlds: np.ndarray, browsers: np.ndarray, wanted: np.ndarray, efficiencies: np.ndarray) -> None:
-        counted[wanted] += 1
-        fill_efficiencies(worlds, browsers, wanted, efficiencies)
+    def count(worlds: np.ndarray, browsers: np.ndarray, ended: np.ndarray, efficiencies: np.ndarray) -> None:
+        counted[ended] += 1
+        fill_efficiencies(worlds, browsers, ended, efficiencies)
 
     monkeypatch.setattr(episodes, "fill_efficiencies", count)
     vector = ResearchVectorEnv(2, task_complexity=0.3, observation_mode="state")

@@ -23,14 +23,14 @@ OPTIONS = {
 
 def test_an_id_makes_one() -> None:
     """With its options, and the same observations as the class itself; Gymnasium's own checks find no fault."""
-    made, alone = gymnasium.make(ID, **OPTIONS), ResearchEnv(**OPTIONS)
-    assert isinstance(made.unwrapped, ResearchEnv)
-    assert made.unwrapped.config == alone.config
-    observation, info = made.reset(seed=3)
+    registered, alone = gymnasium.make(ID, **OPTIONS), ResearchEnv(**OPTIONS)
+    assert isinstance(registered.unwrapped, ResearchEnv)
+    assert registered.unwrapped.config == alone.config
+    observation, info = registered.reset(seed=3)
     np.testing.assert_array_equal(observation, alone.reset(seed=3)[0])
     for step in range(5):
         action = int(np.flatnonzero(info["action_mask"])[0])
-        observation, reward, _, truncated, info = made.step(action)
+        observation, reward, _, truncated, info = registered.step(action)
         expected = alone.step(action)
         np.testing.assert_array_equal(observation, expected[0])
         assert (reward, truncated) == (expected[1], step == 4)
@@ -62,5 +62,5 @@ def test_registering_is_light() -> None:
         "assert 'framework/Research-v0' in gymnasium.registry\n"
         "assert not {'numba', 'torch', 'framework_research.environment'} & set(sys.modules)\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert done.stderr == ""
+    process = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert process.stderr == ""

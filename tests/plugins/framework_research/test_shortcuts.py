@@ -41,9 +41,9 @@ def accuracy(features: Any, answers: Any, hidden: int = 0) -> tuple[float, float
         scores = np.exp(training @ (weights + 0.9 * velocity))
         velocity = 0.9 * velocity - rate * training.T @ (scores / scores.sum(1, keepdims=True) - classes[:learned])
         weights = weights + velocity
-    right = ((inputs @ weights).argmax(1) == targets)[learned:].mean()
+    share = ((inputs @ weights).argmax(1) == targets)[learned:].mean()
     chance = 1 / classes.shape[1]
-    return float(right), 3 * (chance * (1 - chance) / (len(targets) - learned)) ** 0.5
+    return float(share), 3 * (chance * (1 - chance) / (len(targets) - learned)) ** 0.5
 
 
 def test_the_question_does_not_give_the_answer_away() -> None:
@@ -55,16 +55,16 @@ def test_the_question_does_not_give_the_answer_away() -> None:
     questions = vector.reset(seed=0)[0][:, : view.RESULT]
     vector.step(np.full(3000, actions.SEARCH_QUESTION))
     worlds, number = vector.episodes.worlds, np.arange(3000)
-    start, asked = worlds["chain"][:, 0, 0], worlds["asked"][:, 0, 0]
+    start, relations = worlds["chain"][:, 0, 0], worlds["asked"][:, 0, 0]
     evidence = (worlds["subject"][number, start, 0] == start[:, None]) & (
-        worlds["relation"][number, start, 0] == asked[:, None]
+        worlds["relation"][number, start, 0] == relations[:, None]
     )
     results = vector.episodes.browsers["results"] == start[:, None]
     for answers in (evidence, results):
         assert (answers.sum(1) == 1).all()
-        right, margin = accuracy(questions, answers.argmax(1))
-        assert right < 1 / answers.shape[1] + margin
-    assert accuracy(questions, asked)[0] > 0.95
+        share, margin = accuracy(questions, answers.argmax(1))
+        assert share < 1 / answers.shape[1] + margin
+    assert accuracy(questions, relations)[0] > 0.95
 
 
 def test_the_right_result_may_be_anywhere() -> None:
@@ -107,8 +107,8 @@ def test_a_picture_alone_does_not_tell_whom_it_shows() -> None:
             joined.append(height)
             answers.append(int(height.argmax()))
     for hidden in (0, 32):
-        right, margin = accuracy(pictures, answers, hidden)
-        assert right < 1 / 3 + margin
+        share, margin = accuracy(pictures, answers, hidden)
+        assert share < 1 / 3 + margin
     assert accuracy(joined, answers)[0] > 0.95
 
 
@@ -138,20 +138,20 @@ def test_texts_alone_do_not_tell_the_tallest_bar() -> None:
     vector, rng = ResearchVectorEnv(count, task_complexity=0.5, observation_mode="state"), np.random.default_rng(0)
     rows, infos = vector.reset(seed=0)
     texts, heights, answers = [], [], []
-    reading, taken = np.ones(count, bool), np.zeros(count, np.int64)
+    reading, moves = np.ones(count, bool), np.zeros(count, np.int64)
     while reading.any():
         for at in np.flatnonzero(reading):
-            taken[at] = experts.expert(rows[at], infos["action_mask"][at], rng)
-            if taken[at] == actions.VIEW_FIGURE:
+            moves[at] = experts.expert(rows[at], infos["action_mask"][at], rng)
+            if moves[at] == actions.VIEW_FIGURE:
                 world, browser = vector.episodes.worlds[at], vector.episodes.browsers[at]
                 texts.append([described(world, browser, bar) for bar in range(3)])
                 heights.append(world["bar_height"][browser["document"], :3])
                 answers.append(int(heights[-1].argmax()))
-        rows, _, terminated, _, infos = vector.step(taken)
-        reading &= ~terminated & (taken != actions.VIEW_FIGURE)
+        rows, _, terminated, _, infos = vector.step(moves)
+        reading &= ~terminated & (moves != actions.VIEW_FIGURE)
     for hidden in (0, 32):
-        right, margin = accuracy(texts, answers, hidden)
-        assert right < 1 / 3 + margin
+        share, margin = accuracy(texts, answers, hidden)
+        assert share < 1 / 3 + margin
     assert accuracy(heights, answers)[0] > 0.95
 
 
@@ -190,15 +190,15 @@ def test_trying_one_bar_after_the_other_is_worth_nothing(corpus: str, level: flo
         count, corpus=corpus, task_complexity=level, observation_mode="state", max_steps=400, split="train"
     )
     rows, infos = vector.reset(seed=0)
-    asked, bars = vector.episodes.worlds["asked"], vector.episodes.worlds["bars"]
-    figures = (asked >= STATED).sum((1, 2))
+    relations, bars = vector.episodes.worlds["asked"], vector.episodes.worlds["bars"]
+    figures = (relations >= STATED).sum((1, 2))
     with_figures = figures > 0
-    readers, taken = [Doubter() for _ in range(count)], np.zeros(count, np.int64)
+    readers, moves = [Doubter() for _ in range(count)], np.zeros(count, np.int64)
     success, playing = np.zeros(count, bool), with_figures.copy()
     while playing.any():
         for at in np.flatnonzero(playing):
-            taken[at] = readers[at](rows[at], infos["action_mask"][at], rng)
-        rows, _, terminated, truncated, infos = vector.step(taken)
+            moves[at] = readers[at](rows[at], infos["action_mask"][at], rng)
+        rows, _, terminated, truncated, infos = vector.step(moves)
         ended = playing & (terminated | truncated)
         if ended.any():
             success[ended] = infos["success"][ended]

@@ -23,7 +23,7 @@ def some_actions(masks: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.where(rng.random(len(masks)) < 0.05, rng.integers(0, ACTIONS, len(masks)), actions)
 
 
-def same(observation: Any, expected: tuple[Any, int]) -> None:
+def assert_same(observation: Any, expected: tuple[Any, int]) -> None:
     """Equal, to the last bit, to one place of a batch: ``(batch, place)``."""
     batch, place = expected
     if isinstance(batch, dict):
@@ -40,14 +40,14 @@ def agree(steps: int, level: float, mode: str = "state") -> None:
     rng, seed = np.random.default_rng(0), COUNT
     observations, infos = vector.reset(seed=list(range(COUNT)))
     for at, single in enumerate(singles):
-        same(single.reset(seed=at)[0], (observations, at))
+        assert_same(single.reset(seed=at)[0], (observations, at))
     for _ in range(steps):
         actions = some_actions(infos["action_mask"], rng)
         observations, rewards, terminated, truncated, infos = vector.step(actions)
         ended = terminated | truncated
         for at, single in enumerate(singles):
             observation, reward, *over, info = single.step(actions[at])
-            same(observation, (observations, at))
+            assert_same(observation, (observations, at))
             np.testing.assert_array_equal(info["action_mask"], infos["action_mask"][at])
             assert (reward, *over) == (rewards[at], terminated[at], truncated[at])
             if ended[at]:
@@ -63,11 +63,11 @@ def agree(steps: int, level: float, mode: str = "state") -> None:
                 seed += 1
             waiting = observations
             observations, infos = vector.reset(seed=seeds, options={"reset_mask": ended, "tasks": tasks})
-            same(single, (observations, np.flatnonzero(ended)[-1]))
+            assert_same(single, (observations, np.flatnonzero(ended)[-1]))
             for at in np.flatnonzero(~ended):
                 several = isinstance(observations, dict)
-                there = {name: x[at] for name, x in observations.items()} if several else observations[at]
-                same(there, (waiting, at))
+                row = {name: x[at] for name, x in observations.items()} if several else observations[at]
+                assert_same(row, (waiting, at))
 
 
 @pytest.mark.parametrize("level", [0.0, 0.5, 1.0])

@@ -36,10 +36,10 @@ def test_scalars_are_read_back_by_protobuf(wall_time, step, values):
     """Time, step, tags and finite values come back from tensorboard's own protobuf classes as they were."""
     event = decoded(events.record(wall_time, step, events.scalars(values)))
     expected = {tag: value for tag, value in values.items() if math.isfinite(value)}
-    found = {value.tag: value.simple_value for value in event.summary.value if value.tag in expected}
+    simple_values = {value.tag: value.simple_value for value in event.summary.value if value.tag in expected}
     assert (event.wall_time, event.step) == (wall_time, step)
     assert [value.tag for value in event.summary.value] == list(values)
-    assert found == expected
+    assert simple_values == expected
 
 
 def test_values_beyond_float32_are_the_largest():

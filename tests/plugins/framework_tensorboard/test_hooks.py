@@ -66,7 +66,7 @@ def test_two_runs_in_one_process_write_apart(tmp_path):
     run(tmp_path / "one", [1])
     run(tmp_path / "two", [2])
     for name, step in (("one", 1), ("two", 2)):
-        assert [found for found, _ in scalars(tmp_path / name)["return"]] == [step]
+        assert [logged_step for logged_step, _ in scalars(tmp_path / name)["return"]] == [step]
         lifecycle().call("run_finished", directory=tmp_path / name, status="done")
 
 
@@ -79,8 +79,8 @@ def test_it_does_nothing_without_tensorboard(tmp_path, monkeypatch):
 
 def test_it_listens_and_offers_nothing():
     """The plugin has lifecycle hooks alone."""
-    found = plugins.load([entry for entry in plugins.installed() if entry.name == "tensorboard"]).rows[0]
-    assert found.status == "loaded"
-    assert set(found.listens) == {"run_started", "update_finished", "evaluation_finished", "run_finished"}
-    assert found.registrations == ()
+    row = plugins.load([entry for entry in plugins.installed() if entry.name == "tensorboard"]).rows[0]
+    assert row.status == "loaded"
+    assert set(row.listens) == {"run_started", "update_finished", "evaluation_finished", "run_finished"}
+    assert row.registrations == ()
     assert framework_tensorboard.__doc__

@@ -73,7 +73,7 @@ def is_beaten(world: np.void, steps: int) -> bool:
     first, mask = np.zeros(1, BROWSER)[0], np.zeros(actions.ACTIONS, bool)
     reset_browser(first)
     wave, reached = [first], set()
-    for taken in range(steps - 1):
+    for depth in range(steps - 1):
         following = []
         for browser in wave:
             fill_legal_mask(world, browser, mask)
@@ -85,7 +85,7 @@ def is_beaten(world: np.void, steps: int) -> bool:
                 if after["question"] or after.tobytes() in reached:
                     continue
                 reached.add(after.tobytes())
-                if taken + 1 + world["hops"][0] - count_evidence(world, after) + 1 < steps:
+                if depth + 1 + world["hops"][0] - count_evidence(world, after) + 1 < steps:
                     following.append(after)
         wave = following
     return False

@@ -37,13 +37,13 @@ def test_words_stand_beside_the_picture() -> None:
     played = on_figure(observation_mode="text")
     played.act(actions.VIEW_FIGURE)
     episodes = played.environment.episodes
-    both, text, pictured = (
+    combined, text, pictured = (
         observer(mode)(episodes.worlds, episodes.browsers, 100) for mode in ("text+figure", "text", "multimodal")
     )
-    assert sorted(both) == ["figure", "tokens", "types"]
+    assert sorted(combined) == ["figure", "tokens", "types"]
     for name, array in {**text, "figure": pictured["figure"]}.items():
-        np.testing.assert_array_equal(both[name], array)
-    assert both["figure"].any()
+        np.testing.assert_array_equal(combined[name], array)
+    assert combined["figure"].any()
 
 
 def test_actions_are_about_rows_of_their_kind() -> None:
@@ -67,8 +67,8 @@ def test_observations_are_copies_in_their_space(mode: str) -> None:
     """They stay what they are when the episode goes on."""
     environment = ResearchEnv(observation_mode=mode)
     first, info = environment.reset(seed=0)
-    kept = {name: part.copy() for name, part in first.items()} if isinstance(first, dict) else first.copy()
+    snapshot = {name: part.copy() for name, part in first.items()} if isinstance(first, dict) else first.copy()
     second = environment.step(int(np.flatnonzero(info["action_mask"])[0]))[0]
     for observation in (first, second):
         assert environment.observation_space.contains(observation)
-    np.testing.assert_equal(first, kept)
+    np.testing.assert_equal(first, snapshot)

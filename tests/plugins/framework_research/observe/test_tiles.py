@@ -53,23 +53,23 @@ def observed(played: Played, mode: str) -> np.ndarray | dict[str, np.ndarray]:
 def test_pictures_hold_what_numbers_and_figures_do(seed: int) -> None:
     """Each tile is one grey, which tells its number to 1/127; the figure stands below, and all else is black."""
     played, rng = Played(0.7, seed, observation_mode="image"), np.random.default_rng(seed)
-    shown = 0
+    figures = 0
     for _ in range(80):
-        image, both = observed(played, "image"), observed(played, "multimodal")
+        image, multimodal = observed(played, "image"), observed(played, "multimodal")
         assert image.shape == (3, tiles.HEIGHT, tiles.WIDTH)
         height, width = view.TOKENS * tiles.TILE, view.FEATURES * tiles.TILE
         grey = image[:, :height, :width]
-        told = (grey[0, :: tiles.TILE, :: tiles.TILE].astype(float) - tiles.MIDDLE) / tiles.MIDDLE
+        decoded = (grey[0, :: tiles.TILE, :: tiles.TILE].astype(float) - tiles.MIDDLE) / tiles.MIDDLE
         np.testing.assert_array_equal(grey, np.broadcast_to(grey[0, ::2, ::2].repeat(2, 0).repeat(2, 1), grey.shape))
-        assert np.abs(told - both["page"]).max() <= 1 / 127
-        np.testing.assert_array_equal(image[:, tiles.TOP :, :SIDE], both["figure"])
+        assert np.abs(decoded - multimodal["page"]).max() <= 1 / 127
+        np.testing.assert_array_equal(image[:, tiles.TOP :, :SIDE], multimodal["figure"])
         assert not image[:, height : tiles.TOP].any()
         assert not image[:, : tiles.TOP, width:].any()
         assert not image[:, tiles.TOP :, SIDE:].any()
-        shown += both["figure"].any()
+        figures += multimodal["figure"].any()
         legal = np.flatnonzero(played.mask[: actions.ANSWER])
         played.act(actions.VIEW_FIGURE if actions.VIEW_FIGURE in legal else int(rng.choice(legal)))
-    assert shown
+    assert figures
 
 
 def test_pictures_are_images_of_a_cnn(tmp_path: Path) -> None:

@@ -78,8 +78,8 @@ def test_highlighting_is_similarity_to_who_is_looked_for(seed: int) -> None:
     """The last note's object, else where the question starts; a twin is similar, but not as much."""
     played = played_anywhere(seed)
     rows, browser = observed_rows(played), played.browser
-    who = browser["notes"][browser["noted"] - 1, 2] if browser["noted"] else played.world["chain"][0, 0]
-    code = played.world["code"][who] / CODE**0.5
+    focus = browser["notes"][browser["noted"] - 1, 2] if browser["noted"] else played.world["chain"][0, 0]
+    code = played.world["code"][focus] / CODE**0.5
     for row in rows[view.RESULT : view.MISC]:
         assert row[view.SUBJECT_IN_FOCUS] == pytest.approx(row[SUBJECT] @ code)
         assert row[view.OBJECT_IN_FOCUS] == pytest.approx(row[OBJECT] @ code)
@@ -89,10 +89,10 @@ def test_highlighting_is_similarity_to_who_is_looked_for(seed: int) -> None:
 def test_what_is_asked_next_is_highlighted(seed: int) -> None:
     """The relation of the hop behind the notes: with one note that of the second, and none where all hops have one."""
     played = played_anywhere(seed)
-    asked, noted = played.world["asked"][played.browser["question"]], played.browser["noted"]
-    wanted = asked[noted] if noted < len(asked) else -1
+    relations, noted = played.world["asked"][played.browser["question"]], played.browser["noted"]
+    next_relation = relations[noted] if noted < len(relations) else -1
     for row in observed_rows(played)[view.HOP : view.MISC]:
-        assert row[view.NEXT] == (wanted >= 0 and row[view.RELATION + wanted] == 1)
+        assert row[view.NEXT] == (next_relation >= 0 and row[view.RELATION + next_relation] == 1)
 
 
 def test_heights_are_seen_in_an_open_figure_only() -> None:

@@ -92,9 +92,9 @@ def facts(played: Played) -> Iterator[tuple[int, ...]]:
 
 def parts(marker: int) -> tuple[int, int, int, int]:
     """Likeness of subject and object, whether the relation is asked next, the state: what `words.marker_id` joins."""
-    rest, state = divmod(int(marker) - words.MARKER, words.STATES)
-    rest, following = divmod(rest, 2)
-    return *divmod(rest, 3), following, state
+    packed, state = divmod(int(marker) - words.MARKER, words.STATES)
+    packed, following = divmod(packed, 2)
+    return *divmod(packed, 3), following, state
 
 
 def name(played: Played, entity: int) -> np.ndarray:
@@ -123,14 +123,14 @@ def test_rows_can_be_read_back(corpus: str, seed: int) -> None:
     played = anywhere(seed, corpus)
     rows = said_words(played)
     kinds = played.environment.episodes.observations()["types"][0].reshape(view.TOKENS, words.WORDS)
-    shown = {row: fact for row, *fact in facts(played)}
+    fact_of_row = {row: fact for row, *fact in facts(played)}
     firsts = (view.QUESTION, view.HOP, view.RESULT, view.DOCUMENT, view.LINE, view.BAR, view.NOTE, view.MISC)
     for row in range(view.TOKENS):
-        if row not in shown:
+        if row not in fact_of_row:
             assert not rows[row].any()
             assert not kinds[row].any()
             continue
-        subject, relation, target = shown[row]
+        subject, relation, target = fact_of_row[row]
         assert rows[row].all()
         assert (kinds[row] == np.searchsorted(firsts, row, "right")).all()
         assert rows[row, 1] == words.RELATION + relation
@@ -143,17 +143,17 @@ def test_highlighting(corpus: str, seed: int) -> None:
     """Who is looked for is the same, a twin alike; the relation of the hop behind the notes is asked next."""
     played = anywhere(seed, corpus)
     world, browser, rows = played.world, played.browser, said_words(played)
-    who = browser["notes"][browser["noted"] - 1, 2] if browser["noted"] else world["chain"][0, 0]
-    asked = world["asked"][browser["question"]]
-    wanted = asked[browser["noted"]] if browser["noted"] < len(asked) else -1
+    focus = browser["notes"][browser["noted"] - 1, 2] if browser["noted"] else world["chain"][0, 0]
+    relations = world["asked"][browser["question"]]
+    next_relation = relations[browser["noted"]] if browser["noted"] < len(relations) else -1
     for row, subject, relation, target in facts(played):
         *likenesses, following, _ = parts(rows[row, 0])
-        assert following == (relation >= 0 and relation == wanted)
+        assert following == (relation >= 0 and relation == next_relation)
         for likeness, entity in zip(likenesses, (subject, target), strict=True):
-            apart = (world["code"][entity] != world["code"][who]).sum()
-            expected = words.DIFFERENT if entity < 0 or apart > 3 else words.ALIKE
-            assert likeness == (words.SAME if entity == who else expected)
-            assert likeness == words.ALIKE or entity < 0 or world["twin"][entity] != who
+            distance = (world["code"][entity] != world["code"][focus]).sum()
+            expected = words.DIFFERENT if entity < 0 or distance > 3 else words.ALIKE
+            assert likeness == (words.SAME if entity == focus else expected)
+            assert likeness == words.ALIKE or entity < 0 or world["twin"][entity] != focus
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -170,25 +170,25 @@ def test_states(seed: int) -> None:
         assert state[view.NOTE + note] == (note == browser["noted"] - 1)
     if document < 0:
         return
-    here = world["figure_page"][document] == page
-    assert state[view.DOCUMENT] == 3 * page + here * (1 + browser["viewed"])
+    has_figure = world["figure_page"][document] == page
+    assert state[view.DOCUMENT] == 3 * page + has_figure * (1 + browser["viewed"])
     for line in range(LINES):
         if world["object"][document, page, line] < 0:
             assert state[view.LINE + line] == words.ASKED + world["figure_rule"][document]
         else:
             assert state[view.LINE + line] == world["alive"][document, page, line]
-    for bar in range(world["bars"] if here else 0):
+    for bar in range(world["bars"] if has_figure else 0):
         assert state[view.BAR + bar] == world["bar_colour"][document, bar] + 4 * world["figure_rule"][document]
 
 
 def test_time_is_said_by_quarters() -> None:
     """By the last row; the last quarter does not end."""
     played = Played(0.5, 0, observation_mode="text", max_steps=8)
-    told = [parts(said_words(played)[view.MISC, 0])[3]]
+    quarters = [parts(said_words(played)[view.MISC, 0])[3]]
     for _ in range(8):
         played.environment.step(actions.PAGE_UP)
-        told.append(parts(said_words(played)[view.MISC, 0])[3])
-    assert told == [0, 0, 1, 1, 2, 2, 3, 3, 3]
+        quarters.append(parts(said_words(played)[view.MISC, 0])[3])
+    assert quarters == [0, 0, 1, 1, 2, 2, 3, 3, 3]
 
 
 def test_opening_a_figure_tells_nothing_but_that() -> None:
@@ -198,8 +198,8 @@ def test_opening_a_figure_tells_nothing_but_that() -> None:
     played.act(actions.VIEW_FIGURE)
     after = said_words(played)
     assert np.argwhere(before != after).tolist() == [[view.DOCUMENT, 0]]
-    first, then = parts(before[view.DOCUMENT, 0]), parts(after[view.DOCUMENT, 0])
-    assert (first[:3], first[3], then[3]) == (then[:3], words.FIGURE_HERE, words.FIGURE_OPEN)
+    closed, opened = parts(before[view.DOCUMENT, 0]), parts(after[view.DOCUMENT, 0])
+    assert (closed[:3], closed[3], opened[3]) == (opened[:3], words.FIGURE_HERE, words.FIGURE_OPEN)
     played.world["bar_height"][:] = 1 - played.world["bar_height"]
     np.testing.assert_array_equal(said_words(played), after)
 

@@ -66,9 +66,9 @@ def test_bars_are_as_high_as_they_are() -> None:
     assert (shown.render()[column] == 255).all()
     shown.act()
     pixels = shown.render()[column]
-    drawn = pixels[(pixels != 255).any(-1)]
-    assert len(drawn) == pytest.approx(100 * height, abs=2)
-    assert (drawn == figure.COLOURS[colour]).all()
+    coloured = pixels[(pixels != 255).any(-1)]
+    assert len(coloured) == pytest.approx(100 * height, abs=2)
+    assert (coloured == figure.COLOURS[colour]).all()
 
 
 def test_without_pillow_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

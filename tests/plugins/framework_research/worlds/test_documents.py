@@ -44,9 +44,9 @@ def test_pages_are_full_and_mostly_about_others(level):
 def test_dead_links():
     """As many as the level says, at most four fifths."""
     for level in LEVELS:
-        many = sample_worlds(Synthetic("train"), level, 100)
-        links = many["object"] >= 0
-        assert 1 - many["alive"][links].mean() == pytest.approx(min(0.8, level), abs=0.02)
+        worlds = sample_worlds(Synthetic("train"), level, 100)
+        links = worlds["object"] >= 0
+        assert 1 - worlds["alive"][links].mean() == pytest.approx(min(0.8, level), abs=0.02)
 
 
 def test_documents_state_what_is_needed_and_nothing_that_is_not_there() -> None:

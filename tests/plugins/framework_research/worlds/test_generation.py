@@ -16,19 +16,19 @@ LEVELS = [0.0, 0.1, 0.2, 0.35, 0.5, 0.7, 0.85, 1.0]
 def test_sizes_are_those_of_the_level():
     """Means over many worlds are what the formulas say."""
     for level in LEVELS:
-        many = sample_worlds(Synthetic("train"), level, 1000)
-        assert (many["entities"] == round(6 * 2 ** (3.4 * level))).all()
-        assert many["hops"][:, 0].mean() == pytest.approx(1 + 4 * level, abs=0.06)
-        assert many["pages"].mean() == pytest.approx(1 + 2 * level, abs=0.06)
-        assert many["bars"].mean() == pytest.approx(2 + 2 * level, abs=0.06)
-        assert many["questions"].mean() == pytest.approx(1 + 6 * max(0, level - 0.5), abs=0.06)
+        worlds = sample_worlds(Synthetic("train"), level, 1000)
+        assert (worlds["entities"] == round(6 * 2 ** (3.4 * level))).all()
+        assert worlds["hops"][:, 0].mean() == pytest.approx(1 + 4 * level, abs=0.06)
+        assert worlds["pages"].mean() == pytest.approx(1 + 2 * level, abs=0.06)
+        assert worlds["bars"].mean() == pytest.approx(2 + 2 * level, abs=0.06)
+        assert worlds["questions"].mean() == pytest.approx(1 + 6 * max(0, level - 0.5), abs=0.06)
 
 
 def test_share_of_figures():
     """None below level .15; then the share of hops that the level says."""
     for level in LEVELS:
-        many = sample_worlds(Synthetic("train"), level, 1000)
-        relations = np.concatenate([[relation for _, relation, _ in hops(world)] for world in many])
+        worlds = sample_worlds(Synthetic("train"), level, 1000)
+        relations = np.concatenate([[relation for _, relation, _ in hops(world)] for world in worlds])
         expected = 0.0 if level < 0.15 else min(0.6, 0.2 + 0.5 * level)
         # Documents have one figure, which a second question may find taken: a little less at high levels.
         assert (relations >= STATED).mean() == pytest.approx(expected, abs=0.06)
@@ -36,21 +36,21 @@ def test_share_of_figures():
 
 def test_what_figures_ask_for():
     """The tallest bar up to level .5; then others too, from one figure in five at .6 to two in three."""
-    for level, others in ((0.3, 0.0), (0.5, 0.0), (0.6, 0.2), (0.7, 0.4), (1.0, 2 / 3)):
-        many = sample_worlds(Synthetic("train"), level, 400)
-        rules = np.concatenate([world["figure_rule"][world["figure_page"] >= 0] for world in many])
+    for level, share in ((0.3, 0.0), (0.5, 0.0), (0.6, 0.2), (0.7, 0.4), (1.0, 2 / 3)):
+        worlds = sample_worlds(Synthetic("train"), level, 400)
+        rules = np.concatenate([world["figure_rule"][world["figure_page"] >= 0] for world in worlds])
         for rule in (SHORTEST, SECOND):
-            assert (rules == rule).mean() == pytest.approx(others / 2, abs=0.03)
+            assert (rules == rule).mean() == pytest.approx(share / 2, abs=0.03)
 
 
 def test_the_other_entity_is_any_but_this_one() -> None:
     """Each of the others as often (chi-square, at the 0.1 % level)."""
     world = synthetic_world(0.2, 0)
     count = int(world["entities"])
-    drawn = np.bincount([random_other_entity(world, 3) for _ in range(4000)], minlength=count)
-    assert (len(drawn), drawn[3]) == (count, 0)
+    counts = np.bincount([random_other_entity(world, 3) for _ in range(4000)], minlength=count)
+    assert (len(counts), counts[3]) == (count, 0)
     expected = 4000 / (count - 1)
-    assert ((np.delete(drawn, 3) - expected) ** 2 / expected).sum() < 24.3  # at most 7 degrees of freedom
+    assert ((np.delete(counts, 3) - expected) ** 2 / expected).sum() < 24.3  # at most 7 degrees of freedom
 
 
 def test_entities_of_questions() -> None:

@@ -62,17 +62,17 @@ def test_codes_are_far_apart_but_for_twins():
     for world in sample_worlds(Synthetic("train"), 1.0, 50):
         codes = world["code"][: world["entities"]]
         assert (np.abs(codes) == 1).all()
-        apart = (CODE - codes @ codes.T) / 2 + CODE * np.eye(len(codes))
+        distances = (CODE - codes @ codes.T) / 2 + CODE * np.eye(len(codes))
         for entity, twin in enumerate(world["twin"][: world["entities"]]):
             if twin >= 0:
-                assert apart[entity, twin] == 2
+                assert distances[entity, twin] == 2
                 assert world["twin"][twin] == entity
                 assert (world["name"][entity] != world["name"][twin]).sum() == 1
-                apart[entity, twin] = CODE
-        asked = {entity for subject, _, target in hops(world) for entity in (subject, target)}
+                distances[entity, twin] = CODE
+        asked_entities = {entity for subject, _, target in hops(world) for entity in (subject, target)}
         twins = {entity for entity in range(world["entities"]) if world["twin"][entity] >= 0}
-        assert len(twins - asked) >= len(twins) / 2
-        assert apart.min() >= 2
+        assert len(twins - asked_entities) >= len(twins) / 2
+        assert distances.min() >= 2
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -89,10 +89,10 @@ def test_pairs_of_relations_are_held_out():
     for split in SPLITS:
         for world in sample_worlds(Synthetic(split), 0.6, 200):
             for question in range(world["questions"]):
-                asked = world["asked"][question][: world["hops"][question]].tolist()
-                held_out = [is_held_out(*pair) for pair in pairwise(asked)]
+                relations = world["asked"][question][: world["hops"][question]].tolist()
+                held_out = [is_held_out(*pair) for pair in pairwise(relations)]
                 if split == "test":
-                    assert any(held_out) or len(asked) == 1
+                    assert any(held_out) or len(relations) == 1
                 else:
                     assert not any(held_out)
 

@@ -38,9 +38,9 @@ def test_pairs_of_relations_are_held_out():
     for split in SPLITS:
         for world in factbook_worlds(0.6, 100, split):
             for question in range(world["questions"]):
-                asked = world["asked"][question][: world["hops"][question]].tolist()
-                held_out = [is_held_out(*pair) for pair in pairwise(asked)]
-                assert (any(held_out) or len(asked) == 1) if split == "test" else not any(held_out)
+                relations = world["asked"][question][: world["hops"][question]].tolist()
+                held_out = [is_held_out(*pair) for pair in pairwise(relations)]
+                assert (any(held_out) or len(relations) == 1) if split == "test" else not any(held_out)
 
 
 @pytest.mark.parametrize("level", LEVELS)

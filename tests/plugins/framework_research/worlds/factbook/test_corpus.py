@@ -66,9 +66,9 @@ def test_renaming_changes_nothing():
     """The expert needs as many steps, and succeeds as often, when all names and codes are exchanged."""
     for level in (0.2, 0.5):
         options = {"corpus": "factbook", "observation_mode": "state", "task_complexity": level}
-        right, renamed = ResearchEnv(**options), Renamed(**options)
+        original, renamed = ResearchEnv(**options), Renamed(**options)
         for seed in range(20):
-            rewards, success = play(right, experts.expert, seed)
+            rewards, success = play(original, experts.expert, seed)
             renamed_rewards, renamed_success = play(renamed, experts.expert, seed)
             assert (len(renamed_rewards), renamed_success) == (len(rewards), success)
 

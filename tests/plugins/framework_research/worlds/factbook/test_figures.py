@@ -24,19 +24,19 @@ def test_bars_are_real_numbers(level):
     counts = Counter()
     for world in factbook_worlds(level, 200):
         for subject, heights, entities in figures(world):
-            shown = [country(world, entity) for entity in entities]
+            countries = [country(world, entity) for entity in entities]
             seller, relation = country(world, subject), int(world["figure_relation"][subject])
             if relation == EXPORT_SHARES:
                 shares = dict(zip(tables.partners[seller].tolist(), tables.shares[seller].tolist(), strict=True))
-                numbers = np.array([shares[partner] for partner in shown])
+                numbers = np.array([shares[partner] for partner in countries])
             else:
-                numbers = tables.population[shown]
+                numbers = tables.population[countries]
             counts[relation] += 1
             np.testing.assert_allclose(heights, 0.95 * numbers / numbers.max(), rtol=1e-6)
             assert np.diff(np.sort(heights)).min() >= 0.1
             assert heights.min() >= 0.1
             assert subject not in entities
-            assert len(set(shown)) == world["bars"]
+            assert len(set(countries)) == world["bars"]
     assert min(counts[EXPORT_SHARES], counts[POPULATIONS]) > 30
 
 

@@ -40,33 +40,33 @@ def test_worlds_state_the_data(level, split):
 @levels
 def test_sizes_are_those_of_the_level(level):
     """As in made-up worlds: how many entities, hops and questions, and which share of hops has a figure."""
-    many = factbook_worlds(level, 400)
-    asked = many["asked"][many["asked"] >= 0]
+    worlds = factbook_worlds(level, 400)
+    relations = worlds["asked"][worlds["asked"] >= 0]
     expected = 0.0 if level < 0.15 else min(0.6, 0.2 + 0.5 * level)
-    assert (many["entities"] == round(6 * 2 ** (3.4 * level))).all()
-    assert many["hops"][many["hops"] > 0].mean() == pytest.approx(1 + 4 * level, abs=0.1)
-    assert many["questions"].mean() == pytest.approx(1 + 6 * max(0, level - 0.5), abs=0.1)
-    assert (asked >= STATED).mean() == pytest.approx(expected, abs=0.06)
+    assert (worlds["entities"] == round(6 * 2 ** (3.4 * level))).all()
+    assert worlds["hops"][worlds["hops"] > 0].mean() == pytest.approx(1 + 4 * level, abs=0.1)
+    assert worlds["questions"].mean() == pytest.approx(1 + 6 * max(0, level - 0.5), abs=0.1)
+    assert (relations >= STATED).mean() == pytest.approx(expected, abs=0.06)
 
 
 def test_pages_are_nearly_full():
     """Hardly a line in a hundred stays empty, and most are about others."""
     for split in SPLITS:
         for level in (0.0, 0.5):
-            many = factbook_worlds(level, 100, split)
-            slots = (many["entities"] * many["pages"]).sum() * LINES
-            assert (many["subject"] >= 0).sum() > 0.98 * slots
-            assert (many["subject"] == np.arange(ENTITIES)[:, None, None]).sum() < 0.5 * slots
+            worlds = factbook_worlds(level, 100, split)
+            slots = (worlds["entities"] * worlds["pages"]).sum() * LINES
+            assert (worlds["subject"] >= 0).sum() > 0.98 * slots
+            assert (worlds["subject"] == np.arange(ENTITIES)[:, None, None]).sum() < 0.5 * slots
 
 
 def test_the_same_level_and_seed_are_the_same_world(monkeypatch):
     """Byte for byte, whatever was made before and beside it, and after the tables were made anew."""
-    many = factbook_worlds(0.7, 9)
+    worlds = factbook_worlds(0.7, 9)
     used = factbook_worlds(1.0, 3)
     monkeypatch.setattr("framework_research.worlds.factbook.corpus.tables_of", tables_of.__wrapped__)
     Factbook("train").sample(used, np.full(3, 0.7), np.full(3, 5, np.uint64))
-    assert used[1].tobytes() == many[5].tobytes()
-    assert many[6].tobytes() != many[5].tobytes()
+    assert used[1].tobytes() == worlds[5].tobytes()
+    assert worlds[6].tobytes() != worlds[5].tobytes()
 
 
 def test_twins_are_alike():
@@ -74,10 +74,10 @@ def test_twins_are_alike():
     of_twins, of_all = [], []
     for world in factbook_worlds(0.7, 60):
         codes = world["code"][: world["entities"]]
-        asked = {entity for subject, _, target in hops(world) for entity in (subject, target)}
+        asked_entities = {entity for subject, _, target in hops(world) for entity in (subject, target)}
         twins = [(entity, twin) for entity, twin in enumerate(world["twin"][: world["entities"]]) if twin >= 0]
         assert all(world["twin"][twin] == entity for entity, twin in twins)
-        assert all(entity not in asked or twin not in asked for entity, twin in twins)
+        assert all(entity not in asked_entities or twin not in asked_entities for entity, twin in twins)
         of_twins += [codes[entity] @ codes[twin] for entity, twin in twins]
         of_all.append((codes @ codes.T).mean())
     assert np.mean(of_twins) > np.mean(of_all) + 8
