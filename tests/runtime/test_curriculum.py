@@ -73,9 +73,9 @@ PIPELINE = runs.CARTPOLE.replace('use = "gymnasium"\nid = "CartPole-v1"', 'use =
 )
 
 
-def write(folder: Path, text: str = PIPELINE, mine: str = MINE) -> Path:
+def write(folder: Path, text: str = PIPELINE, code: str = MINE) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "mine.py").write_text(mine)
+    (folder / "mine.py").write_text(code)
     return runs.write(folder, text)
 
 
@@ -112,6 +112,6 @@ def test_evaluations_may_have_tasks_of_their_own(tmp_path: Path) -> None:
 
 def test_a_task_that_is_no_plain_value_ends_the_run(tmp_path: Path) -> None:
     """With a message that names the curriculum."""
-    mine = MINE.replace("int(rng.integers(2, self.length + 1))", "np.float32(3)")
+    code = MINE.replace("int(rng.integers(2, self.length + 1))", "np.float32(3)")
     with pytest.raises(RunError, match="the curriculum gave a task that is no plain value"):
-        runs.run(write(tmp_path, mine=mine), tmp_path, runtime__samplers=0)
+        runs.run(write(tmp_path, code=code), tmp_path, runtime__samplers=0)

@@ -17,7 +17,7 @@ from typing import Any
 import pluggy
 import pytest
 import runs
-from misbehaving import made
+from misbehaving import write_pipeline
 
 import framework
 from framework import catalog
@@ -57,7 +57,7 @@ def run(tmp_path: Path) -> Iterator[Callable[..., int]]:
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
 
     def start(body: str = "pass", *overrides: str, resume: Path | None = None) -> int:
-        target = ["--resume", str(resume)] if resume else [str(made(tmp_path, body, **{"2048": "512"}))]
+        target = ["--resume", str(resume)] if resume else [str(write_pipeline(tmp_path, body, **{"2048": "512"}))]
         return main(["run", *target, "runtime.samplers=0", *overrides, "--runs", str(tmp_path)])
 
     yield start
@@ -68,7 +68,7 @@ def run(tmp_path: Path) -> Iterator[Callable[..., int]]:
 
 def started(folder: Path, body: str) -> subprocess.CompletedProcess[bytes]:
     """A run in a process of its own, whose environment does ``body`` at each step."""
-    command = [*runs.FRAMEWORK, "run", str(made(folder, body)), "runtime.samplers=0", "--runs", str(folder)]
+    command = [*runs.FRAMEWORK, "run", str(write_pipeline(folder, body)), "runtime.samplers=0", "--runs", str(folder)]
     return subprocess.run(command, check=False, stdout=subprocess.DEVNULL)
 
 
@@ -84,9 +84,9 @@ def test_a_run_ends_as_the_table_says(
     """Exit code, standard error and the last events are those of the row."""
     code, stderr, events = table()[name]
     assert WAYS[name](run, tmp_path, monkeypatch) == int(code)
-    told = capfd.readouterr().err
-    assert stderr in told if stderr else not told
-    assert (code == "3") == ("error in the framework, not in your pipeline file" in told)
+    printed = capfd.readouterr().err
+    assert stderr in printed if stderr else not printed
+    assert (code == "3") == ("error in the framework, not in your pipeline file" in printed)
     directory = directory_of(tmp_path)
     recorded = [] if directory is None else [line["event"] for line in runs.lines(directory, "events.jsonl")]
     assert recorded[len(recorded) - len(events) :] == events
@@ -182,7 +182,7 @@ def _(run: Callable[..., int], folder: Path, monkeypatch: Any) -> int:
 @way("the folder of the runs cannot be written")
 def _(run: Callable[..., int], folder: Path, monkeypatch: Any) -> int:
     (folder / "file").touch()
-    return main(["run", str(made(folder)), "--runs", str(folder / "file" / "runs"), "runtime.samplers=0"])
+    return main(["run", str(write_pipeline(folder)), "--runs", str(folder / "file" / "runs"), "runtime.samplers=0"])
 
 
 @way("the pipeline is wrong")
@@ -233,8 +233,8 @@ def _(run: Callable[..., int], folder: Path, monkeypatch: Any) -> int:
     manager = pluggy.PluginManager("framework")
     manager.add_hookspecs(framework.hookspecs)
     manager.register(Acme(), "acme")
-    both = SimpleNamespace(plugins=Plugins(installed.rows, manager))
-    monkeypatch.setattr("framework.runtime.session.default_catalog", lambda: both)
+    extended = SimpleNamespace(plugins=Plugins(installed.rows, manager))
+    monkeypatch.setattr("framework.runtime.session.default_catalog", lambda: extended)
     return run()
 
 

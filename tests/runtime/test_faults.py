@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 import pytest
 import runs
-from misbehaving import made
+from misbehaving import write_pipeline
 
 import framework
 from framework.errors import RunError
@@ -18,7 +18,7 @@ from framework.runtime.disk.checkpoint import checkpoints, load
 
 
 @pytest.mark.parametrize(
-    ("samplers", "body", "where"),
+    ("samplers", "body", "place"),
     [
         (0, "if self.steps == 7: observation[1] = np.nan", "nan in observations/observation of environment"),
         (1, "if self.steps == 7: observation[1] = np.nan", "nan in observations/observation of environment"),
@@ -26,10 +26,10 @@ from framework.runtime.disk.checkpoint import checkpoints, load
         (0, "if self.steps == 7: reward = float('nan')", "nan in rewards of environment"),
     ],
 )
-def test_bad_numbers_stop_the_run(tmp_path: Path, samplers: int, body: str, where: str) -> None:
+def test_bad_numbers_stop_the_run(tmp_path: Path, samplers: int, body: str, place: str) -> None:
     """NaN and infinity stop the run, name where they came from, and leave the trajectory for a look."""
-    path = made(tmp_path, body)
-    with pytest.raises(RunError, match=where) as caught:
+    path = write_pipeline(tmp_path, body)
+    with pytest.raises(RunError, match=place) as caught:
         runs.run(path, tmp_path, runtime__samplers=samplers)
     saved = Path(str(caught.value).rpartition(" is in ")[2])
     assert any("observations/observation" in arrays for arrays in load(saved).values())
@@ -37,14 +37,14 @@ def test_bad_numbers_stop_the_run(tmp_path: Path, samplers: int, body: str, wher
 
 def test_exception_reaches_the_terminal(tmp_path: Path) -> None:
     """An exception in a sampler's environment stops the run, with the sampler's name and the whole traceback."""
-    path = made(tmp_path, "if self.steps == 7: raise KeyError('the cause')")
+    path = write_pipeline(tmp_path, "if self.steps == 7: raise KeyError('the cause')")
     with pytest.raises(RunError, match=r"(?s)sampler-0 failed.*Traceback.*made\.py.*KeyError: 'the cause'"):
         runs.run(path, tmp_path, runtime__samplers=1)
 
 
 def test_environment_that_is_not_deterministic_is_named(tmp_path: Path) -> None:
     """Where the same seed and actions give other observations, a resumed run notices it, says where, and goes on."""
-    path = made(tmp_path, "observation += np.float32(os.getpid() / 2**22)")
+    path = write_pipeline(tmp_path, "observation += np.float32(os.getpid() / 2**22)")
     stopped = runs.session(path, tmp_path, runtime__samplers=0)
     for update in stopped.updates():
         if update.number == 6:
@@ -52,8 +52,8 @@ def test_environment_that_is_not_deterministic_is_named(tmp_path: Path) -> None:
     elsewhere = framework.load_run(stopped.directory, {"runtime.samplers": 2})
     for _ in framework.train(elsewhere, resume=stopped.directory):
         pass
-    named = runs.events(stopped.directory, "not_replayable")
-    assert {environment for event in named for environment in event["environments"]} == set(range(8))
+    events = runs.events(stopped.directory, "not_replayable")
+    assert {environment for event in events for environment in event["environments"]} == set(range(8))
     assert runs.metrics(stopped.directory)[-1]["steps"] == 2048
 
 
@@ -66,7 +66,9 @@ def test_killed_sampler_is_replaced_quickly(tmp_path: Path) -> None:
             os.kill(runs.events(session.directory, "sampler_joined")[0]["process"], signal.SIGKILL)
             times["killed"] = time.time()
 
-    directory = runs.run(made(tmp_path, "import time; time.sleep(0.001)"), tmp_path, kill, runtime__samplers=2)
+    directory = runs.run(
+        write_pipeline(tmp_path, "import time; time.sleep(0.001)"), tmp_path, kill, runtime__samplers=2
+    )
     stamp = {name: runs.moment(runs.events(directory, name)[-1]) for name in ("sampler_lost", "sampler_joined")}
     assert stamp["sampler_lost"] - times["killed"] < 1
     assert stamp["sampler_joined"] - times["killed"] < 2

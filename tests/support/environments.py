@@ -84,11 +84,11 @@ class Made:
 
     function: Any
     native: bool = False
-    made: list[Any] = field(factory=list)
+    environments: list[Any] = field(factory=list)
 
     def make(self) -> Any:
-        self.made.append(self.function())
-        return self.made[-1]
+        self.environments.append(self.function())
+        return self.environments[-1]
 
 
 @define

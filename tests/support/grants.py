@@ -15,11 +15,11 @@ from framework.runtime.link.leases import Grant
 
 def collected(grant: Grant) -> Trajectory:
     """The trajectory that a grant is about."""
-    return made(grant.shard, grant.number, grant.version)
+    return trajectory(grant.shard, grant.number, grant.version)
 
 
 @cache
-def made(shard: int, number: int, version: int) -> Trajectory:
+def trajectory(shard: int, number: int, version: int) -> Trajectory:
     """A trajectory of one step of one environment."""
     return trajectories.make(shard, shard=shard, number=number, version=version, steps=1, environments=1)
 

@@ -32,7 +32,7 @@ class Environment:
 """
 
 
-def made(folder: Path, body: str = "pass", **changes: str) -> Path:
+def write_pipeline(folder: Path, body: str = "pass", **changes: str) -> Path:
     """A pipeline with an environment of which each step also does ``body``."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "made.py").write_text(ENVIRONMENT.replace("BODY", body))

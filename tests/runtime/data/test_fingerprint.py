@@ -9,15 +9,15 @@ from framework.runtime.data.fingerprint import components, components_fingerprin
 def test_fingerprint_tells_components_apart(tmp_path: Path) -> None:
     """Equal for the same components whatever their options; other when one of them is another, or another version."""
     path = runs.write(tmp_path)
-    mine = components_fingerprint(framework.load(path))
-    assert components_fingerprint(framework.load(path, ["run.seed=9"])) == mine
+    fingerprint = components_fingerprint(framework.load(path))
+    assert components_fingerprint(framework.load(path, ["run.seed=9"])) == fingerprint
     (tmp_path / "own.py").write_text("class Encoder: pass\n")
     text = runs.CARTPOLE.replace('use = "mlp"\nhidden = [16, 16]', 'use = "own:Encoder"')
     pipeline = framework.load(runs.write(tmp_path, text))
-    theirs = components_fingerprint(pipeline)
-    assert theirs != mine
+    changed = components_fingerprint(pipeline)
+    assert changed != fingerprint
     (tmp_path / "own.py").write_text("class Encoder: changed = True\n")
-    assert components_fingerprint(pipeline) != theirs
+    assert components_fingerprint(pipeline) != changed
 
 
 def test_functions_that_options_name_are_told(tmp_path: Path) -> None:

@@ -45,14 +45,14 @@ def bits(module: nn.Module) -> dict[str, bytes]:
 
 def test_weights_travel_bit_for_bit() -> None:
     """All dtypes side by side, whatever their width and size, NaN included."""
-    one, other = Odd(1), Odd(2)
-    assert bits(one) != bits(other)
-    buffer = pack(one)
-    assert (buffer.dtype, buffer.shape) == (np.uint8, (sum(map(len, bits(one).values())),))
+    policy, receiver = Odd(1), Odd(2)
+    assert bits(policy) != bits(receiver)
+    buffer = pack(policy)
+    assert (buffer.dtype, buffer.shape) == (np.uint8, (sum(map(len, bits(policy).values())),))
     buffer.flags.writeable = False
-    unpack(other, buffer)
-    assert bits(other) == bits(one)
-    assert pack(other).tobytes() == buffer.tobytes()
+    unpack(receiver, buffer)
+    assert bits(receiver) == bits(policy)
+    assert pack(receiver).tobytes() == buffer.tobytes()
 
 
 def test_unaligned_buffers_are_taken() -> None:
@@ -60,9 +60,9 @@ def test_unaligned_buffers_are_taken() -> None:
     buffer = pack(Odd(1))
     shifted = np.empty(len(buffer) + 1, np.uint8)[1:]
     shifted[:] = buffer
-    other = Odd(2)
-    unpack(other, shifted)
-    assert bits(other) == bits(Odd(1))
+    receiver = Odd(2)
+    unpack(receiver, shifted)
+    assert bits(receiver) == bits(Odd(1))
 
 
 def test_packing_copies() -> None:
@@ -70,13 +70,13 @@ def test_packing_copies() -> None:
     policy = Odd(1)
     before = bits(policy)
     buffer = pack(policy)
-    other = Odd(2)
-    unpack(other, buffer)
+    receiver = Odd(2)
+    unpack(receiver, buffer)
     with torch.no_grad():
         policy.linear.weight.zero_()
     unpack(policy, buffer)
     buffer[:] = 0
-    assert bits(policy) == bits(other) == before
+    assert bits(policy) == bits(receiver) == before
 
 
 def test_unpacking_keeps_the_tensors() -> None:

@@ -15,11 +15,11 @@ def test_seeds_are_a_function_of_their_key() -> None:
 def test_seeds_differ() -> None:
     """Every run, environment, shard, number and purpose has a seed of its own."""
     keys = list(product(range(4), range(12), range(12)))
-    found = [seeds.episode_seed(*key) for key in keys] + [seeds.trajectory_seed(*key) for key in keys]
-    found += [seeds.task_order_seed(*key) for key in keys]
-    found += [seeds.tasks_seed(run, version) for run in range(4) for version in range(12)]
-    found += [seeds.evaluation_seed(run) for run in range(4)]
-    assert len(set(found)) == len(found)
+    numbers = [seeds.episode_seed(*key) for key in keys] + [seeds.trajectory_seed(*key) for key in keys]
+    numbers += [seeds.task_order_seed(*key) for key in keys]
+    numbers += [seeds.tasks_seed(run, version) for run in range(4) for version in range(12)]
+    numbers += [seeds.evaluation_seed(run) for run in range(4)]
+    assert len(set(numbers)) == len(numbers)
 
 
 def test_seeds_fit_every_environment() -> None:

@@ -13,27 +13,27 @@ def whole_actions(state: ShardState) -> list[list[int]]:
     return [np.concatenate(pieces).tolist() for pieces in state.actions]
 
 
-def assert_equal_states(one: ShardState, other: ShardState) -> None:
+def assert_equal_states(actual: ShardState, expected: ShardState) -> None:
     """Both states are the same, bit for bit."""
-    mine, theirs = one.to_arrays(), other.to_arrays()
-    assert mine.keys() == theirs.keys()
-    for name, array in mine.items():
+    actual_arrays, expected_arrays = actual.to_arrays(), expected.to_arrays()
+    assert actual_arrays.keys() == expected_arrays.keys()
+    for name, array in actual_arrays.items():
         assert (array.dtype, array.shape, array.tobytes()) == (
-            theirs[name].dtype,
-            theirs[name].shape,
-            theirs[name].tobytes(),
+            expected_arrays[name].dtype,
+            expected_arrays[name].shape,
+            expected_arrays[name].tobytes(),
         )
 
 
 def sequence(seed: int, patterns: list[np.ndarray]) -> list[Trajectory]:
     """Trajectories that follow one another: row T of ``first`` is row 0 of the next one."""
-    made, before = [], np.ones(patterns[0].shape[1], bool)
+    collected, before = [], np.ones(patterns[0].shape[1], bool)
     for number, pattern in enumerate(patterns):
         first = pattern.copy()
         first[0] = before
         before = first[-1]
-        made.append(trajectories.make(seed + number, number=number, first=first))
-    return made
+        collected.append(trajectories.make(seed + number, number=number, first=first))
+    return collected
 
 
 @settings(derandomize=True, deadline=None, max_examples=150, database=None)
@@ -90,8 +90,8 @@ def test_states_keep_the_shape_of_actions() -> None:
     actions = np.arange(12, dtype=np.float32).reshape(2, 2, 3)
     state = first_state(Trajectory(0, 0, 0, trajectory.arrays | {"actions": actions}))
     loaded = ShardState.from_arrays(state.to_arrays())
-    ((own,), (fresh,)) = loaded.actions
-    np.testing.assert_array_equal(own, actions[:, 0])
+    ((acted,), (fresh,)) = loaded.actions
+    np.testing.assert_array_equal(acted, actions[:, 0])
     assert (fresh.shape, fresh.dtype) == ((0, 3), np.float32)
 
 
@@ -99,13 +99,15 @@ def test_states_own_their_memory() -> None:
     """A state holds nothing of the trajectory's arrays: a frame is free again when it has been trained on."""
     trajectory = trajectories.make(first=np.ones((4, 2)))
     state = first_state(trajectory)
-    mine = [
+    state_arrays = [
         state.episode,
         state.digest,
         *state.memory.values(),
         *(piece for pieces in state.actions for piece in pieces),
     ]
-    assert not any(np.shares_memory(own, array) for own in mine for array in trajectory.arrays.values())
+    assert not any(
+        np.shares_memory(state_array, array) for state_array in state_arrays for array in trajectory.arrays.values()
+    )
 
 
 def test_digests_differ_by_environment() -> None:
@@ -124,9 +126,9 @@ def test_digests_differ_by_environment() -> None:
 def test_digests_do_not_depend_on_names_order_or_memory() -> None:
     """The order of the dictionary and the layout in memory are no part of an observation."""
     rng = np.random.default_rng(0)
-    one, other = rng.random((4, 3)), rng.random((4, 2))
-    expected = digests({"a": one, "b": other})
-    np.testing.assert_array_equal(digests({"b": other, "a": np.asfortranarray(one)}), expected)
+    first, second = rng.random((4, 3)), rng.random((4, 2))
+    expected = digests({"a": first, "b": second})
+    np.testing.assert_array_equal(digests({"b": second, "a": np.asfortranarray(first)}), expected)
 
 
 def test_shards_are_consecutive_environments() -> None:

@@ -13,9 +13,9 @@ STEPS, ENVIRONMENTS = 6, 3
 SPECIFICATION = Specification(trajectories.make(steps=1, environments=ENVIRONMENTS), STEPS)
 
 
-def make(seed: int = 0, **how: Any) -> Trajectory:
+def make(seed: int = 0, **options: Any) -> Trajectory:
     """A trajectory that `SPECIFICATION` is about."""
-    return trajectories.make(seed, **{"steps": STEPS, "environments": ENVIRONMENTS} | how)
+    return trajectories.make(seed, **{"steps": STEPS, "environments": ENVIRONMENTS} | options)
 
 
 def with_array(trajectory: Trajectory, name: str, array: np.ndarray) -> Trajectory:
@@ -45,15 +45,15 @@ def test_fingerprint_tells_specifications_apart() -> None:
     def fingerprint(example: Trajectory, length: int = STEPS) -> str:
         return Specification(example, length).fingerprint
 
-    one = trajectories.make(1, steps=1, environments=ENVIRONMENTS)
-    mine = SPECIFICATION.fingerprint
-    assert fingerprint(one) == mine
-    assert fingerprint(one, STEPS + 1) != mine
-    assert fingerprint(trajectories.make(steps=1, environments=ENVIRONMENTS + 1)) != mine
-    assert fingerprint(with_array(one, "rewards", one.arrays["rewards"].astype(np.float64))) != mine
-    assert fingerprint(with_array(one, "extras/more", one.arrays["rewards"])) != mine
-    without = {name: array for name, array in one.arrays.items() if name != "action_mask"}
-    assert fingerprint(evolve(one, arrays=without)) != mine
+    trajectory = trajectories.make(1, steps=1, environments=ENVIRONMENTS)
+    expected = SPECIFICATION.fingerprint
+    assert fingerprint(trajectory) == expected
+    assert fingerprint(trajectory, STEPS + 1) != expected
+    assert fingerprint(trajectories.make(steps=1, environments=ENVIRONMENTS + 1)) != expected
+    assert fingerprint(with_array(trajectory, "rewards", trajectory.arrays["rewards"].astype(np.float64))) != expected
+    assert fingerprint(with_array(trajectory, "extras/more", trajectory.arrays["rewards"])) != expected
+    without = {name: array for name, array in trajectory.arrays.items() if name != "action_mask"}
+    assert fingerprint(evolve(trajectory, arrays=without)) != expected
 
 
 @pytest.mark.parametrize("name", sorted(SPECIFICATION.arrays))
@@ -61,7 +61,7 @@ def test_specification_refuses_every_other_array(name: str) -> None:
     """Each array must be there, with its dtype, its number of dimensions and its shape."""
     whole = make().arrays
     array = whole[name]
-    wrong = {
+    altered = {
         "missing": {key: value for key, value in whole.items() if key != name},
         "dtype": whole | {name: array.astype(np.float16)},
         "signed": whole | {name: array.view(f"V{array.itemsize}")},
@@ -73,7 +73,7 @@ def test_specification_refuses_every_other_array(name: str) -> None:
         "empty": whole | {name: array[:0]},
         "wider": whole | {name: np.stack([array] * 2, axis=-1).reshape(len(array), -1)},
     }
-    for change, arrays in wrong.items():
+    for change, arrays in altered.items():
         if change == "wider" and array.ndim == 1:
             continue
         with pytest.raises(SpecificationError):

@@ -51,8 +51,8 @@ def test_every_task_comes_once_before_any_comes_again() -> None:
     first, second = [next(order) for _ in range(7)], [next(order) for _ in range(7)]
     assert sorted(first) == list(range(7))
     assert first == second
-    again, other = in_order(range(7), 3), in_order(range(7), 4)
-    assert [next(again) for _ in range(7)] == first != [next(other) for _ in range(7)]
+    repeated, reseeded = in_order(range(7), 3), in_order(range(7), 4)
+    assert [next(repeated) for _ in range(7)] == first != [next(reseeded) for _ in range(7)]
 
 
 def test_without_tasks_there_is_none() -> None:

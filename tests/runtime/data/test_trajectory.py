@@ -11,9 +11,9 @@ from framework.runtime.data.trajectory import EPISODE_COLUMNS, Timing, Trajector
 STEPS, ENVIRONMENTS = 6, 3
 
 
-def make(seed: int = 0, **how: Any) -> Trajectory:
+def make(seed: int = 0, **options: Any) -> Trajectory:
     """A trajectory of `STEPS` steps and `ENVIRONMENTS` environments."""
-    return trajectories.make(seed, **{"steps": STEPS, "environments": ENVIRONMENTS} | how)
+    return trajectories.make(seed, **{"steps": STEPS, "environments": ENVIRONMENTS} | options)
 
 
 def with_array(trajectory: Trajectory, name: str, array: np.ndarray) -> Trajectory:

@@ -31,26 +31,26 @@ STATE = {"update": 3, "weights": torch.arange(6.0), "counts": np.arange(3), "nam
 fuzz = settings(derandomize=True, deadline=None, max_examples=100, database=None)
 
 
-def assert_same(one: Any, other: Any) -> None:
+def assert_same(actual: Any, expected: Any) -> None:
     """Both are of one type and equal, bit for bit."""
-    assert type(one) is type(other)
-    if isinstance(one, torch.Tensor):
-        assert (one.dtype, one.shape) == (other.dtype, other.shape)
-        mine, its = (tensor.contiguous().view(-1).view(torch.uint8) for tensor in (one, other))
-        assert mine.equal(its)
-    elif isinstance(one, np.ndarray):
-        assert (one.dtype, one.shape, one.tobytes()) == (other.dtype, other.shape, other.tobytes())
-    elif isinstance(one, dict):
-        assert list(one) == list(other)
-        for key, value in one.items():
-            assert_same(value, other[key])
-    elif isinstance(one, list | tuple):
-        assert len(one) == len(other)
-        for mine, its in zip(one, other, strict=True):
-            assert_same(mine, its)
+    assert type(actual) is type(expected)
+    if isinstance(actual, torch.Tensor):
+        assert (actual.dtype, actual.shape) == (expected.dtype, expected.shape)
+        left, right = (tensor.contiguous().view(-1).view(torch.uint8) for tensor in (actual, expected))
+        assert left.equal(right)
+    elif isinstance(actual, np.ndarray):
+        assert (actual.dtype, actual.shape, actual.tobytes()) == (expected.dtype, expected.shape, expected.tobytes())
+    elif isinstance(actual, dict):
+        assert list(actual) == list(expected)
+        for key, value in actual.items():
+            assert_same(value, expected[key])
+    elif isinstance(actual, list | tuple):
+        assert len(actual) == len(expected)
+        for left, right in zip(actual, expected, strict=True):
+            assert_same(left, right)
     else:
-        assert one == other or (math.isnan(one) and math.isnan(other))
-        assert repr(one) == repr(other)
+        assert actual == expected or (math.isnan(actual) and math.isnan(expected))
+        assert repr(actual) == repr(expected)
 
 
 def survives(folder: Path, state: dict[str, Any]) -> None:
@@ -166,16 +166,16 @@ def test_optimizers_survive(tmp_path: Path) -> None:
         model(torch.ones(1, 3)).sum().backward()
         optimizer.step()
 
-    one = learner()
-    step(*one)
-    path = save(tmp_path, "update-1", {"model": one[0].state_dict(), "optimizer": one[1].state_dict()})
-    other, state = learner(), load(path)
-    other[0].load_state_dict(state["model"])
-    other[1].load_state_dict(state["optimizer"])
-    for pair in (one, other):
+    original = learner()
+    step(*original)
+    path = save(tmp_path, "update-1", {"model": original[0].state_dict(), "optimizer": original[1].state_dict()})
+    restored, state = learner(), load(path)
+    restored[0].load_state_dict(state["model"])
+    restored[1].load_state_dict(state["optimizer"])
+    for pair in (original, restored):
         step(*pair)
-    assert_same(OrderedDict(other[0].state_dict()), OrderedDict(one[0].state_dict()))
-    assert_same(other[1].state_dict(), one[1].state_dict())
+    assert_same(OrderedDict(restored[0].state_dict()), OrderedDict(original[0].state_dict()))
+    assert_same(restored[1].state_dict(), original[1].state_dict())
 
 
 @pytest.mark.parametrize(

@@ -26,8 +26,8 @@ WITH_FILE = ("encoder.use=payload:Encoder", "~encoder.hidden")
 def test_the_pipeline_is_that_of_the_run(tmp_path: Path) -> None:
     """With every override that it was started with; it need not be given as a `Path`."""
     run = runs.recorded(tmp_path, "run.seed=9", "encoder.hidden=[8]")
-    for given in (run, str(run)):
-        pipeline = load_run(given)
+    for path in (run, str(run)):
+        pipeline = load_run(path)
         assert pipeline.to_plain() == framework.load(run / "pipeline.toml").to_plain()
         assert (pipeline.run.seed, pipeline.encoder.config.hidden) == (9, (8,))
 

@@ -49,8 +49,8 @@ def test_manifest_names_the_folder_of_the_pipeline(tmp_path: Path, monkeypatch: 
     (tmp_path / "link").symlink_to(project)
     monkeypatch.chdir(tmp_path)
     pipeline = framework.load(Path("link/pipeline.toml"))
-    for named in (pipeline, evolve(pipeline, directory=Path("link"))):
-        write_manifest(tmp_path, named)
+    for variant in (pipeline, evolve(pipeline, directory=Path("link"))):
+        write_manifest(tmp_path, variant)
         manifest = read_manifest(tmp_path)
         assert manifest["base_directory"] == str(project)
         assert manifest["authentication"] == authenticate(str(project))

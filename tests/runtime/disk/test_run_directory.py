@@ -29,34 +29,34 @@ def written(directory: Path, name: str) -> list[dict[str, Any]]:
 
 def test_directory_tells_what_the_run_is(pipeline: Pipeline, tmp_path: Path) -> None:
     """The resolved pipeline reads back as the same one, and there is a manifest."""
-    made = Record.create(pipeline, tmp_path / "runs")
-    made.close()
-    loaded = framework.load(made.directory / "pipeline.toml")
+    record = Record.create(pipeline, tmp_path / "runs")
+    record.close()
+    loaded = framework.load(record.directory / "pipeline.toml")
     assert loaded.to_plain() == pipeline.to_plain()
-    assert read_manifest(made.directory)["seed"] == 3
+    assert read_manifest(record.directory)["seed"] == 3
 
 
 def test_directory_tells_what_a_run_goes_on_as(pipeline: Pipeline, tmp_path: Path) -> None:
     """The pipeline reads back as the new one, and an event has the old values; the same one again changes nothing."""
-    made = Record.create(pipeline, tmp_path / "runs")
-    made.adopt(pipeline)
-    assert written(made.directory, "events.jsonl") == []
+    record = Record.create(pipeline, tmp_path / "runs")
+    record.adopt(pipeline)
+    assert written(record.directory, "events.jsonl") == []
     before = pipeline.run.total_steps
-    longer = framework.load(made.directory / "pipeline.toml", [f"run.total_steps={2 * before}", "~checkpoint.keep"])
-    made.adopt(longer)
-    made.close()
-    assert framework.load(made.directory / "pipeline.toml").to_plain() == longer.to_plain()
-    (event,) = written(made.directory, "events.jsonl")
+    longer = framework.load(record.directory / "pipeline.toml", [f"run.total_steps={2 * before}", "~checkpoint.keep"])
+    record.adopt(longer)
+    record.close()
+    assert framework.load(record.directory / "pipeline.toml").to_plain() == longer.to_plain()
+    (event,) = written(record.directory, "events.jsonl")
     assert event["event"] == "pipeline_changed"
     assert event["changes"]["run.total_steps"] == [before, 2 * before]
 
 
 def test_directories_of_one_second_differ(pipeline: Pipeline, tmp_path: Path) -> None:
     """Runs of one name that start at the same time have a directory each."""
-    made = [Record.create(pipeline, tmp_path / "runs") for _ in range(3)]
-    for one in made:
-        one.close()
-    assert len({one.directory for one in made}) == 3
+    records = [Record.create(pipeline, tmp_path / "runs") for _ in range(3)]
+    for open_record in records:
+        open_record.close()
+    assert len({open_record.directory for open_record in records}) == 3
 
 
 def test_lines_are_there_at_once(tmp_path: Path) -> None:
@@ -84,11 +84,11 @@ def test_rewind_forgets_what_comes_again(tmp_path: Path) -> None:
     for name in ("metrics.jsonl", "episodes.jsonl", "events.jsonl"):
         with (tmp_path / name).open("a") as file:
             file.write('{"update": 2, "half')
-    again = Record(tmp_path)
-    again.rewind(3)
-    again.metrics({"update": 4, "again": True})
-    again.event("resumed")
-    again.close()
+    resumed = Record(tmp_path)
+    resumed.rewind(3)
+    resumed.metrics({"update": 4, "again": True})
+    resumed.event("resumed")
+    resumed.close()
     updates = [line["update"] for line in written(tmp_path, "metrics.jsonl")]
     assert updates == [1, 2, 3, 4]
     assert written(tmp_path, "metrics.jsonl")[-1] == {"update": 4, "again": True}
@@ -99,11 +99,11 @@ def test_rewind_forgets_what_comes_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize("update", [0, 5, 9])
 def test_rewind_at_either_end(tmp_path: Path, update: int) -> None:
     """Back to the start nothing is left; to the last update or later, everything."""
-    one = Record(tmp_path)
+    record = Record(tmp_path)
     for number in range(1, 6):
-        one.metrics({"update": number})
-    one.rewind(update)
-    one.close()
+        record.metrics({"update": number})
+    record.rewind(update)
+    record.close()
     assert len(written(tmp_path, "metrics.jsonl")) == min(update, 5)
 
 
@@ -122,22 +122,22 @@ except RunError as error:
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:
     """While a run is written, no other process may write it; afterwards, or when that one was killed, it may."""
-    one = Record(tmp_path)
+    record = Record(tmp_path)
     command = [sys.executable, "-c", OTHER, str(tmp_path)]
     refused = subprocess.run(command, check=True, capture_output=True, text=True)
     assert refused.stdout == f"{tmp_path}: another process is running this run"
     with pytest.raises(RunError, match="another process"):
         Record(tmp_path)
-    one.close()
+    record.close()
     Record(tmp_path).close()
 
 
 def test_lock_holds_for_those_who_came_early(tmp_path: Path) -> None:
     """A process that opened the lock while another held it, and got it then, keeps a third one out."""
-    one = Record(tmp_path)
+    record = Record(tmp_path)
     early = os.open(tmp_path / "lock", os.O_RDWR)
     try:
-        one.close()
+        record.close()
         fcntl.flock(early, fcntl.LOCK_EX | fcntl.LOCK_NB)
         with pytest.raises(RunError, match="another process"):
             Record(tmp_path)
@@ -153,24 +153,24 @@ def test_columns_of_time() -> None:
 @pytest.mark.parametrize("line", ["garbage", "{}", "[1]", '{"update": "1"}', "[" * 100_000, '{"update": 1'])
 def test_garbage_in_the_record_is_named(pipeline: Pipeline, tmp_path: Path, line: str) -> None:
     """With file and line, before anything is taken out; without the line the record is taken up again."""
-    made = Record.create(pipeline, tmp_path / "runs")
-    path = made.directory / "metrics.jsonl"
+    record = Record.create(pipeline, tmp_path / "runs")
+    path = record.directory / "metrics.jsonl"
     path.write_text(f'{{"update": 1}}\n{line}\n{{"update": 2}}\n')
     before = path.read_bytes()
     with pytest.raises(RunError, match=r"metrics\.jsonl:2: not a line of a run's record: take it out"):
-        made.rewind(1)
+        record.rewind(1)
     assert path.read_bytes() == before
     path.write_text('{"update": 1}\n{"update": 2}\n')
-    made.rewind(1)
-    assert written(made.directory, "metrics.jsonl") == [{"update": 1}]
-    made.close()
+    record.rewind(1)
+    assert written(record.directory, "metrics.jsonl") == [{"update": 1}]
+    record.close()
 
 
 def test_directory_stays_where_it_is(pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An environment that changes the working directory does not scatter a run over two folders."""
     monkeypatch.chdir(tmp_path)
-    made = Record.create(pipeline, Path("runs"))
+    record = Record.create(pipeline, Path("runs"))
     monkeypatch.chdir("/")
-    assert made.checkpoints.parent.is_dir()
-    made.check_place()
-    made.close()
+    assert record.checkpoints.parent.is_dir()
+    record.check_place()
+    record.close()

@@ -58,16 +58,16 @@ def test_memory_goes_from_step_to_step() -> None:
 @pytest.mark.parametrize("deterministic", [True, False])
 def test_random_numbers_are_those_of_the_seed(deterministic: bool) -> None:
     """They go on from step to step; whether actions are sampled is the policy's to know."""
-    drawn = []
+    random_numbers = []
     for seed in (1, 1, 2):
         policy: Any = Remembering([0], [0])
         acting = Acting(policy, seed, deterministic)
         for _ in range(2):
             acting({"observation": np.zeros((1, 2), np.float32)}, None)
         assert [call["deterministic"] for call in policy.calls] == [deterministic] * 2
-        drawn.append([call["drawn"] for call in policy.calls])
-    assert drawn[0] == drawn[1] != drawn[2]
-    assert drawn[0][0] != drawn[0][1]
+        random_numbers.append([call["drawn"] for call in policy.calls])
+    assert random_numbers[0] == random_numbers[1] != random_numbers[2]
+    assert random_numbers[0][0] != random_numbers[0][1]
 
 
 def test_what_the_policy_gets_is_a_copy() -> None:
@@ -133,9 +133,9 @@ def test_another_episode_starts_with_a_reset() -> None:
     assert [call["first"] for call in policy.calls] == [[True], [False], [True], [True]]
     assert [call["memory"] for call in policy.calls] == [[0.0], [1.0], [0.0], [0.0]]
     assert [call["deterministic"] for call in policy.calls] == [True, True, False, True]
-    drawn = [call["drawn"] for call in policy.calls]
-    assert drawn[0] == drawn[2]
-    assert len(set(drawn)) == 3
+    random_numbers = [call["drawn"] for call in policy.calls]
+    assert random_numbers[0] == random_numbers[2]
+    assert len(set(random_numbers)) == 3
 
 
 def test_observations_of_another_environment_are_refused() -> None:
@@ -161,8 +161,8 @@ def run(tmp_path: Path) -> Path:
 )
 def test_agents_have_the_newest_weights_of_a_checkpoint(run: Path, checkpoint: str | None, weight: float) -> None:
     """Of the older versions beside them none: versions are numbers, and 9 comes before 10."""
-    given = () if checkpoint is None else (checkpoint,)
-    policy: Any = load_agent(run, *given).policy
+    arguments = () if checkpoint is None else (checkpoint,)
+    policy: Any = load_agent(run, *arguments).policy
     assert policy.weight.item() == weight
     assert not policy.training
 
@@ -177,10 +177,10 @@ def test_without_an_evaluation_the_last_checkpoint_is_the_best(tmp_path: Path) -
 
 def test_agents_act_in_the_environment_of_their_run(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They know its spaces; the environment that was made to learn of them is closed."""
-    made: list[tiny.Hashed] = []
-    monkeypatch.setattr(tiny.Environment, "make", lambda self: made.append(tiny.Hashed()) or made[-1])
+    environments: list[tiny.Hashed] = []
+    monkeypatch.setattr(tiny.Environment, "make", lambda self: environments.append(tiny.Hashed()) or environments[-1])
     acting = load_agent(run)
-    assert [environment.closed for environment in made] == [True]
+    assert [environment.closed for environment in environments] == [True]
     assert acting.observation_space == tiny.Hashed.observation_space
     assert acting.action_space == tiny.Hashed.action_space
     observation, _ = tiny.Hashed().reset(seed=1)

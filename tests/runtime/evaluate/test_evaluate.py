@@ -11,7 +11,7 @@ from framework.runtime.evaluate import evaluate as module
 from framework.runtime.evaluate.evaluate import Evaluation, evaluate
 
 
-def nothing(observations: dict[str, np.ndarray], mask: np.ndarray | None) -> np.ndarray:
+def zeros(observations: dict[str, np.ndarray], mask: np.ndarray | None) -> np.ndarray:
     return np.zeros(len(next(iter(observations.values()))), np.int64)
 
 
@@ -25,42 +25,42 @@ class Countdown(Scripted):
 
     def step(self, action: Any) -> Any:
         assert self.count < self.length, "stepped after its end"
-        observation, _, *rest = super().step(action)
-        return observation, 1.0, *rest
+        observation, _, *tail = super().step(action)
+        return observation, 1.0, *tail
 
 
 def test_each_environment_plays_exactly_one_episode() -> None:
     """Long episodes count once, short ones too: the mean is over episodes, not over whatever ends first."""
-    made, lengths = Made(Countdown), [1, 50, 2, 2, 7]
-    result = evaluate(nothing, made, 5, 0, tasks=lengths)
+    component, lengths = Made(Countdown), [1, 50, 2, 2, 7]
+    result = evaluate(zeros, component, 5, 0, tasks=lengths)
     assert result.lengths.tolist() == lengths
     assert result.returns.tolist() == lengths
-    assert [len(environment.actions) for environment in made.made] == lengths
-    assert all(environment.closed for environment in made.made)
+    assert [len(environment.actions) for environment in component.environments] == lengths
+    assert all(environment.closed for environment in component.environments)
     assert result.successes.tolist() == [0, 1, 0, 0, 1]
 
 
 def test_finished_environments_stand_still() -> None:
     """The policy keeps seeing their last observations, in batches of one size."""
-    seen = []
+    batches = []
 
     def act(observations: dict[str, np.ndarray], mask: np.ndarray | None) -> np.ndarray:
-        seen.append(observations["observation"].copy())
-        return nothing(observations, mask)
+        batches.append(observations["observation"].copy())
+        return zeros(observations, mask)
 
     evaluate(act, Made(Countdown), 2, 0, tasks=[2, 6])
-    assert {rows.shape for rows in seen} == {(2, 3)}
-    still = [rows[0].tolist() for rows in seen]
+    assert {rows.shape for rows in batches} == {(2, 3)}
+    still = [rows[0].tolist() for rows in batches]
     assert still[0] != still[1] != still[2]
     assert still[2] == still[3] == still[4] == still[5]
-    assert len({tuple(rows[1]) for rows in seen}) == 6
+    assert len({tuple(rows[1]) for rows in batches}) == 6
 
 
 def test_the_seed_decides_the_episodes() -> None:
     """The same seed gives the same episodes, all different; another seed gives others."""
-    one, again, other = (evaluate(nothing, Made(Scripted), 6, seed).returns for seed in (1, 1, 2))
-    np.testing.assert_array_equal(one, again)
-    assert len({*one, *other}) == 12
+    returns, replayed, different = (evaluate(zeros, Made(Scripted), 6, seed).returns for seed in (1, 1, 2))
+    np.testing.assert_array_equal(returns, replayed)
+    assert len({*returns, *different}) == 12
 
 
 def test_masks_reach_the_policy() -> None:
@@ -74,7 +74,7 @@ def test_masks_reach_the_policy() -> None:
 
     def act(observations: dict[str, np.ndarray], mask: np.ndarray | None) -> np.ndarray:
         masks.append(mask.copy())
-        return nothing(observations, mask)
+        return zeros(observations, mask)
 
     evaluate(act, Made(lambda: Scripted(change=change)), 4, 0)
     assert masks[0].tolist() == [[True, False]] * 4
@@ -92,28 +92,28 @@ def test_numbers_that_are_not_finite_stop_it(change: Any, message: str) -> None:
     """Environment and leaf are named."""
     environments = iter([Scripted(), Scripted(change=lambda e, r: change(e, r) if len(r) == 5 else r)])
     with pytest.raises(RunError, match=message):
-        evaluate(nothing, Made(lambda: next(environments)), 2, 0)
+        evaluate(zeros, Made(lambda: next(environments)), 2, 0)
 
 
 def test_an_episode_that_never_ends_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is neither cut silently nor waited for."""
     monkeypatch.setattr(module, "ENDLESS", 10)
-    made = Made(Countdown)
+    component = Made(Countdown)
     with pytest.raises(RunError, match=r"environment 1 has not ended after 10 steps.*max_episode_steps"):
-        evaluate(nothing, made, 2, 0, tasks=[3, 11])
-    assert all(environment.closed for environment in made.made)
+        evaluate(zeros, component, 2, 0, tasks=[3, 11])
+    assert all(environment.closed for environment in component.environments)
 
 
-def measured(*given: Any) -> Made:
+def measured(*episode_metrics: Any) -> Made:
     """Environments that end their first episode with these ``info["metrics"]``; None gives none."""
-    metrics = iter(given)
+    metrics = iter(episode_metrics)
 
     def make() -> Scripted:
-        own = next(metrics)
+        reported = next(metrics)
 
         def change(_: Scripted, result: tuple) -> tuple:
             over = len(result) == 5 and (result[2] or result[3])
-            return (*result[:-1], {**result[-1], "metrics": own}) if over and own is not None else result
+            return (*result[:-1], {**result[-1], "metrics": reported}) if over and reported is not None else result
 
         return Scripted(change=change)
 
@@ -122,8 +122,8 @@ def measured(*given: Any) -> Made:
 
 def test_metrics_of_episodes_are_collected() -> None:
     """One number of each name an episode, in order, whichever ends first; the summary has their means."""
-    given = [{"a": 1, "b": np.float32(0.5)}, {"b": -0.5, "a": 0.0}, {"a": 5.0, "b": 3.0}]
-    result = evaluate(nothing, measured(*given), 3, 0)
+    episode_metrics = [{"a": 1, "b": np.float32(0.5)}, {"b": -0.5, "a": 0.0}, {"a": 5.0, "b": 3.0}]
+    result = evaluate(zeros, measured(*episode_metrics), 3, 0)
     assert {name: values.tolist() for name, values in result.metrics.items()} == {
         "a": [1.0, 0.0, 5.0],
         "b": [0.5, -0.5, 3.0],
@@ -134,7 +134,7 @@ def test_metrics_of_episodes_are_collected() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("episode_metrics", "message"),
     [
         ([{"a": 1.0}, {"a": np.nan}], r"environment 1 ended .*\['a'\] = nan: it must be a finite number"),
         ([{"a": 1.0}, {"a": "high"}], r"environment 1 ended .*\['a'\] = 'high': it must be a finite number"),
@@ -145,10 +145,10 @@ def test_metrics_of_episodes_are_collected() -> None:
         ([{1: 0.5}], "environment 0 ended .* named 1: a name must be a string"),
     ],
 )
-def test_metrics_that_are_none_stop_it(given: list[Any], message: str) -> None:
+def test_metrics_that_are_none_stop_it(episode_metrics: list[Any], message: str) -> None:
     """What is no finite number, or missing in some episodes, is named with its environment."""
     with pytest.raises(RunError, match=message):
-        evaluate(nothing, measured(*given), len(given), 0)
+        evaluate(zeros, measured(*episode_metrics), len(episode_metrics), 0)
 
 
 class Drawn(Countdown):
@@ -162,10 +162,12 @@ class Drawn(Countdown):
 
 def test_pictures_of_all_environments_are_recorded() -> None:
     """At the start and after each step; that of a finished one stays, and is not drawn again."""
-    made, shown = Made(Drawn), []
-    evaluate(nothing, made, 2, 0, tasks=[2, 4], record=lambda pictures: shown.append([p[0, 0, 0] for p in pictures]))
-    assert shown == [[0, 0], [1, 1], [2, 2], [2, 3], [2, 4]]
-    assert [environment.drawn for environment in made.made] == [3, 5]
+    component, frames = Made(Drawn), []
+    evaluate(
+        zeros, component, 2, 0, tasks=[2, 4], record=lambda pictures: frames.append([p[0, 0, 0] for p in pictures])
+    )
+    assert frames == [[0, 0], [1, 1], [2, 2], [2, 3], [2, 4]]
+    assert [environment.drawn for environment in component.environments] == [3, 5]
 
 
 def test_an_environment_that_cannot_be_drawn_is_an_error() -> None:
@@ -176,7 +178,7 @@ def test_an_environment_that_cannot_be_drawn_is_an_error() -> None:
             return None
 
     with pytest.raises(RunError, match="environment 0 cannot be drawn: its render mode is None"):
-        evaluate(nothing, Made(Blind), 1, 0, record=lambda _: None)
+        evaluate(zeros, Made(Blind), 1, 0, record=lambda _: None)
 
 
 def test_the_summary_has_plain_values() -> None:
@@ -197,6 +199,6 @@ def test_the_summary_has_plain_values() -> None:
 
 def test_box_actions_outside_the_bounds_are_clipped() -> None:
     """As they are while training."""
-    made = Made(lambda: Scripted(action=Box(-1, 1, (2,), np.float32)))
-    evaluate(lambda observations, _: np.full((1, 2), 9, np.float32), made, 1, 0)
-    assert all(action.tolist() == [1, 1] for action in made.made[0].actions)
+    component = Made(lambda: Scripted(action=Box(-1, 1, (2,), np.float32)))
+    evaluate(lambda observations, _: np.full((1, 2), 9, np.float32), component, 1, 0)
+    assert all(action.tolist() == [1, 1] for action in component.environments[0].actions)

@@ -65,16 +65,16 @@ def test_the_seed_decides_the_episodes(run: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("of_pipeline", "overrides", "given", "count"),
+    ("of_pipeline", "overrides", "episodes", "count"),
     [(3, {}, None, 3), (3, {}, 5, 5), (3, {"evaluation.episodes": 2}, None, 2), (0, {}, None, 20), (0, {}, 1, 1)],
 )
 def test_there_are_as_many_episodes_as_asked_for(
-    tmp_path: Path, of_pipeline: int, overrides: dict[str, Any], given: int | None, count: int
+    tmp_path: Path, of_pipeline: int, overrides: dict[str, Any], episodes: int | None, count: int
 ) -> None:
     """By the argument, else by the pipeline, else 20."""
     directory = tiny.recorded(tmp_path, evaluation__episodes=of_pipeline)
     tiny.save(directory, "update-00000010", 0.0)
-    assert len(evaluate_run(directory, overrides, episodes=given).returns) == count
+    assert len(evaluate_run(directory, overrides, episodes=episodes).returns) == count
 
 
 def test_actions_are_sampled_as_the_evaluation_says(run: Path) -> None:
@@ -103,9 +103,9 @@ def test_the_policy_is_that_of_the_checkpoint(
     weights = set()
     act = tiny.Policy.act
 
-    def remembering(self: tiny.Policy, *given: Any, **more: Any) -> Any:
+    def remembering(self: tiny.Policy, *args: Any, **kwargs: Any) -> Any:
         weights.add(self.weight.item())
-        return act(self, *given, **more)
+        return act(self, *args, **kwargs)
 
     monkeypatch.setattr(tiny.Policy, "act", remembering)
     evaluate_run(run, checkpoint=checkpoint)
@@ -121,16 +121,16 @@ def test_the_environment_may_be_another(run: Path) -> None:
 @pytest.mark.parametrize("space", ["observation_space", "action_space"])
 def test_a_policy_stays_with_its_spaces(run: Path, monkeypatch: pytest.MonkeyPatch, space: str) -> None:
     """Both are shown; the environment that was looked at is closed."""
-    made: list[tiny.Hashed] = []
+    environments: list[tiny.Hashed] = []
 
     class Wider(tiny.Hashed):
         def __init__(self, longest: int = 6):
             super().__init__(longest)
-            made.append(self)
+            environments.append(self)
 
-    another = Box(0, 1, (5,), np.float32)
+    wider = Box(0, 1, (5,), np.float32)
     make = tiny.Environment.make
-    monkeypatch.setattr(Wider, space, another)
+    monkeypatch.setattr(Wider, space, wider)
     monkeypatch.setattr(
         tiny.Environment, "make", lambda self: Wider(self.config.longest) if self.config.longest == 7 else make(self)
     )
@@ -138,8 +138,8 @@ def test_a_policy_stays_with_its_spaces(run: Path, monkeypatch: pytest.MonkeyPat
         evaluate_run(run, ["environment.longest=7"])
     words = space.replace("_", " ")
     trained = getattr(tiny.Hashed, space)
-    assert str(caught.value).endswith(f"the {words} {trained}, and this environment has {another}")
-    assert [environment.closed for environment in made] == [True]
+    assert str(caught.value).endswith(f"the {words} {trained}, and this environment has {wider}")
+    assert [environment.closed for environment in environments] == [True]
 
 
 @pytest.mark.parametrize("override", ["algorithm.learning_rate=1.0", "run.seed=4", "encoder.hidden=[8]", "bonus=[]"])
@@ -158,8 +158,8 @@ def test_functions_act_in_runs_and_in_pipelines(run: Path) -> None:
     file = run.parents[1] / "pipeline.toml"
     expected = returns(episode_seeds(3), [None] * 3)
     for target in (run, file):
-        given = [] if target is run else ["evaluation.episodes=3"]
-        assert evaluate_run(target, given, policy="policies:zeros").returns.tolist() == expected
+        overrides = [] if target is run else ["evaluation.episodes=3"]
+        assert evaluate_run(target, overrides, policy="policies:zeros").returns.tolist() == expected
     fresh = tiny.recorded(run.parents[1], evaluation__episodes=3)
     assert evaluate_run(fresh, policy="policies:zeros").returns.tolist() == expected
 
@@ -233,7 +233,7 @@ def test_a_video_that_cannot_be_written_is_an_error_at_once(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before anything is played for it."""
-    monkeypatch.setattr(module, "evaluate", lambda *given, **more: pytest.fail("played"))
+    monkeypatch.setattr(module, "evaluate", lambda *args, **kwargs: pytest.fail("played"))
     with pytest.raises(FrameworkError, match=r"must end in \.mp4 or \.gif"):
         evaluate_run(run, policy="policies:zeros", video=tmp_path / "episode.txt")
 

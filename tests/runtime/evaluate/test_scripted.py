@@ -11,29 +11,29 @@ from framework.runtime.evaluate.evaluate import Evaluation, evaluate
 from framework.runtime.evaluate.scripted import ObservedEnvironments, Scripted
 
 
-def play(function: Any, made: Any, count: int = 3, seed: int = 0) -> Evaluation:
-    environments = ObservedEnvironments(made)
+def play(function: Any, component: Any, count: int = 3, seed: int = 0) -> Evaluation:
+    environments = ObservedEnvironments(component)
     return evaluate(Scripted(function, "policy p:f", environments, seed), environments, count, seed)
 
 
 def test_a_function_gets_what_the_environment_gives() -> None:
     """The observation as it is, not flattened; the legal actions; no calls after an episode's end."""
     space = Dict({"camera": Box(0, 1, (2, 2), np.float32), "place": Discrete(5)})
-    given: list[Any] = []
+    calls: list[Any] = []
 
     def function(observation: Any, mask: Any, generator: Any) -> int:
-        given.append((observation, mask.tolist()))
+        calls.append((observation, mask.tolist()))
         return 1
 
     def change(_: Any, result: tuple) -> tuple:
         return (*result[:-1], {**result[-1], "action_mask": [False, True]})
 
-    made = Made(lambda: ScriptedEnvironment(space, change=change))
-    lengths = play(function, made, 5).lengths
-    assert len(given) == lengths.sum()
+    component = Made(lambda: ScriptedEnvironment(space, change=change))
+    lengths = play(function, component, 5).lengths
+    assert len(calls) == lengths.sum()
     assert len(set(lengths)) > 1
-    assert all(space.contains(observation) and mask == [False, True] for observation, mask in given)
-    assert [environment.actions for environment in made.made] == [[1] * length for length in lengths]
+    assert all(space.contains(observation) and mask == [False, True] for observation, mask in calls)
+    assert [environment.actions for environment in component.environments] == [[1] * length for length in lengths]
 
 
 def test_without_masks_there_is_none() -> None:
@@ -45,25 +45,25 @@ def test_without_masks_there_is_none() -> None:
 
 def test_who_asks_for_the_environment_gets_it() -> None:
     """Without wrappers, each episode its own."""
-    met = []
+    environments = []
 
     def function(observation: Any, mask: Any, generator: Any, *, environment: Any) -> int:
-        met.append(environment)
+        environments.append(environment)
         return environment.count % 2
 
-    made = Made(ScriptedEnvironment)
-    play(function, made)
-    assert set(map(id, met)) == set(map(id, made.made))
-    assert made.made[0].actions[:3] == [0, 1, 0]
+    component = Made(ScriptedEnvironment)
+    play(function, component)
+    assert set(map(id, environments)) == set(map(id, component.environments))
+    assert component.environments[0].actions[:3] == [0, 1, 0]
 
 
 def test_random_numbers_are_those_of_an_episode() -> None:
     """They depend on the seed and on the episode's number, not on how many are played; none are shared."""
 
     def drawn(count: int, seed: int) -> list[list[int]]:
-        made = Made(lambda: ScriptedEnvironment(action=Discrete(1000)))
-        play(lambda observation, mask, generator: generator.integers(1000), made, count, seed)
-        return [environment.actions[:3] for environment in made.made]
+        component = Made(lambda: ScriptedEnvironment(action=Discrete(1000)))
+        play(lambda observation, mask, generator: generator.integers(1000), component, count, seed)
+        return [environment.actions[:3] for environment in component.environments]
 
     assert drawn(2, 1) == drawn(5, 1)[:2]
     assert drawn(2, 1) != drawn(2, 2)
@@ -88,24 +88,24 @@ def test_random_numbers_are_those_of_an_episode() -> None:
 )
 def test_what_is_no_action_is_an_error(space: Any, action: Any) -> None:
     """Who gave it, and what would be one, is said."""
-    made = Made(lambda: ScriptedEnvironment(action=space))
+    component = Made(lambda: ScriptedEnvironment(action=space))
     with pytest.raises(RunError, match=r"policy p:f gave .* in environment 0, which is no action of (Multi|Disc|Box)"):
-        play(lambda observation, mask, generator: action, made)
+        play(lambda observation, mask, generator: action, component)
 
 
 @pytest.mark.parametrize(
-    ("space", "action", "taken"),
+    ("space", "action", "expected"),
     [
         (Discrete(3, start=2), np.uint8(4), 4),
         (MultiDiscrete([2, 3]), (1, 2), [1, 2]),
         (Box(-1, 1, (2,), np.float32), [0.5, 7], [0.5, 1.0]),
     ],
 )
-def test_actions_are_taken_as_functions_write_them(space: Any, action: Any, taken: Any) -> None:
+def test_actions_are_taken_as_functions_write_them(space: Any, action: Any, expected: Any) -> None:
     """Lists and numbers of other sizes do; what is outside of a box is clipped, as everywhere."""
-    made = Made(lambda: ScriptedEnvironment(action=space))
-    play(lambda observation, mask, generator: action, made)
-    assert np.array(made.made[0].actions[0]).tolist() == taken
+    component = Made(lambda: ScriptedEnvironment(action=space))
+    play(lambda observation, mask, generator: action, component)
+    assert np.array(component.environments[0].actions[0]).tolist() == expected
 
 
 def test_a_function_that_fails_is_named() -> None:

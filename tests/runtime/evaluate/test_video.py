@@ -17,8 +17,8 @@ def read(path: Path) -> np.ndarray:
     """[frames, 30, 90, 3]; through ffmpeg itself, because imageio leaves its pipes open."""
     ffmpeg = pytest.importorskip("imageio_ffmpeg").get_ffmpeg_exe()
     command = [ffmpeg, "-loglevel", "error", "-i", path, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
-    shown = subprocess.run(command, check=True, capture_output=True).stdout
-    return np.frombuffer(shown, np.uint8).reshape(-1, 30, 90, 3)
+    pixels = subprocess.run(command, check=True, capture_output=True).stdout
+    return np.frombuffer(pixels, np.uint8).reshape(-1, 30, 90, 3)
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".gif"])
@@ -91,17 +91,17 @@ def test_a_disk_that_gets_full_is_told_in_one_line(tmp_path: Path) -> None:
     pytest.importorskip("imageio_ffmpeg")
     path = tmp_path / "full.mp4"
     path.symlink_to("/dev/full")
-    done = subprocess.run([sys.executable, "-c", FULL, path], capture_output=True, text=True, check=True)
-    assert len(done.stdout.splitlines()) == 1
-    assert done.stdout.startswith(f"{path}: cannot be written: ")
+    process = subprocess.run([sys.executable, "-c", FULL, path], capture_output=True, text=True, check=True)
+    assert len(process.stdout.splitlines()) == 1
+    assert process.stdout.startswith(f"{path}: cannot be written: ")
 
 
 def test_pictures_stand_in_a_grid() -> None:
     """About as wide as high, row by row; what is left over is black, and sizes are even."""
     grid = tile(pictures(8))
     assert grid.shape == (90, 136, 3)
-    shown = grid[10::30, 10:130:45, 0]
-    assert shown.tolist() == [[200, 190, 180], [170, 160, 150], [140, 130, 0]]
+    samples = grid[10::30, 10:130:45, 0]
+    assert samples.tolist() == [[200, 190, 180], [170, 160, 150], [140, 130, 0]]
 
 
 def test_wide_grids_are_thinned_out() -> None:

@@ -33,12 +33,12 @@ def helper(launcher: LocalLauncher) -> psutil.Process:
 def test_ends_of_samplers_are_reported(launcher: LocalLauncher, helper: psutil.Process) -> None:
     """Each once, with name, incarnation, process and status: killed, asked to end, or failed by itself."""
     assert launcher.exits(0.0) == []
-    killed, asked = start(launcher, helper, "s0"), start(launcher, helper, "s1", incarnation=4)
+    killed, terminated = start(launcher, helper, "s0"), start(launcher, helper, "s1", incarnation=4)
     killed.kill()
     (first,) = ended(launcher)
     assert first == SamplerExit("s0", 0, killed.pid, -signal.SIGKILL)
-    asked.terminate()
-    assert ended(launcher) == [SamplerExit("s1", 4, asked.pid, DONE)]
+    terminated.terminate()
+    assert ended(launcher) == [SamplerExit("s1", 4, terminated.pid, DONE)]
     launcher.start("no endpoint", "run", "s2", 0)
     (failed,) = ended(launcher)
     assert (failed.sampler, failed.status) == ("s2", 1)

@@ -77,9 +77,9 @@ def test_a_sampler_works_until_the_learner_says_stop(
     run: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is whom its arguments say, sends what it is granted, closes its environments, and ends with 0."""
-    made: list[tiny.Hashed] = []
+    environments: list[tiny.Hashed] = []
     messages: list[wire.Message] = []
-    monkeypatch.setattr(tiny.Environment, "make", lambda self: made.append(tiny.Hashed()) or made[-1])
+    monkeypatch.setattr(tiny.Environment, "make", lambda self: environments.append(tiny.Hashed()) or environments[-1])
 
     def behave(learner: RawLearner) -> None:
         messages.append(learner.receive())
@@ -97,8 +97,8 @@ def test_a_sampler_works_until_the_learner_says_stop(
         "sampler": "sampler-3",
         "incarnation": 4,
     }
-    assert made
-    assert all(environment.closed for environment in made)
+    assert environments
+    assert all(environment.closed for environment in environments)
 
 
 def test_who_is_not_let_in_says_why(run: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
@@ -127,16 +127,16 @@ def test_an_environment_that_fails_is_told_to_the_learner(
     run: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
     """With its error and its traceback, before the process ends; what was made is closed."""
-    made: list[tiny.Hashed] = []
+    environments: list[tiny.Hashed] = []
     failed: list[wire.Message] = []
 
-    def fail(*given: Any, **more: Any) -> None:
+    def fail(*args: Any, **kwargs: Any) -> None:
         raise ZeroDivisionError("by design")
 
     class Failing(tiny.Hashed):
         def __init__(self, longest: int = 6):
             super().__init__(longest)
-            made.append(self)
+            environments.append(self)
 
     lingers: list[float] = []
     close = client.Client.close
@@ -159,7 +159,7 @@ def test_an_environment_that_fails_is_told_to_the_learner(
     assert len(failed[0]["message"]) <= 5_000
     assert "test_sampler_process.py" in failed[0]["traceback"]
     assert lingers[0] > 0  # else the process might end before the message has left
-    assert all(environment.closed for environment in made)
+    assert all(environment.closed for environment in environments)
 
 
 def test_long_errors_are_cut(run: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,9 +250,9 @@ def test_a_sampler_has_one_thread(run: Callable[..., int], monkeypatch: pytest.M
     counts: list[int] = []
     join = Sampler.join
 
-    def counting(self: Sampler, *given: Any) -> None:
+    def counting(self: Sampler, *args: Any) -> None:
         counts.append(torch.get_num_threads())
-        join(self, *given)
+        join(self, *args)
 
     monkeypatch.setattr(Sampler, "join", counting)
     torch.set_num_threads(2)

@@ -45,8 +45,8 @@ class FakeRoll:
         return self.conduct.get((sampler, incarnation), (0, False))
 
     def announce(self, *news: News) -> None:
-        for item in news:
-            self.news.put(item)
+        for event in news:
+            self.news.put(event)
 
 
 @pytest.fixture
@@ -73,9 +73,9 @@ def supervise(launcher: FakeLauncher, roll: FakeRoll) -> Iterator[Callable[[int]
         supervisor.close()
 
 
-def next_of(items: "queue.SimpleQueue[Any]", count: int) -> list[Any]:
+def next_of(news: "queue.SimpleQueue[Any]", count: int) -> list[Any]:
     """The next items of a queue."""
-    return [items.get(timeout=5) for _ in range(count)]
+    return [news.get(timeout=5) for _ in range(count)]
 
 
 def test_samplers_are_started(supervise: Any, launcher: FakeLauncher, roll: FakeRoll) -> None:
@@ -106,7 +106,7 @@ def test_one_that_delivers_nothing_is_given_up(
     for incarnation in range(lives):
         launcher.ends.put([SamplerExit("sampler-0", incarnation, 1, status)])
     news = next_of(roll.news, 2 * lives)
-    assert [item.name for item in news[:-1]] == ["sampler_lost", "sampler_replaced"] * (lives - 1) + ["sampler_lost"]
+    assert [event.name for event in news[:-1]] == ["sampler_lost", "sampler_replaced"] * (lives - 1) + ["sampler_lost"]
     reason = "SIGKILL" if status == -9 else f"exit code {status}"
     assert news[-1] == Failure(f"sampler-0 died 5 times in a row ({reason}) without delivering anything")
 
@@ -115,7 +115,7 @@ def test_exit_codes_are_believed_after_a_reject_only(supervise: Any, launcher: F
     """An environment that ends its process with the code of a sampler that was not let in is a loss like any other."""
     supervise(1)
     launcher.ends.put([SamplerExit("sampler-0", 0, 1, NOT_LET_IN)])
-    assert [item.name for item in next_of(roll.news, 2)] == ["sampler_lost", "sampler_replaced"]
+    assert [event.name for event in next_of(roll.news, 2)] == ["sampler_lost", "sampler_replaced"]
     roll.conduct["sampler-0", 1] = (0, True)
     launcher.ends.put([SamplerExit("sampler-0", 1, 1, NOT_LET_IN)])
     assert next_of(roll.news, 2)[-1] == Failure("sampler-0 was not let in")

@@ -18,7 +18,7 @@ def test_helper_is_clean_to_fork() -> None:
 
     def descriptors(process: psutil.Process) -> list[str]:
         folder = Path(f"/proc/{process.pid}/fd")
-        return [os.readlink(entry) for entry in folder.iterdir()]
+        return [os.readlink(link) for link in folder.iterdir()]
 
     folder = SocketFolder()
     launcher = LocalLauncher(folder)

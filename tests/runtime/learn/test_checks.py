@@ -26,7 +26,7 @@ def test_numbers_of_any_kind_become_floats() -> None:
 
 
 @pytest.mark.parametrize(
-    ("metrics", "told"),
+    ("metrics", "description"),
     [
         (None, "None, not a dict of metrics"),
         ([1.0], r"\[1.0\], not a dict of metrics"),
@@ -36,9 +36,9 @@ def test_numbers_of_any_kind_become_floats() -> None:
         ({"a": "x" * 1000}, "'a': 'x{59}\\.\\.\\., not a name and a number"),
     ],
 )
-def test_anything_else_is_named(metrics: Any, told: str) -> None:
+def test_anything_else_is_named(metrics: Any, description: str) -> None:
     """By whom it was given, and what it is, shortly."""
-    with pytest.raises(RunError, match=f"the algorithm's update\\(\\) gave {told}"):
+    with pytest.raises(RunError, match=f"the algorithm's update\\(\\) gave {description}"):
         numbers_by_name("the algorithm's update()", metrics)
 
 
@@ -49,9 +49,9 @@ def test_metrics_that_are_not_finite_are_named(value: float) -> None:
     assert bad_metrics({"entropy": 1.0}) is None
 
 
-def make(seed: int = 0, **how: Any) -> Trajectory:
+def make(seed: int = 0, **options: Any) -> Trajectory:
     """A trajectory of `STEPS` steps and `ENVIRONMENTS` environments."""
-    return trajectories.make(seed, **{"steps": STEPS, "environments": ENVIRONMENTS} | how)
+    return trajectories.make(seed, **{"steps": STEPS, "environments": ENVIRONMENTS} | options)
 
 
 def with_array(trajectory: Trajectory, name: str, array: np.ndarray) -> Trajectory:

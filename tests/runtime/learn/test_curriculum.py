@@ -6,8 +6,8 @@ from framework.runtime.learn.curriculum import TaskSource
 
 def test_tasks_of_a_version_are_drawn_by_its_seed() -> None:
     """As many as the source was made for."""
-    drawn = TaskSource(Counting(), 1, 4).draw(5)
-    assert decode_tasks(drawn["tasks"]) == decode_tasks(draw_tasks(Counting(), 4, 1, 5))
+    task_arrays = TaskSource(Counting(), 1, 4).draw(5)
+    assert decode_tasks(task_arrays["tasks"]) == decode_tasks(draw_tasks(Counting(), 4, 1, 5))
 
 
 def test_episodes_reach_the_curriculum() -> None:

@@ -23,9 +23,9 @@ def collected(shard: int, seed: int = 0, chance: float = 0.4, success: int | Non
     return trajectory
 
 
-def rows(*items: Trajectory) -> list[dict[str, Any]]:
+def rows(*ready: Trajectory) -> list[dict[str, Any]]:
     """The episodes of trajectories, one after the other."""
-    return [episode for trajectory in items for episode in trajectory.episodes()]
+    return [episode for trajectory in ready for episode in trajectory.episodes()]
 
 
 def name(episode: dict[str, Any]) -> tuple[Any, ...]:
@@ -35,9 +35,9 @@ def name(episode: dict[str, Any]) -> tuple[Any, ...]:
 
 def test_episodes_come_in_the_order_of_their_ends() -> None:
     """Over all shards; those of one step in the order of the shards, and then of the environments."""
-    items = [collected(shard) for shard in range(3)]
-    ended = Episodes().add(items)
-    expected = [episode for step in range(STEPS) for episode in rows(*items) if episode["step"] == step]
+    ready = [collected(shard) for shard in range(3)]
+    ended = Episodes().add(ready)
+    expected = [episode for step in range(STEPS) for episode in rows(*ready) if episode["step"] == step]
     assert [name(episode) for episode in ended] == [name(episode) for episode in expected]
     assert len(expected) > 6
 
@@ -55,15 +55,15 @@ def test_success_is_true_false_or_not_there(code: int, success: bool | None) -> 
 
 def test_tasks_stay_with_their_episodes() -> None:
     """However they are sorted."""
-    items = []
+    ready = []
     for shard in range(2):
         trajectory = collected(shard)
         count = len(trajectory.arrays["final_index"])
         tasks = [[shard, episode["environment"], episode["step"]] for episode in trajectory.episodes()]
         arrays = trajectory.arrays | {"tasks": encode_tasks([*tasks, *[None] * ENVIRONMENTS])}
-        items.append(Trajectory(shard, 0, 0, arrays))
+        ready.append(Trajectory(shard, 0, 0, arrays))
         assert count
-    for episode in Episodes().add(items):
+    for episode in Episodes().add(ready):
         assert episode["task"][1] == episode["environment"]
 
 
@@ -115,7 +115,7 @@ def test_the_window_survives_a_checkpoint(tmp_path: Any, updates: int) -> None:
     restored.add([collected(1, 77)])
     restored.load_state_dict(load(save(tmp_path, "update-1", episodes.state_dict())))
     assert (restored.count, restored.means()) == (episodes.count, episodes.means())
-    for kept in (episodes, restored):
-        kept.add([collected(0, 31, 0.9)])
+    for window in (episodes, restored):
+        window.add([collected(0, 31, 0.9)])
     assert (restored.count, restored.means()) == (episodes.count, episodes.means())
     assert (episodes.count > WINDOW) == (updates == 30)

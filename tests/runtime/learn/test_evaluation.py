@@ -12,14 +12,14 @@ from framework.runtime.learn.interrupt import Interrupt
 STEPS = 16  #: environment steps of an update
 
 
-def evaluator(folder: Path, interrupt: Interrupt | None = None, **overrides: Any) -> Evaluator:
+def make_evaluator(folder: Path, interrupt: Interrupt | None = None, **overrides: Any) -> Evaluator:
     pipeline = tiny.load(folder, **{"evaluation__episodes": 3} | overrides)
     return Evaluator(pipeline, interrupt or Interrupt())
 
 
-def due(made: Evaluator, total: int) -> list[int]:
+def due(evaluator: Evaluator, total: int) -> list[int]:
     """The updates after which there is an evaluation, of so many steps."""
-    return [steps // STEPS for steps in range(STEPS, total + STEPS, STEPS) if made.due(steps)]
+    return [steps // STEPS for steps in range(STEPS, total + STEPS, STEPS) if evaluator.due(steps)]
 
 
 @pytest.mark.parametrize(
@@ -39,23 +39,23 @@ def test_evaluations_are_where_steps_are_crossed_and_at_the_end(
     tmp_path: Path, every: int, total: int, updates: list[int]
 ) -> None:
     """Every so many steps, whether or not updates are as long; never twice after an update."""
-    made = evaluator(tmp_path, evaluation__every_steps=every, run__total_steps=total)
-    assert due(made, total) == updates
+    evaluator = make_evaluator(tmp_path, evaluation__every_steps=every, run__total_steps=total)
+    assert due(evaluator, total) == updates
 
 
 def test_without_episodes_there_is_no_evaluation(tmp_path: Path) -> None:
     """Not even at the end."""
-    made = evaluator(tmp_path, evaluation__episodes=0, evaluation__every_steps=16)
-    assert due(made, 64) == []
+    evaluator = make_evaluator(tmp_path, evaluation__episodes=0, evaluation__every_steps=16)
+    assert due(evaluator, 64) == []
 
 
 def test_the_same_episodes_are_played_each_time(tmp_path: Path) -> None:
     """They follow from the seed of the run alone, and their means are named ``evaluation/...``."""
-    made = evaluator(tmp_path)
-    first, again = (made.evaluate(tiny.Policy()) for _ in range(2))
-    seconds = [metrics.pop("time/evaluation") for metrics in (first, again)]
-    assert first == again
-    assert all(0 < taken < 60 for taken in seconds)
+    evaluator = make_evaluator(tmp_path)
+    first, second = (evaluator.evaluate(tiny.Policy()) for _ in range(2))
+    seconds = [metrics.pop("time/evaluation") for metrics in (first, second)]
+    assert first == second
+    assert all(0 < duration < 60 for duration in seconds)
     returns, lengths = [], []
     for index in range(3):
         seed = episode_seed(evaluation_seed(3), index, 0)
@@ -70,9 +70,9 @@ def test_the_same_episodes_are_played_each_time(tmp_path: Path) -> None:
 
 def test_it_is_played_as_the_pipeline_says(tmp_path: Path) -> None:
     """Actions are sampled where it says so, and tasks are those of its evaluations."""
-    plain = evaluator(tmp_path).evaluate(tiny.Policy())
-    sampled = evaluator(tmp_path, evaluation__deterministic=False).evaluate(tiny.Policy())
-    on_tasks = evaluator(tmp_path, evaluation__tasks=["a", "b"]).evaluate(tiny.Policy())
+    plain = make_evaluator(tmp_path).evaluate(tiny.Policy())
+    sampled = make_evaluator(tmp_path, evaluation__deterministic=False).evaluate(tiny.Policy())
+    on_tasks = make_evaluator(tmp_path, evaluation__tasks=["a", "b"]).evaluate(tiny.Policy())
     assert len({metrics["evaluation/return"] for metrics in (plain, sampled, on_tasks)}) == 3
     assert len({metrics["evaluation/length"] for metrics in (plain, sampled, on_tasks)}) == 1
 
@@ -80,12 +80,12 @@ def test_it_is_played_as_the_pipeline_says(tmp_path: Path) -> None:
 def test_an_evaluation_may_be_interrupted_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From within an environment, whatever it does; its environments are closed."""
     interrupt = Interrupt()
-    made: list[tiny.Hashed] = []
-    monkeypatch.setattr(tiny.Environment, "make", lambda self: made.append(tiny.Hashed()) or made[-1])
+    environments: list[tiny.Hashed] = []
+    monkeypatch.setattr(tiny.Environment, "make", lambda self: environments.append(tiny.Hashed()) or environments[-1])
     monkeypatch.setattr(tiny.Hashed, "step", lambda self, action: interrupt.request())
     with pytest.raises(KeyboardInterrupt):
-        evaluator(tmp_path, interrupt).evaluate(tiny.Policy())
-    assert [environment.closed for environment in made] == [True] * 3
+        make_evaluator(tmp_path, interrupt).evaluate(tiny.Policy())
+    assert [environment.closed for environment in environments] == [True] * 3
 
 
 def test_a_run_that_is_to_end_evaluates_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,4 +94,4 @@ def test_a_run_that_is_to_end_evaluates_no_more(tmp_path: Path, monkeypatch: pyt
     interrupt.request()
     monkeypatch.setattr(tiny.Environment, "make", lambda self: pytest.fail("made"))
     with pytest.raises(KeyboardInterrupt):
-        evaluator(tmp_path, interrupt).evaluate(tiny.Policy())
+        make_evaluator(tmp_path, interrupt).evaluate(tiny.Policy())

@@ -50,7 +50,7 @@ def test_it_waits_until_a_round_is_complete(record: Record, rounds: Rounds) -> N
     """However long nothing comes; events are recorded meanwhile."""
     source = Scripted(None, accepted(0, 5), Event("sampler_lost", {"sampler": "s"}), None, accepted(1, 4))
     ready, dropped = gather(source, rounds, 5, record, Interrupt())
-    assert [item.trajectory.shard for item in ready] == [0, 1]
+    assert [arrival.trajectory.shard for arrival in ready] == [0, 1]
     assert dropped == []
     assert '"event": "sampler_lost", "sampler": "s"' in (record.directory / "events.jsonl").read_text()
     record.close()
@@ -60,7 +60,7 @@ def test_credit_of_what_is_too_old_is_returned_at_once(record: Record, rounds: R
     """Else nobody might be left who may collect what is waited for."""
     source = Scripted(accepted(0, 1), accepted(1, 5), accepted(0, 5))
     _, dropped = gather(source, rounds, 5, record, Interrupt())
-    assert [item.trajectory.version for item in dropped] == [1]
+    assert [arrival.trajectory.version for arrival in dropped] == [1]
     assert source.released == [0, 1, 0, 0]
     record.close()
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import runs
-from misbehaving import made
+from misbehaving import write_pipeline
 
 from framework.runtime.disk.checkpoint import checkpoints
 from framework.runtime.learn.interrupt import Interrupt
@@ -58,17 +58,17 @@ COMPILED = "import hashlib; hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)"  # h
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("where", ["collecting", "evaluation"])
+@pytest.mark.parametrize("phase", ["collecting", "evaluation"])
 @pytest.mark.parametrize("body", [SLOW, COMPILED], ids=["python", "compiled"])
-def test_no_environment_holds_up_an_interrupt(tmp_path: Path, body: str, where: str) -> None:
+def test_no_environment_holds_up_an_interrupt(tmp_path: Path, body: str, phase: str) -> None:
     """SIGTERM saves and ends the run in less than 5 s, whatever the environment does, wherever it is played."""
-    if where == "evaluation":
+    if phase == "evaluation":
         body = f"if os.path.exists('{tmp_path}/evaluating'): {body}"
         overrides = ["evaluation.every_steps=256"]
     else:
         body = f"if os.path.exists('{tmp_path}/evaluating') and self.steps == 5: {body}"
         overrides = ["evaluation.episodes=0"]
-    path = made(tmp_path, body, **{"2048": "100_000_000"})
+    path = write_pipeline(tmp_path, body, **{"2048": "100_000_000"})
     command = [*runs.FRAMEWORK, "run", str(path), "runtime.samplers=0", *overrides, "--runs", str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         directory = runs.wait_for_updates(tmp_path, 3, process)

@@ -23,15 +23,15 @@ from framework.runtime.rollout.worker import Worker
 @pytest.fixture
 def collected(monkeypatch: pytest.MonkeyPatch) -> list[Trajectory]:
     """All trajectories that workers collect in a test."""
-    items: list[Trajectory] = []
+    collected: list[Trajectory] = []
     collect = Worker.collect
 
-    def remembering(self: Worker, *which: int) -> Trajectory:
-        items.append(collect(self, *which))
-        return items[-1]
+    def remembering(self: Worker, *numbers: int) -> Trajectory:
+        collected.append(collect(self, *numbers))
+        return collected[-1]
 
     monkeypatch.setattr(Worker, "collect", remembering)
-    return items
+    return collected
 
 
 # Updates.
@@ -51,15 +51,22 @@ def test_updates_learn_from_a_trajectory_of_every_shard(
 
     monkeypatch.setattr(tiny.Algorithm, "update", remembering)
     updates = Run(tmp_path, sampling__policy_lag=lag).end()
-    assert [(item.number, item.steps) for item in updates] == [(number, number * STEPS) for number in (1, 2, 3, 4)]
+    assert [(update.number, update.steps) for update in updates] == [
+        (number, number * STEPS) for number in (1, 2, 3, 4)
+    ]
     weight = np.float32(0.0)
     weights = [weight]
     for number, batch in enumerate(batches):
         version = max(0, number - lag)
-        items = [item for shard in (0, 1) for item in collected if (item.shard, item.number) == (shard, number)]
-        assert [item.version for item in items] == [version, version]
+        of_update = [
+            trajectory
+            for shard in (0, 1)
+            for trajectory in collected
+            if (trajectory.shard, trajectory.number) == (shard, number)
+        ]
+        assert [trajectory.version for trajectory in of_update] == [version, version]
         assert (batch.extras["weight"] == float(weights[version])).all()
-        expected = collate(items)
+        expected = collate(of_update)
         assert torch.equal(batch.rewards, expected.rewards)
         assert torch.equal(batch.observations["observation"], expected.observations["observation"])
         assert (batch.progress, batch.lag) == (number / 4, min(number, lag))
@@ -73,7 +80,7 @@ def test_each_update_is_a_line(tmp_path: Path) -> None:
     run = Run(tmp_path)
     updates = run.end()
     lines = list(runs.lines(run.directory, "metrics.jsonl"))
-    assert [item.metrics for item in updates] == lines
+    assert [update.metrics for update in updates] == lines
     episodes = list(runs.lines(run.directory, "episodes.jsonl"))
     for number, line in enumerate(lines, 1):
         ended = [episode for episode in episodes if episode["update"] <= number]
@@ -86,31 +93,31 @@ def test_each_update_is_a_line(tmp_path: Path) -> None:
         assert {"loss", "time/updating", "time/steps_per_second", "time/acting", "time/total"} <= line.keys()
         assert not {"dropped", "step"} & line.keys()
     assert {episode["steps"] for episode in episodes} == {STEPS, 2 * STEPS, 3 * STEPS, 4 * STEPS}
-    told = [f"update_finished {number}" for number in (1, 2, 3, 4)]
-    assert run.lifecycle.heard == [*told, "checkpoint_saved update-00000004"]
+    finished = [f"update_finished {number}" for number in (1, 2, 3, 4)]
+    assert run.lifecycle.heard == [*finished, "checkpoint_saved update-00000004"]
 
 
 def test_a_run_has_at_least_its_steps(tmp_path: Path) -> None:
     """The last update may go beyond."""
-    assert [item.steps for item in Run(tmp_path, run__total_steps=40).end()] == [16, 32, 48]
+    assert [update.steps for update in Run(tmp_path, run__total_steps=40).end()] == [16, 32, 48]
 
 
 def test_curricula_hear_of_the_episodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With their tasks, and with scores where the algorithm gives them; their metrics are in the line."""
-    heard: list[Any] = []
+    batches: list[Any] = []
     update = tiny.Curriculum.update
 
     def hearing(self: tiny.Curriculum, episodes: Any) -> dict[str, float]:
-        heard.append(list(episodes))
+        batches.append(list(episodes))
         return update(self, episodes)
 
     monkeypatch.setattr(tiny.Curriculum, "update", hearing)
     run = Run(tmp_path, tiny.CURRICULUM, algorithm__use="tiny:Scored")
     updates = run.end()
     recorded = list(runs.lines(run.directory, "episodes.jsonl"))
-    ended = [episode for episodes in heard for episode in episodes]
+    ended = [episode for episodes in batches for episode in episodes]
     assert ended == [{name: line[name] for name in line.keys() - {"update", "steps"}} for line in recorded]
-    for episodes in heard:
+    for episodes in batches:
         assert sorted(episode["score"] for episode in episodes) == list(range(len(episodes)))
     assert all(isinstance(episode["task"], int) for episode in ended)
     assert updates[-1].metrics["curriculum/heard"] == len(ended)
@@ -118,25 +125,25 @@ def test_curricula_hear_of_the_episodes(tmp_path: Path, monkeypatch: pytest.Monk
 
 def scripted(*news: Any) -> tuple[Callable[..., Any], list[Any]]:
     """Takes the place of `open_source`; what the learner asks of its source is in the list."""
-    upcoming, asked = iter(news), list[Any]()
+    upcoming, requests = iter(news), list[Any]()
 
     class Source:
         def publish(self, version: int, snapshot: Any) -> None:
-            asked.append(("publish", version))
+            requests.append(("publish", version))
 
         def release(self, count: int) -> None:
             if count:
-                asked.append(("release", count))
+                requests.append(("release", count))
 
         def receive(self, timeout: float) -> Any:
             return next(upcoming)
 
     @contextmanager
-    def opened(*given: Any) -> Iterator[Source]:
+    def opened(*args: Any) -> Iterator[Source]:
         yield Source()
-        asked.append("closed")
+        requests.append("closed")
 
-    return opened, asked
+    return opened, requests
 
 
 def accepted(shard: int, number: int, version: int) -> Accepted:
@@ -148,17 +155,17 @@ def test_what_is_too_old_is_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     """It is counted and given back; its episodes ended all the same, and its shard stands where it left it."""
     news = [accepted(0, 0, 0), accepted(1, 0, 0), None, accepted(0, 1, 0), accepted(1, 1, 1)]
     news += [accepted(0, 2, 0), accepted(1, 2, 1), accepted(1, 3, 2)]
-    opened, asked = scripted(*news)
+    opened, requests = scripted(*news)
     monkeypatch.setattr(module, "open_source", opened)
     run = Run(tmp_path, sampling__policy_lag="free", sampling__max_lag=1, run__total_steps=48)
     updates = run.end()
-    assert [(item.metrics["dropped"], item.metrics["lag"]) for item in updates] == [(0, 0), (0, 1), (1, 1)]
+    assert [(update.metrics["dropped"], update.metrics["lag"]) for update in updates] == [(0, 0), (0, 1), (1, 1)]
     published = [("publish", number) for number in range(4)]
-    assert asked == [
+    assert requests == [
         *(published[0], ("release", 2), published[1], ("release", 2), published[2]),
         *(("release", 1), ("release", 2), published[3], "closed"),
     ]
-    ended = sum(len(item.trajectory.episodes()) for item in news if item)
+    ended = sum(len(arrival.trajectory.episodes()) for arrival in news if arrival)
     assert updates[-1].metrics["episodes"] == ended
     shards = load(run.directory / "checkpoints" / "update-00000003", "shards")
     assert {shard: int(arrays["number"][0]) for shard, arrays in shards.items()} == {"0": 3, "1": 4}
@@ -192,11 +199,11 @@ def test_evaluations_follow_their_updates(tmp_path: Path, monkeypatch: pytest.Mo
     updates = run.end()
     lines = list(runs.lines(run.directory, "metrics.jsonl"))
     assert [line.get("evaluation/return") for line in lines] == [None, 1.0, None, 3.0, None, 3.0, None, 2.0]
-    assert [item.evaluation for item in updates] == lines[1::2]
+    assert [update.evaluation for update in updates] == lines[1::2]
     assert lines[3] == {"update": 2, "steps": 32, "evaluation/return": 3.0, "time/evaluation": 0.5}
     state = load(run.directory / "checkpoints" / "update-00000004")
-    kept = [snapshot["weights"].view(np.float32).item() for snapshot in state["versions"].values()]
-    assert kept == weights[2:]
+    stored = [snapshot["weights"].view(np.float32).item() for snapshot in state["versions"].values()]
+    assert stored == weights[2:]
     assert (state["best"], run.names("best-")) == (3.0, ["best-00000002"])
     assert run.lifecycle.heard[:4] == [
         "update_finished 1",
@@ -211,7 +218,7 @@ def test_checkpoints_are_saved_when_they_are_due_and_at_the_end(tmp_path: Path) 
     run = Run(tmp_path, checkpoint__every_seconds=0.0, checkpoint__keep=2, run__total_steps=48)
     run.end()
     assert run.names() == ["update-00000002", "update-00000003"]
-    saved = [heard for heard in run.lifecycle.heard if heard.startswith("checkpoint")]
+    saved = [message for message in run.lifecycle.heard if message.startswith("checkpoint")]
     assert saved == [f"checkpoint_saved update-{number:08d}" for number in (1, 2, 3)]
 
 
@@ -232,9 +239,9 @@ def test_the_learner_has_as_many_threads_as_asked_for(tmp_path: Path, monkeypatc
     counts: dict[str, int] = {}
     start, update = tiny.Algorithm.__init__, tiny.Algorithm.update
 
-    def starting(self: tiny.Algorithm, *given: Any) -> None:
+    def starting(self: tiny.Algorithm, *args: Any) -> None:
         counts["weights"] = torch.get_num_threads()
-        start(self, *given)
+        start(self, *args)
 
     def learning(self: tiny.Algorithm, batch: Any) -> dict[str, float]:
         counts["update"] = torch.get_num_threads()
@@ -256,31 +263,31 @@ def test_a_device_that_is_not_there_is_no_reason_to_start_environments(
         Run(tmp_path, runtime__device="cuda:99").end()
 
 
-@pytest.mark.parametrize(("precision", "told"), [("bfloat16", 1), ("float32", 0)])
+@pytest.mark.parametrize(("precision", "count"), [("bfloat16", 1), ("float32", 0)])
 def test_emulated_arithmetic_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str, told: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str, count: int
 ) -> None:
     """It is right, and many times slower."""
     monkeypatch.setattr(module, "emulates_bfloat16", lambda device: True)
     run = Run(tmp_path, runtime__precision=precision)
     run.end()
-    assert len(runs.events(run.directory, "bfloat16_emulated")) == told
+    assert len(runs.events(run.directory, "bfloat16_emulated")) == count
 
 
 def test_weights_of_another_run_are_loaded_at_the_start_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An event tells; where a checkpoint is gone on from, it has them."""
     initial_state = module.initial_state
-    told: list[bool] = []
+    announced: list[bool] = []
 
-    def telling(*given: Any, tell: Any) -> Any:
-        told.append(tell is not None)
+    def telling(*args: Any, tell: Any) -> Any:
+        announced.append(tell is not None)
         if tell is not None:
             tell("MLP from elsewhere")
-        return initial_state(*given, tell=tell)
+        return initial_state(*args, tell=tell)
 
     monkeypatch.setattr(module, "initial_state", telling)
     run = Run(tmp_path)
     run.end()
     Run(tmp_path, "", run.directory).end()
-    assert told == [True, False]
+    assert announced == [True, False]
     assert [event["what"] for event in runs.events(run.directory, "weights_loaded")] == ["MLP from elsewhere"]

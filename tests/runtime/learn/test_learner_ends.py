@@ -102,8 +102,8 @@ def test_an_evaluation_that_was_interrupted_is_played_when_the_run_goes_on(
     interrupt_evaluation(stopped, 2, monkeypatch)
     assert stopped.names() == ["update-00000002"]
     assert len(runs.metrics(stopped.directory)) == 2
-    again = Run(tmp_path / "b", "", stopped.directory, **settings)
-    interrupt_evaluation(again, 4, monkeypatch)
+    second_run = Run(tmp_path / "b", "", stopped.directory, **settings)
+    interrupt_evaluation(second_run, 4, monkeypatch)
     assert len(runs.metrics(stopped.directory)) == 5
     for _ in range(2):
         resumed = Run(tmp_path / "b", "", stopped.directory, **settings)
@@ -121,8 +121,8 @@ def test_an_evaluation_that_was_played_late_is_not_played_again(
     undisturbed.end()
     interrupt_evaluation(stopped, 2, monkeypatch)
     killed = tmp_path / "killed"
-    again = Run(tmp_path / "b", "", stopped.directory, **settings)
-    again.end(lambda update: update.number == 3 and shutil.copytree(again.directory, killed))
+    second_run = Run(tmp_path / "b", "", stopped.directory, **settings)
+    second_run.end(lambda update: update.number == 3 and shutil.copytree(second_run.directory, killed))
     resumed = Run(tmp_path / "b", "", killed, **settings)
     assert [update.number for update in resumed.end()] == [3, 4]
     runs.assert_equal_runs(undisturbed.directory, killed)
@@ -202,8 +202,8 @@ def test_environments_that_arrive_elsewhere_are_told(tmp_path: Path, monkeypatch
     monkeypatch.setattr(tiny, "shown", lambda seed, task, actions: np.full(4, 0.25, np.float32))
     resumed = Run(tmp_path, "", run.directory)
     assert [update.number for update in resumed.end()] == [3, 4]
-    told = runs.events(run.directory, "not_replayable")
-    assert [(event["shard"], event["environments"]) for event in told] == [(0, [0, 1]), (1, [2, 3])]
+    events = runs.events(run.directory, "not_replayable")
+    assert [(event["shard"], event["environments"]) for event in events] == [(0, [0, 1]), (1, [2, 3])]
 
 
 # Bad numbers.
@@ -212,15 +212,15 @@ def test_environments_that_arrive_elsewhere_are_told(tmp_path: Path, monkeypatch
 @pytest.fixture
 def collected(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[int, int], Trajectory]:
     """All trajectories that workers collect in a test, by shard and number."""
-    items: dict[tuple[int, int], Trajectory] = {}
+    collected: dict[tuple[int, int], Trajectory] = {}
     collect = Worker.collect
 
     def remembering(self: Worker, shard: int, number: int, version: int) -> Trajectory:
-        items[shard, number] = collect(self, shard, number, version)
-        return items[shard, number]
+        collected[shard, number] = collect(self, shard, number, version)
+        return collected[shard, number]
 
     monkeypatch.setattr(Worker, "collect", remembering)
-    return items
+    return collected
 
 
 def refused(run: Run, message: str) -> dict[str, Any]:
@@ -288,7 +288,7 @@ def test_metrics_are_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 # Full disks, and environments that cannot be closed.
 
 
-def full(*given: Any) -> None:
+def full(*args: Any) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
@@ -299,8 +299,8 @@ def test_a_run_without_its_last_checkpoint_has_failed(tmp_path: Path, monkeypatc
     with pytest.raises(RunError, match=f"^{re.escape(str(run.directory))}: the last checkpoint could not be saved"):
         run.end()
     assert len(runs.metrics(run.directory)) == 4
-    told = [event["checkpoint"] for event in runs.events(run.directory, "checkpoint_failed")]
-    assert told == [f"update-{number:08d}" for number in (1, 2, 3, 4, 4)]
+    failures = [event["checkpoint"] for event in runs.events(run.directory, "checkpoint_failed")]
+    assert failures == [f"update-{number:08d}" for number in (1, 2, 3, 4, 4)]
 
 
 @pytest.mark.parametrize("error", [RunError("environment 1 failed"), KeyboardInterrupt()], ids=["error", "interrupt"])
@@ -334,8 +334,8 @@ def test_environments_are_closed_at_the_end(
     assert len(run.end()) == 4
     assert len(made) == 4
     assert all(environment.closed for environment in made)
-    told = [event["reason"] for event in runs.events(run.directory, "close_failed")]
-    assert told == [f"environment {index} failed in close: OSError: gone" for index in (0, 1)] * 2
+    reasons = [event["reason"] for event in runs.events(run.directory, "close_failed")]
+    assert reasons == [f"environment {index} failed in close: OSError: gone" for index in (0, 1)] * 2
 
 
 # Before the first update.
@@ -346,7 +346,7 @@ def broken_algorithm(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
 
 
 def broken_source(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
-    monkeypatch.setattr(module, "open_source", lambda *given: 1 / 0)
+    monkeypatch.setattr(module, "open_source", lambda *args: 1 / 0)
 
 
 def broken_checkpoints(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:

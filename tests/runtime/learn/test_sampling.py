@@ -70,7 +70,7 @@ def test_without_a_launcher_the_worker_collects(tmp_path: Path) -> None:
         assert isinstance(source, InProcess)
         source.publish(0, {"weights": tiny.weights(0.0)})
         collected = [accepted(source).trajectory for _ in range(4)]
-        assert [(item.shard, item.number) for item in collected] == [(0, 0), (1, 0), (0, 1), (1, 1)]
+        assert [(trajectory.shard, trajectory.number) for trajectory in collected] == [(0, 0), (1, 0), (0, 1), (1, 1)]
         with pytest.raises(RunError, match="nothing to collect"):
             source.receive(0.0)
 
@@ -144,11 +144,11 @@ def test_samplers_that_differ_are_not(tmp_path: Path, launcher: FakeLauncher) ->
     """A worker with other arrays or components would collect something else."""
     pipeline = load(tmp_path)
     worker = Worker(pipeline)
-    mine = [worker.specification.fingerprint, components_fingerprint(pipeline)]
+    matching = [worker.specification.fingerprint, components_fingerprint(pipeline)]
     endpoint = f"ipc://{tmp_path}/link"
     with open_source(pipeline, "run-7", {}, worker, launcher, endpoint):
-        for which in (0, 1):
-            fingerprints = [value if index != which else "0" * 32 for index, value in enumerate(mine)]
+        for position in (0, 1):
+            fingerprints = [value if index != position else "0" * 32 for index, value in enumerate(matching)]
             with RawPeer(endpoint) as peer:
                 peer.join(*fingerprints, "run-7")
                 assert peer.receive().type == "reject"
@@ -159,18 +159,18 @@ def test_samplers_end_before_the_link(tmp_path: Path, launcher: FakeLauncher) ->
     pipeline = load(tmp_path)
     worker = Worker(pipeline)
     endpoint = f"ipc://{tmp_path}/link"
-    answers: list[wire.Message] = []
+    messages: list[wire.Message] = []
     with RawPeer(endpoint) as peer:
 
         def closing() -> None:
             peer.join(worker.specification.fingerprint, components_fingerprint(pipeline), "run-7")
-            answers.append(peer.receive())
+            messages.append(peer.receive())
 
         launcher.closing = closing
         with open_source(pipeline, "run-7", {}, worker, launcher, endpoint) as source:
             source.publish(0, {"weights": tiny.weights(0.0)})
-            assert answers == []
-    assert [message.type for message in answers] == ["weights"]
+            assert messages == []
+    assert [message.type for message in messages] == ["weights"]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), RunError("an update failed")], ids=["interrupt", "error"])

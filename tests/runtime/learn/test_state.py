@@ -39,21 +39,21 @@ def advanced(state: RunState, updates: int) -> RunState:
         algorithm: Any = state.algorithm
         algorithm.updates += 1
         algorithm.policy.weight.data.add_(number + 0.5)
-        items = [trajectories.make(number, shard=shard, number=number) for shard in range(2)]
-        state.tasks.update(state.episodes.add(items))
+        ready = [trajectories.make(number, shard=shard, number=number) for shard in range(2)]
+        state.tasks.update(state.episodes.add(ready))
         state.update += 1
         state.take_snapshot()
-        for shard, item in enumerate(items):
-            state.shards[shard] = first_state(item)
+        for shard, trajectory in enumerate(ready):
+            state.shards[shard] = first_state(trajectory)
     return state
 
 
 def plain(value: Any) -> Any:
     """A state as plain values, but for the time."""
     if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items() if key != "elapsed"}
+        return {key: plain(child) for key, child in value.items() if key != "elapsed"}
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return [plain(child) for child in value]
     return value.tolist() if isinstance(value, torch.Tensor | np.ndarray) else value
 
 
@@ -101,31 +101,31 @@ def test_checkpoints_that_do_not_tell_of_evaluations_are_taken() -> None:
 
 def test_time_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     """Interruptions are left out."""
-    now = 100.0
-    monkeypatch.setattr(module, "monotonic", lambda: now)
+    clock = 100.0
+    monkeypatch.setattr(module, "monotonic", lambda: clock)
     state, restored = new(), new()
     state.started = 90.0
     values = state.state_dict()
-    now = 5000.0
+    clock = 5000.0
     restored.load_state_dict(values)
-    assert now - restored.started == 10.0
+    assert clock - restored.started == 10.0
 
 
 def test_snapshots_are_kept_as_long_as_they_may_be_collected_with() -> None:
     """Each as it was when it was taken, with the tasks that its version draws."""
     state = new()
     state.take_snapshot()
-    taken = {}
+    snapshots = {}
     for number in range(1, 6):
-        taken[number] = advanced(state, 1).snapshots[number]
+        snapshots[number] = advanced(state, 1).snapshots[number]
     assert list(state.snapshots) == [3, 4, 5]
-    weights = [taken[number]["weights"].view(np.float32).item() for number in taken]
+    weights = [snapshots[number]["weights"].view(np.float32).item() for number in snapshots]
     assert weights == [0.5, 2.0, 4.5, 8.0, 12.5]
-    assert taken[5]["weights"].tobytes() == pack(state.algorithm.policy).tobytes()
+    assert snapshots[5]["weights"].tobytes() == pack(state.algorithm.policy).tobytes()
     curriculum: Any = tiny.Curriculum(None, None)
     for version in range(6):
-        drawn = decode_tasks(draw_tasks(curriculum, 4, 3, version))
-    assert decode_tasks(taken[5]["tasks"]) == drawn == [20, 21, 22, 23]
+        tasks = decode_tasks(draw_tasks(curriculum, 4, 3, version))
+    assert decode_tasks(snapshots[5]["tasks"]) == tasks == [20, 21, 22, 23]
 
 
 @pytest.mark.parametrize(("length", "count"), [(4, 4), (8, 4), (9, 8), (32, 16)])
@@ -176,12 +176,12 @@ class Run:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[Run]:
-    made = Run(tmp_path, keep=2)
-    yield made
-    made.record.close()
+    run = Run(tmp_path, keep=2)
+    yield run
+    run.record.close()
 
 
-def again(run: Run) -> Run:
+def resume(run: Run) -> Run:
     """The same run directory, taken up by another process."""
     run.record.close()
     run.record = Record(run.record.directory)
@@ -196,12 +196,12 @@ def damage(run: Run, name: str) -> None:
 
 def test_a_checkpoint_is_due_when_the_last_is_old_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """So many seconds after the start, and after each that was saved or could not be."""
-    now = 100.0
-    monkeypatch.setattr(module, "monotonic", lambda: now)
+    clock = 100.0
+    monkeypatch.setattr(module, "monotonic", lambda: clock)
     run = Run(tmp_path, every_seconds=30.0)
     dues = []
     for second in (129.9, 130.0, 150.0, 159.9, 160.0):
-        now = second
+        clock = second
         dues.append(run.checkpoints.due)
         if second == 130.0:
             advanced(run.state, 1)
@@ -248,7 +248,7 @@ def test_the_newest_are_kept_and_one_best(run: Run) -> None:
     assert plain(load(run.record.checkpoints / "update-00000004")) == plain(run.state.state_dict())
 
 
-def full(*given: Any) -> None:
+def full(*args: Any) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
@@ -303,7 +303,7 @@ def test_a_run_goes_on_from_its_newest_checkpoint(run: Run) -> None:
         run.record.metrics({"update": late})
         run.record.episodes([{"update": late}])
     expected = plain(run.state.state_dict())
-    resumed = again(run)
+    resumed = resume(run)
     resumed.checkpoints.resume()
     assert plain(resumed.state.state_dict()) == expected
     assert updates(resumed) == updates(resumed, "episodes.jsonl") == [1, 2, 3]
@@ -316,7 +316,7 @@ def test_a_run_that_ended_before_its_first_checkpoint_starts_anew(run: Run) -> N
     """All that it recorded will happen again."""
     run.record.metrics({"update": 1})
     expected = plain(run.state.state_dict())
-    resumed = again(run)
+    resumed = resume(run)
     resumed.state.take_snapshot()
     resumed.checkpoints.resume()
     assert updates(resumed) == []
@@ -328,7 +328,7 @@ def test_damaged_checkpoints_are_passed_over_and_replaced(run: Run) -> None:
     """They are named, and when their update is done again, its checkpoint is a whole one."""
     recorded(run, 3)
     damage(run, "update-00000003")
-    resumed = again(run)
+    resumed = resume(run)
     resumed.checkpoints.resume()
     skipped, went_on = resumed.events()
     assert skipped["event"] == "checkpoint_skipped"
@@ -347,7 +347,7 @@ def test_without_a_whole_checkpoint_nothing_is_forgotten(run: Run) -> None:
     for name in run.names():
         damage(run, name)
     before = (run.record.directory / "metrics.jsonl").read_bytes()
-    resumed = again(run)
+    resumed = resume(run)
     with pytest.raises(CheckpointError, match="no whole checkpoint to go on from"):
         resumed.checkpoints.resume()
     assert (run.record.directory / "metrics.jsonl").read_bytes() == before
@@ -360,7 +360,7 @@ def test_states_of_another_run_do_not_fit(run: Run) -> None:
     values = advanced(run.state, 1).state_dict()
     del values["algorithm"]
     save(run.record.checkpoints, "update-00000002", values)
-    resumed = again(run)
+    resumed = resume(run)
     resumed.checkpoints.resume()
     assert [json.dumps(event) for event in resumed.events() if "does not fit this run" in str(event)]
     assert resumed.state.update == 1

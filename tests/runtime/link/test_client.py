@@ -14,19 +14,19 @@ from framework.runtime.link.client import Client, End, LearnerSilent, Rejected, 
 
 @pytest.fixture
 def learner(tmp_path: Path) -> Iterator[RawLearner]:
-    made = RawLearner(f"ipc://{tmp_path}/link")
-    yield made
-    made.close()
+    learner = RawLearner(f"ipc://{tmp_path}/link")
+    yield learner
+    learner.close()
 
 
 @pytest.fixture
 def client(tmp_path: Path, learner: RawLearner) -> Iterator[Client]:
     """One whose learner has heard of it."""
-    made = Client(f"ipc://{tmp_path}/link")
-    made.send("alive")
+    client = Client(f"ipc://{tmp_path}/link")
+    client.send("alive")
     assert learner.receive().type == "alive"
-    yield made
-    made.close()
+    yield client
+    client.close()
 
 
 class Clock:
@@ -41,9 +41,9 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    made = Clock()
-    monkeypatch.setattr(module, "monotonic", made)
-    return made
+    clock = Clock()
+    monkeypatch.setattr(module, "monotonic", clock)
+    return clock
 
 
 # Messages.

@@ -101,8 +101,8 @@ def test_each_trajectory_is_accepted_once(learner: Learner, peer: Peer) -> None:
     directive = peer.receive()
     peer.deliver(directive)
     peer.deliver(directive)
-    answers = [message.type for message in learner.sent[b"peer"]]
-    assert sorted(answers) == ["acknowledge", "acknowledge", "directive"]
+    types = [message.type for message in learner.sent[b"peer"]]
+    assert sorted(types) == ["acknowledge", "acknowledge", "directive"]
     assert [type(news) for news in learner.news] == [Event, Accepted]
 
 
@@ -218,13 +218,13 @@ def test_work_of_a_version_that_is_gone_is_granted_anew() -> None:
     for version in (1, 2, 3):
         learner.dispatcher.publish(version, {"weights": np.zeros(8, np.uint8)})
     peer.send("pull", version=0)
-    answers = [peer.receive() for _ in range(4)]
-    assert [answer.type for answer in answers] == ["withdraw", "weights", "directive", "directive"]
-    assert answers[0].fields == {"shard": 0, "number": 0}
-    granted = [(answer["number"], answer["version"], answer["restore"]) for answer in answers[2:]]
+    messages = [peer.receive() for _ in range(4)]
+    assert [message.type for message in messages] == ["withdraw", "weights", "directive", "directive"]
+    assert messages[0].fields == {"shard": 0, "number": 0}
+    granted = [(message["number"], message["version"], message["restore"]) for message in messages[2:]]
     assert granted == [(0, 3, True), (1, 3, False)]
     peer.send("pull", version=0)  # asked twice, as it may be while it waits
-    peer.deliver(answers[2])
+    peer.deliver(messages[2])
     assert [type(news) for news in learner.news] == [Event, Accepted]
     assert learner.news[-1].trajectory.version == 3  # type: ignore[union-attr]
 

@@ -80,10 +80,10 @@ def test_restores_are_told_only_where_needed() -> None:
     leases.version = 1
     assert [grant.restore for grant in leases.grant()] == [False]
     leases.drop(b"a")
-    (one, two) = joined(leases, b"b").grant()
-    assert (one.number, one.restore, two.restore) == (1, True, False)
-    assert one.state is not None
-    assert one.state.number == 1
+    (resumed, following) = joined(leases, b"b").grant()
+    assert (resumed.number, resumed.restore, following.restore) == (1, True, False)
+    assert resumed.state is not None
+    assert resumed.state.number == 1
 
 
 # Acceptance.
@@ -93,17 +93,17 @@ def test_each_trajectory_is_accepted_once() -> None:
     """Duplicates, strangers, other versions and what comes out of order are not accepted, and change nothing."""
     leases = joined(Leases(2, 1, expected=2), b"a", b"b")
     grants = leases.grant()
-    one, two = (grant for grant in grants if grant.sampler == b"a")
-    assert leases.accept(b"b", collected(one)) is None
-    assert leases.accept(b"c", collected(one)) is None
-    assert leases.accept(b"a", collected(two)) is None
-    wrong = Grant(b"a", one.shard, one.number, one.version + 1, None, restore=False)
-    assert leases.accept(b"a", collected(wrong)) is None
-    state = leases.accept(b"a", collected(one))
+    earlier, later = (grant for grant in grants if grant.sampler == b"a")
+    assert leases.accept(b"b", collected(earlier)) is None
+    assert leases.accept(b"c", collected(earlier)) is None
+    assert leases.accept(b"a", collected(later)) is None
+    newer = Grant(b"a", earlier.shard, earlier.number, earlier.version + 1, None, restore=False)
+    assert leases.accept(b"a", collected(newer)) is None
+    state = leases.accept(b"a", collected(earlier))
     assert state is not None
     assert state.number == 1
-    assert leases.accept(b"a", collected(one)) is None
-    assert leases.accept(b"a", collected(two)) is not None
+    assert leases.accept(b"a", collected(earlier)) is None
+    assert leases.accept(b"a", collected(later)) is not None
 
 
 def test_dropped_samplers_work_is_granted_again() -> None:
@@ -113,13 +113,13 @@ def test_dropped_samplers_work_is_granted_again() -> None:
     assert names(grants) == [(0, 0, 0), (0, 1, 0), (0, 2, 0)]
     deliver(leases, grants[:1])
     leases.drop(b"a")
-    again = leases.grant()
-    assert {grant.sampler for grant in again} == {b"b"}
-    assert names(again) == [(0, 1, 0), (0, 2, 0)]
-    assert again[0].state is not None
-    assert (again[0].state.number, again[0].restore) == (1, True)
+    regranted = leases.grant()
+    assert {grant.sampler for grant in regranted} == {b"b"}
+    assert names(regranted) == [(0, 1, 0), (0, 2, 0)]
+    assert regranted[0].state is not None
+    assert (regranted[0].state.number, regranted[0].restore) == (1, True)
     assert leases.accept(b"a", collected(grants[1])) is None
-    deliver(leases, again)
+    deliver(leases, regranted)
 
 
 def test_dropping_strangers_changes_nothing() -> None:
@@ -134,9 +134,9 @@ def test_dropping_strangers_changes_nothing() -> None:
 def test_again_repeats_what_is_owed() -> None:
     """An unsure sampler hears the same grants again, in their order, and restores only what it had to restore."""
     leases = joined(Leases(2, 1, expected=2), b"a", b"b")
-    mine = [grant for grant in leases.grant() if grant.sampler == b"a"]
-    assert leases.again(b"a") == mine
-    deliver(leases, mine[:1])
+    owed = [grant for grant in leases.grant() if grant.sampler == b"a"]
+    assert leases.again(b"a") == owed
+    deliver(leases, owed[:1])
     (left,) = leases.again(b"a")
     assert (left.number, left.restore) == (1, False)
     deliver(leases, [left])
@@ -159,8 +159,8 @@ def test_shards_spread_evenly(shards: int, samplers: int) -> None:
                 leases.version += 1
                 grants = leases.grant()
         spread = by_sampler(grants or leases.grant())
-        assert sorted(shard for own in spread.values() for shard in own) == list(range(shards))
-        assert max(len(own) for own in spread.values()) == -(-shards // samplers)
+        assert sorted(shard for leased in spread.values() for shard in leased) == list(range(shards))
+        assert max(len(leased) for leased in spread.values()) == -(-shards // samplers)
 
 
 def test_shards_wait_for_those_who_are_expected() -> None:
@@ -176,18 +176,18 @@ def test_joining_sampler_gets_its_share(lag: int | None) -> None:
     leases = joined(Leases(4, lag, credit=8), b"a")
     queue = deque(leases.grant())
     leases.join(b"b")
-    seen = set()
+    finished = set()
     for version in range(1, 8):
         for _ in range(4):
             grant = queue.popleft()
-            assert (grant.shard, grant.number) not in seen
-            seen.add((grant.shard, grant.number))
+            assert (grant.shard, grant.number) not in finished
+            finished.add((grant.shard, grant.number))
             deliver(leases, [grant])
             leases.release(1)
             queue += leases.grant()
         leases.version = version
         queue += leases.grant()
-    assert {sampler: len(own) for sampler, own in by_sampler(queue).items()} == {b"a": 2, b"b": 2}
+    assert {sampler: len(leased) for sampler, leased in by_sampler(queue).items()} == {b"a": 2, b"b": 2}
 
 
 def test_joining_twice_counts_once() -> None:

@@ -23,7 +23,7 @@ class _Sampler:
         self.sent: deque[Trajectory] = deque()
 
     def hear(self, grant: Grant) -> None:
-        waiting = {(other.shard, other.number) for other in self.queue}
+        waiting = {(queued.shard, queued.number) for queued in self.queue}
         if (grant.shard, grant.number) not in waiting and grant.number >= self.at.get(grant.shard, 0):
             self.queue.append(grant)
 
@@ -63,15 +63,17 @@ class Model(RuleBasedStateMachine):
         """As a link does after every event."""
         grants = self.leases.grant()
         for grant in grants:
-            ours = self.samplers[grant.sampler]
+            holder = self.samplers[grant.sampler]
             if self.lag is None:
                 assert grant.version == self.leases.version
             else:
                 assert grant.version == max(0, grant.number - self.lag) <= self.leases.version
-            holders = {name for name, one in self.samplers.items() if any(g.shard == grant.shard for g in one.queue)}
+            holders = {
+                name for name, sampler in self.samplers.items() if any(g.shard == grant.shard for g in sampler.queue)
+            }
             assert holders <= {grant.sampler}, "one shard is in two hands"
-            ours.hear(grant)
-            assert ours.queue[-1] is grant
+            holder.hear(grant)
+            assert holder.queue[-1] is grant
         assert self.leases.grant() == []
 
     @rule()
@@ -92,15 +94,15 @@ class Model(RuleBasedStateMachine):
         self.grant()
 
     @rule(data=st.data())
-    @precondition(lambda self: any(one.queue for one in self.samplers.values()))
+    @precondition(lambda self: any(sampler.queue for sampler in self.samplers.values()))
     def collect(self, data: st.DataObject) -> None:
-        name = data.draw(st.sampled_from(sorted(name for name, one in self.samplers.items() if one.queue)))
+        name = data.draw(st.sampled_from(sorted(name for name, sampler in self.samplers.items() if sampler.queue)))
         self.samplers[name].collect()
 
     @rule(data=st.data())
-    @precondition(lambda self: any(one.sent for one in self.samplers.values()))
+    @precondition(lambda self: any(sampler.sent for sampler in self.samplers.values()))
     def deliver(self, data: st.DataObject) -> None:
-        name = data.draw(st.sampled_from(sorted(name for name, one in self.samplers.items() if one.sent)))
+        name = data.draw(st.sampled_from(sorted(name for name, sampler in self.samplers.items() if sampler.sent)))
         self.receive(name, self.samplers[name].sent.popleft())
 
     def receive(self, name: bytes, trajectory: Trajectory) -> None:
@@ -132,16 +134,16 @@ class Model(RuleBasedStateMachine):
         assert list(self.samplers[name].queue) == before
 
     @rule(data=st.data())
-    @precondition(lambda self: self.lag is None and any(one.queue for one in self.samplers.values()))
+    @precondition(lambda self: self.lag is None and any(sampler.queue for sampler in self.samplers.values()))
     def lose_a_version(self, data: st.DataObject) -> None:
         """A sampler that has delivered what it collected asks for a version that is gone."""
-        name = data.draw(st.sampled_from(sorted(name for name, one in self.samplers.items() if one.queue)))
-        ours = self.samplers[name]
-        while ours.sent:
-            self.receive(name, ours.sent.popleft())
-        version = data.draw(st.sampled_from(sorted({grant.version for grant in ours.queue})))
+        name = data.draw(st.sampled_from(sorted(name for name, sampler in self.samplers.items() if sampler.queue)))
+        sampler = self.samplers[name]
+        while sampler.sent:
+            self.receive(name, sampler.sent.popleft())
+        version = data.draw(st.sampled_from(sorted({grant.version for grant in sampler.queue})))
         for shard, number in self.leases.withdraw(name, version):
-            ours.queue = deque(grant for grant in ours.queue if grant.shard != shard or grant.number < number)
+            sampler.queue = deque(grant for grant in sampler.queue if grant.shard != shard or grant.number < number)
         self.grant()
 
     @rule()
@@ -150,10 +152,10 @@ class Model(RuleBasedStateMachine):
         self.leases.release(len(stale))
         self.waiting -= len(stale)
         ready = self.rounds.take(self.update)
-        for item in ready:
-            lag = self.update - item.trajectory.version
+        for accepted in ready:
+            lag = self.update - accepted.trajectory.version
             assert lag <= MAX_LAG if self.lag is None else lag == min(self.lag, self.update)
-            self.learned[item.trajectory.shard].append(item.trajectory.number)
+            self.learned[accepted.trajectory.shard].append(accepted.trajectory.number)
         if ready:
             self.update += 1
             self.leases.version = self.update
@@ -174,8 +176,8 @@ class Model(RuleBasedStateMachine):
     def work_is_bounded(self) -> None:
         out = Counter(
             trajectory.shard
-            for one in self.samplers.values()
-            for trajectory in (*one.queue, *one.sent)
+            for sampler in self.samplers.values()
+            for trajectory in (*sampler.queue, *sampler.sent)
             if trajectory.number >= self.next[trajectory.shard]
         )
         assert all(count <= (2 if self.lag is None else self.lag + 1) for count in out.values())
@@ -191,18 +193,18 @@ class Model(RuleBasedStateMachine):
         for _ in range(200):
             if self.update == target:
                 break
-            for name, one in self.samplers.items():
-                if one.queue:
-                    one.collect()
-                if one.sent:
-                    self.receive(name, one.sent.popleft())
+            for name, sampler in self.samplers.items():
+                if sampler.queue:
+                    sampler.collect()
+                if sampler.sent:
+                    self.receive(name, sampler.sent.popleft())
             self.learn()
         assert self.update == target, "no progress"
         self.nothing_is_lost_or_doubled()
         shards = len(self.next)
         owed = by_sampler(grant for name in self.samplers for grant in self.leases.again(name))
         share = -(-shards // max(self.expected, len(self.samplers)))
-        assert all(len(own) <= share for own in owed.values())
+        assert all(len(leased) <= share for leased in owed.values())
 
 
 TestModel = Model.TestCase

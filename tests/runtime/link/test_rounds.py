@@ -13,9 +13,9 @@ def accepted(shard: int, number: int, version: int = 0) -> Accepted:
     return Accepted(trajectory, first_state(trajectory))
 
 
-def names(items: list[Accepted]) -> list[tuple[int, int]]:
+def names(arrivals: list[Accepted]) -> list[tuple[int, int]]:
     """Shard and number of each."""
-    return [(item.trajectory.shard, item.trajectory.number) for item in items]
+    return [(accepted.trajectory.shard, accepted.trajectory.number) for accepted in arrivals]
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])

@@ -50,9 +50,9 @@ def trajectories(pipeline: Pipeline, shard: int, versions: list[int]) -> list[Tr
 
 def delivered(client: FakeClient, expected: list[Trajectory]) -> None:
     """The trajectories that were sent are these, bit for bit."""
-    sent = [sending for sending in client.sent if sending.type == "trajectory"]
-    assert len(sent) == len(expected)
-    for sending, trajectory in zip(sent, expected, strict=True):
+    messages = [sending for sending in client.sent if sending.type == "trajectory"]
+    assert len(messages) == len(expected)
+    for sending, trajectory in zip(messages, expected, strict=True):
         assert (sending["shard"], sending["number"]) == (trajectory.shard, trajectory.number)
         assert sending.arrays.keys() == trajectory.arrays.keys()
         for name, array in trajectory.arrays.items():
@@ -149,19 +149,19 @@ def test_environments_that_are_lost_are_told(
 def test_directives_that_come_twice_are_worked_on_once(client: FakeClient, pipeline: Pipeline) -> None:
     """While the first one waits, and when its work is done, too."""
     twice = [directive(0, 0, 0), directive(0, 1, 0)]
-    done: list[Any] = []
+    names_before: list[Any] = []
     serve(
         client,
         pipeline,
         weights(0),
         *twice,
         *twice,
-        lambda silent: done.append(client.names()),
+        lambda silent: names_before.append(client.names()),
         *twice,
         lambda silent: None,
     )
-    assert done == [[(0, 0, 0), (0, 1, 0)]]
-    assert client.names() == done[0]
+    assert names_before == [[(0, 0, 0), (0, 1, 0)]]
+    assert client.names() == names_before[0]
 
 
 def test_messages_are_heard_between_trajectories(client: FakeClient, pipeline: Pipeline) -> None:
@@ -205,8 +205,8 @@ def test_weights_that_are_missing_are_asked_for(client: FakeClient, pipeline: Pi
 
 def test_work_of_a_version_that_is_gone_is_given_up(client: FakeClient, pipeline: Pipeline) -> None:
     """The learner withdraws it instead of sending weights, and grants it with a newer one."""
-    answers = [withdraw(0, 0), weights(5), directive(0, 0, 5)]
-    serve(client, pipeline, directive(0, 0, 0), lambda silent: client.script.extendleft(answers[::-1]))
+    script = [withdraw(0, 0), weights(5), directive(0, 0, 5)]
+    serve(client, pipeline, directive(0, 0, 0), lambda silent: client.script.extendleft(script[::-1]))
     assert client.names() == ["pull", (0, 0, 5)]
 
 
@@ -280,9 +280,9 @@ def test_a_trajectory_may_take_longer_than_silence(
     """While a slow environment was played nobody listened: the learner has time to answer before it is given up."""
     collect = Worker.collect
 
-    def slow(self: Worker, *which: int) -> Trajectory:
+    def slow(self: Worker, *numbers: int) -> Trajectory:
         client.now += 40.0
-        return collect(self, *which)
+        return collect(self, *numbers)
 
     monkeypatch.setattr(Worker, "collect", slow)
     serve(client, pipeline, weights(0), directive(0, 0, 0), lambda silent: None, acknowledge(0, 0))
@@ -305,9 +305,9 @@ def test_closing_closes_the_environments(
     client: FakeClient, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those that have been made; before joining there are none."""
-    made: list[tiny.Hashed] = []
-    monkeypatch.setattr(tiny.Environment, "make", lambda self: made.append(tiny.Hashed()) or made[-1])
+    environments: list[tiny.Hashed] = []
+    monkeypatch.setattr(tiny.Environment, "make", lambda self: environments.append(tiny.Hashed()) or environments[-1])
     Sampler(client).close()  # type: ignore[arg-type]
     serve(client, pipeline, weights(0), directive(0, 0, 0)).close()
-    assert made
-    assert all(environment.closed for environment in made)
+    assert environments
+    assert all(environment.closed for environment in environments)

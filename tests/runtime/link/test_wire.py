@@ -123,8 +123,8 @@ def test_types_and_fields_are_closed() -> None:
     refused([msgpack.packb({"type": "pull"})], "must have the fields")
     refused([msgpack.packb({"type": "pull", "version": 1, "more": 1})], "must have the fields")
     refused([msgpack.packb({"type": [["stop"]]})], "without a type")
-    for wrong in (True, 1.0, "1", None, [1], b"1"):
-        refused([msgpack.packb({"type": "pull", "version": wrong})], "wrong type")
+    for version in (True, 1.0, "1", None, [1], b"1"):
+        refused([msgpack.packb({"type": "pull", "version": version})], "wrong type")
     refused([msgpack.packb({"type": "reject", "reason": b"x"})], "wrong type")
     directive = {"type": "directive", "shard": 0, "number": 0, "version": 0, "restore": 1}
     refused([msgpack.packb(directive)], "wrong type")
@@ -147,10 +147,10 @@ def test_numbers_are_finite(number: float) -> None:
     refused([msgpack.packb({"type": "trajectory", **fields})], "finite")
 
 
-@pytest.mark.parametrize("item", [True, "1", b"1", None, [1], {}, 1])
-def test_lists_hold_numbers_of_one_type(item: Any) -> None:
+@pytest.mark.parametrize("element", [True, "1", b"1", None, [1], {}, 1])
+def test_lists_hold_numbers_of_one_type(element: Any) -> None:
     """What a list may hold is closed too: it ends up in the run's JSON."""
-    fields = {"shard": 0, "number": 0, "version": 0, "timing": [0.0, item]}
+    fields = {"shard": 0, "number": 0, "version": 0, "timing": [0.0, element]}
     refused([msgpack.packb({"type": "trajectory", **fields})], "finite numbers")
 
 
@@ -172,10 +172,10 @@ def test_arrays_must_be_as_described() -> None:
         refused([header(["a", dtype, [2, 3]]), frame], "unknown dtype")
     for shape in (6, None, "23", [-2, -3], [2.0, 3], [True, 6], [None], [2**48], [1] * 9, [[2], 3], {"0": 6}):
         refused([header(["a", "float32", shape]), frame], "impossible shape")
-    for entry in (["a", "float32"], [1, "float32", [6]], "abc", None, ["a", "float32", [6], 0]):
-        refused([header(entry), frame], "name, dtype and shape")
-    many = [[str(number), "uint8", [0]] for number in range(ARRAY_LIMIT + 1)]
-    refused([header(*many), *[b""] * len(many)], "frames do not fit")
+    for description in (["a", "float32"], [1, "float32", [6]], "abc", None, ["a", "float32", [6], 0]):
+        refused([header(description), frame], "name, dtype and shape")
+    descriptions = [[str(number), "uint8", [0]] for number in range(ARRAY_LIMIT + 1)]
+    refused([header(*descriptions), *[b""] * len(descriptions)], "frames do not fit")
 
 
 def test_overflowing_shapes_are_refused() -> None:
@@ -255,11 +255,13 @@ def test_mutated_messages_are_decoded_or_refused(data: st.DataObject) -> None:
 def test_well_formed_nonsense_is_decoded_or_refused(data: st.DataObject) -> None:
     """Headers of valid msgpack with the fields of a real message and any values in them."""
     kind = data.draw(st.sampled_from(sorted(SCHEMAS)))
-    entry = st.tuples(st.text(max_size=3), st.sampled_from(sorted(DTYPES)), st.lists(st.integers(0, 2**41), max_size=9))
+    description = st.tuples(
+        st.text(max_size=3), st.sampled_from(sorted(DTYPES)), st.lists(st.integers(0, 2**41), max_size=9)
+    )
     fields = {
         name: data.draw(st.just(LISTS.get(name, VALUES[expected])) | plain) for name, expected in SCHEMAS[kind].items()
     }
-    arrays = data.draw(st.lists(entry | plain, max_size=3) | plain)
+    arrays = data.draw(st.lists(description | plain, max_size=3) | plain)
     frames = data.draw(st.lists(st.binary(max_size=16), max_size=3))
     decoded_or_refused([msgpack.packb({"type": kind, "arrays": arrays, **fields}), *frames])
 

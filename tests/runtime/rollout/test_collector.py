@@ -25,10 +25,10 @@ ARRAYS = ("observations/observation", "first", "rewards", "terminated", "truncat
 ARRAYS += ("final_observations/observation", "extras/after", "extras/final_reward")
 
 
-def stepped(make: Any = Hashed, **how: Any) -> Collector:
+def stepped(make: Any = Hashed, **options: Any) -> Collector:
     """A collector of environments that are stepped singly."""
     environments = [make(LONGEST) for _ in NUMBERS]
-    return Collector(RUN, SHARD, NUMBERS, SteppedVector(environments), how.get("steps", STEPS))
+    return Collector(RUN, SHARD, NUMBERS, SteppedVector(environments), options.get("steps", STEPS))
 
 
 def native() -> Collector:
@@ -47,7 +47,7 @@ def begun(collector: Collector) -> Collector:
     return collector
 
 
-def same(left: Trajectory, right: Trajectory) -> None:
+def assert_same(left: Trajectory, right: Trajectory) -> None:
     """Both are equal, bit for bit."""
     assert left.arrays.keys() == right.arrays.keys()
     for name, array in left.arrays.items():
@@ -163,11 +163,11 @@ def test_the_policy_sees_what_is_recorded() -> None:
     acted: list[Any] = []
 
     class Seeing(Policy):
-        def act(self, observation: Any, memory: Any, first: Any, generator: Any, **more: Any) -> Any:
+        def act(self, observation: Any, memory: Any, first: Any, generator: Any, **kwargs: Any) -> Any:
             assert torch.is_inference_mode_enabled()
-            assert more == {"action_mask": None}
+            assert kwargs == {"action_mask": None}
             acted.append((observation["observation"].clone(), memory["steps"].clone(), first.clone()))
-            return super().act(observation, memory, first, generator, **more)
+            return super().act(observation, memory, first, generator, **kwargs)
 
     collector = begun(stepped())
     policy = Seeing()
@@ -209,8 +209,8 @@ def test_action_masks_reach_the_policy_and_the_trajectory() -> None:
     """That of each observation, also of the last."""
 
     class Masked(Hashed):
-        def reset(self, **more: Any) -> Any:
-            observation, info = super().reset(**more)
+        def reset(self, **kwargs: Any) -> Any:
+            observation, info = super().reset(**kwargs)
             return observation, {**info, "action_mask": [True, len(self.actions) % 2 == 0]}
 
         def step(self, action: Any) -> Any:
@@ -220,9 +220,9 @@ def test_action_masks_reach_the_policy_and_the_trajectory() -> None:
     masks: list[Any] = []
 
     class Seeing(Policy):
-        def act(self, *given: Any, action_mask: Any = None, **more: Any) -> Any:
+        def act(self, *args: Any, action_mask: Any = None, **kwargs: Any) -> Any:
             masks.append(action_mask.tolist())
-            return super().act(*given, **more)
+            return super().act(*args, **kwargs)
 
     arrays = begun(stepped(Masked)).collect(Seeing(), 0).arrays
     assert arrays["action_mask"].shape == (STEPS + 1, len(NUMBERS), 2)
@@ -303,15 +303,15 @@ def test_whoever_takes_over_collects_the_same(tasks: Any) -> None:
         assert heir.number == number
         for following in trajectories[number:]:
             version = following.version
-            same(heir.collect(Policy(), version, tasks and tasks(following.number)), following)
+            assert_same(heir.collect(Policy(), version, tasks and tasks(following.number)), following)
 
 
 def test_the_very_beginning_can_be_gone_back_to() -> None:
     """Memory, numbers and returns are those of a new shard."""
     collector = begun(stepped())
     trajectories = collected(collector, 3)
-    for trajectory, again in zip(trajectories, collected(begun(collector), 3), strict=True):
-        same(trajectory, again)
+    for trajectory, repeated in zip(trajectories, collected(begun(collector), 3), strict=True):
+        assert_same(trajectory, repeated)
 
 
 def test_environments_that_arrive_elsewhere_are_named() -> None:

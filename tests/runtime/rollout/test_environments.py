@@ -41,24 +41,24 @@ class Base(gymnasium.Env[Any, Any]):
         return self.observation(), self.reward(), self.over(), False, self.info()
 
 
-def vector(count: int = 2, **methods: Any) -> SteppedVector:
+def make_vector(count: int = 2, **methods: Any) -> SteppedVector:
     """Environments of which some methods are others: given as functions of the environment, or as what they give."""
-    given = {
+    members = {
         name: value if callable(value) or "space" in name else (lambda self, value=value: value)
         for name, value in methods.items()
     }
-    made = SteppedVector([type("Made", (Base,), given)() for _ in range(count)])
-    made.reset(np.arange(count), range(count), [None] * count)
-    return made
+    vector = SteppedVector([type("Made", (Base,), members)() for _ in range(count)])
+    vector.reset(np.arange(count), range(count), [None] * count)
+    return vector
 
 
-def later(first: Any, then: Any) -> Any:
+def later(first: Any, after: Any) -> Any:
     """What is given at the reset, and what after it."""
-    return lambda self: then if self.steps else first
+    return lambda self: after if self.steps else first
 
 
 @pytest.mark.parametrize(
-    ("space", "first", "then", "problem"),
+    ("space", "first", "after", "problem"),
     [
         (spaces.MultiDiscrete([3, 2]), np.array([0, 0]), np.array([3, 0]), "[3 0], which is not in MultiDiscrete"),
         (spaces.MultiDiscrete([3, 2]), np.array([0, 0]), np.array([-1, 0]), "[-1  0], which is not in"),
@@ -82,14 +82,14 @@ def later(first: Any, then: Any) -> Any:
     ],
     ids=str,
 )
-def test_observations_are_what_their_space_declares(space: Any, first: Any, then: Any, problem: str) -> None:
+def test_observations_are_what_their_space_declares(space: Any, first: Any, after: Any, problem: str) -> None:
     """At every step as at the first: choices in range, and no cast that changes a number."""
-    made = vector(observation_space=space, observation=later(first, then))
+    vector = make_vector(observation_space=space, observation=later(first, after))
     with pytest.raises(RunError, match="environment 0: observation 'observation'") as caught:
-        made.step(np.zeros(2, np.int64))
+        vector.step(np.zeros(2, np.int64))
     assert problem in str(caught.value)
     with pytest.raises(RunError, match="environment 0: observation 'observation'") as caught:
-        vector(observation_space=space, observation=lambda self: then)
+        make_vector(observation_space=space, observation=lambda self: after)
     assert problem in str(caught.value)
 
 
@@ -104,10 +104,10 @@ def test_a_shared_buffer_shows_each_its_own(nested: bool) -> None:
 
     box = Base.observation_space
     space = spaces.Dict({"a": box}) if nested else box
-    shared, apart = vector(observation=observation, observation_space=space), vector()
-    for made in (shared, apart):
-        made.step(np.zeros(2, np.int64))
-    assert np.array_equal(*(next(iter(made.observations.values())) for made in (shared, apart)))
+    shared, apart = make_vector(observation=observation, observation_space=space), make_vector()
+    for vector in (shared, apart):
+        vector.step(np.zeros(2, np.int64))
+    assert np.array_equal(*(next(iter(vector.observations.values())) for vector in (shared, apart)))
 
 
 @pytest.mark.parametrize(
@@ -116,15 +116,15 @@ def test_a_shared_buffer_shows_each_its_own(nested: bool) -> None:
 def test_masks_are_true_or_false(mask: Any) -> None:
     """Logits, NaN and other numbers are no masks."""
     with pytest.raises(RunError, match=r"environment 0: info\['action_mask'\] is .* must hold true or false"):
-        vector(info={"action_mask": mask})
+        make_vector(info={"action_mask": mask})
 
 
 @pytest.mark.parametrize("mask", [np.array([1, 0]), np.array([1.0, 0.0]), [True, False], np.array([1, 0], np.int8)])
 def test_masks_of_zeros_and_ones_are_taken(mask: Any) -> None:
     """Whatever their type."""
-    made = vector(info={"action_mask": mask})
-    assert made.action_mask is not None
-    assert made.action_mask.tolist() == [[True, False]] * 2
+    vector = make_vector(info={"action_mask": mask})
+    assert vector.action_mask is not None
+    assert vector.action_mask.tolist() == [[True, False]] * 2
 
 
 @pytest.mark.parametrize(
@@ -145,9 +145,9 @@ def test_masks_of_zeros_and_ones_are_taken(mask: Any) -> None:
 )
 def test_what_a_step_gives_is_checked(methods: Any, problem: str) -> None:
     """One line with the environment and what it did wrong."""
-    made = vector(**methods)
+    vector = make_vector(**methods)
     with pytest.raises(RunError) as caught:
-        made.step(np.zeros(2, np.int64))
+        vector.step(np.zeros(2, np.int64))
     assert problem in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -155,7 +155,7 @@ def test_what_a_step_gives_is_checked(methods: Any, problem: str) -> None:
 def test_info_of_a_reset_is_a_dictionary() -> None:
     """None is named."""
     with pytest.raises(RunError, match="environment 0 gave info = None, which is not a dictionary"):
-        vector(info=None)
+        make_vector(info=None)
 
 
 class Component:
@@ -208,5 +208,7 @@ def test_closing_never_raises() -> None:
     def close(self: Any) -> None:
         raise OSError("gone")
 
-    assert vector(count=3, close=close).close() == [f"environment {i} failed in close: OSError: gone" for i in range(3)]
+    assert make_vector(count=3, close=close).close() == [
+        f"environment {i} failed in close: OSError: gone" for i in range(3)
+    ]
     assert close_environment(Base(), "it") == []

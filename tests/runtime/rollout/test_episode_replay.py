@@ -27,9 +27,9 @@ class Fragile(Hashed):
 
     ended = False
 
-    def reset(self, **given: Any) -> Any:
+    def reset(self, **kwargs: Any) -> Any:
         self.ended = False
-        return super().reset(**given)
+        return super().reset(**kwargs)
 
     def step(self, action: Any) -> Any:
         assert not self.ended, "stepped after its end"

@@ -48,13 +48,13 @@ def tracked(play: Play, cuts: list[int], numbers: range) -> tuple[list[dict[str,
             resets = play.resets[start + t]
             stats.number[resets] += 1
             stats.begin(resets, t + 1)
-            done = np.flatnonzero(play.ended[start + t])
-            for n in done.tolist():
+            ended = np.flatnonzero(play.ended[start + t])
+            for n in ended.tolist():
                 stats.count_steps(n, rewards, t + 1)
-            finished.add(t, done, play.vector(start + t), stats, [f"task {n}" for n in range(count)])
+            finished.add(t, ended, play.vector(start + t), stats, [f"task {n}" for n in range(count)])
             if not play.self_resetting:
-                stats.number[done] += 1
-                stats.begin(done, t + 1)
+                stats.number[ended] += 1
+                stats.begin(ended, t + 1)
         stats.end_trajectory(rewards)
         columns = finished.columns()
         last = finished.observations("place", play.observations[0, 0])
@@ -162,12 +162,12 @@ def test_without_finished_episodes_there_are_empty_columns(dtype: Any) -> None:
 def test_last_observations_are_copies() -> None:
     """The vector's own arrays are overwritten by its next step."""
     finished, stats = FinishedEpisodes(range(3)), EpisodeStats(3)
-    shown = {"a": np.arange(3.0), "b": np.arange(6, dtype=np.uint8).reshape(3, 2)}
-    vector: Any = SimpleNamespace(observations=shown, success=np.zeros(3, np.int8))
+    observations = {"a": np.arange(3.0), "b": np.arange(6, dtype=np.uint8).reshape(3, 2)}
+    vector: Any = SimpleNamespace(observations=observations, success=np.zeros(3, np.int8))
     finished.add(0, np.array([0, 2]), vector, stats, [None] * 3)
-    for array in shown.values():
+    for array in observations.values():
         array[:] = 77
     finished.add(1, np.array([1]), vector, stats, [None] * 3)
-    assert finished.observations("a", shown["a"][0]).tolist() == [0.0, 2.0, 77.0]
-    assert finished.observations("b", shown["b"][0]).tolist() == [[0, 1], [4, 5], [77, 77]]
+    assert finished.observations("a", observations["a"][0]).tolist() == [0.0, 2.0, 77.0]
+    assert finished.observations("b", observations["b"][0]).tolist() == [[0, 1], [4, 5], [77, 77]]
     assert finished.index().tolist() == [0, 2, 4]

@@ -10,10 +10,10 @@ from framework.runtime.rollout.stepped_vector import SteppedVector
 
 def test_the_vector_version_is_used_only_where_it_is_asked_for() -> None:
     """By default environments are stepped singly, because only that can be replayed exactly."""
-    made = MadeVector(Scripted, native=False)
-    vector = make_vector(made, 3)
+    component = MadeVector(Scripted, native=False)
+    vector = make_vector(component, 3)
     assert isinstance(vector, SteppedVector)
-    assert vector.count == len(made.made) == 3
+    assert vector.count == len(component.environments) == 3
     assert vector.replayable
     assert not vector.self_resetting
     assert isinstance(make_vector(Made(Scripted), 2), SteppedVector)
@@ -27,10 +27,10 @@ def test_the_vector_version_is_used_where_it_is_asked_for() -> None:
         counts.append(count)
         return SyncVectorEnv([Scripted] * count, autoreset_mode=AutoresetMode.DISABLED)
 
-    made = MadeVector(Scripted, vector=native)
-    vector = make_vector(made, 4)
+    component = MadeVector(Scripted, vector=native)
+    vector = make_vector(component, 4)
     assert isinstance(vector, MaskedVector)
-    assert (vector.count, counts, made.made) == (4, [4], [])
+    assert (vector.count, counts, component.environments) == (4, [4], [])
 
 
 def test_a_component_need_not_say_that_it_has_no_vector_version() -> None:
@@ -45,9 +45,9 @@ def test_a_component_need_not_say_that_it_has_no_vector_version() -> None:
 
 def test_environments_are_looked_at_as_they_are_made() -> None:
     """What is no environment is named by its component, also where it is not the first."""
-    made = iter([Scripted(), None])
+    environments = iter([Scripted(), None])
     with pytest.raises(PluginError, match="environment Made cannot be used: make\\(\\) gave None"):
-        make_vector(Made(lambda: next(made)), 2)
+        make_vector(Made(lambda: next(environments)), 2)
 
 
 def test_a_vector_version_that_is_missing_is_refused() -> None:

@@ -22,34 +22,34 @@ def native(mode: AutoresetMode, make: object = Scripted) -> Vector:
 
 
 def resets(vector: Vector, seed: int) -> np.ndarray:
-    done = np.flatnonzero(vector.terminated | vector.truncated)
-    if len(done):
-        vector.reset(done, [seed] * len(done), [None] * len(done))
-    return done
+    ended = np.flatnonzero(vector.terminated | vector.truncated)
+    if len(ended):
+        vector.reset(ended, [seed] * len(ended), [None] * len(ended))
+    return ended
 
 
 @pytest.mark.parametrize("observation", SPACES)
 def test_with_autoreset_disabled_it_equals_stepping_singly(observation: str) -> None:
     """Masked resets with a seed for each environment make the vector replayable: every array is the same."""
     make = partial(Scripted, SPACES[observation])
-    one, other = SteppedVector([make() for _ in range(COUNT)]), native(AutoresetMode.DISABLED, make)
-    assert other.replayable
-    assert not other.self_resetting
-    for vector in (one, other):
+    singly, vectorized = SteppedVector([make() for _ in range(COUNT)]), native(AutoresetMode.DISABLED, make)
+    assert vectorized.replayable
+    assert not vectorized.self_resetting
+    for vector in (singly, vectorized):
         vector.reset(*all_of(COUNT))
     chance = np.random.default_rng(0)
     for step in range(30):
         actions = chance.integers(2, size=COUNT)
-        for vector in (one, other):
+        for vector in (singly, vectorized):
             vector.step(actions)
-        ended = one.terminated | one.truncated
+        ended = singly.terminated | singly.truncated
         for name in ("rewards", "terminated", "truncated", "valid"):
-            np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
-        np.testing.assert_array_equal(one.success[ended], other.success[ended])
+            np.testing.assert_array_equal(getattr(singly, name), getattr(vectorized, name))
+        np.testing.assert_array_equal(singly.success[ended], vectorized.success[ended])
         for _ in range(2):
-            for name, array in one.observations.items():
-                np.testing.assert_array_equal(array, other.observations[name])
-            for vector in (one, other):
+            for name, array in singly.observations.items():
+                np.testing.assert_array_equal(array, vectorized.observations[name])
+            for vector in (singly, vectorized):
                 resets(vector, step)
 
 
@@ -97,11 +97,11 @@ def test_a_vector_that_resets_in_the_same_step_keeps_the_next_episode_back(obser
             assert (vector.terminated[i], vector.truncated[i]) == (terminated, truncated)
             if terminated or truncated:
                 assert vector.success[i] == info["success"]
-        for again in range(2):
+        for repeat in range(2):
             for i in range(COUNT):
                 for name, value in flatten(SPACES[observation], current[i]).items():
                     np.testing.assert_array_equal(vector.observations[name][i], value)
-            for i in resets(vector, step) if not again else ():
+            for i in resets(vector, step) if not repeat else ():
                 current[i], _ = alone[i].reset()
 
 
@@ -189,19 +189,19 @@ def test_what_cannot_be_a_native_vector_is_refused() -> None:
 
 def test_tasks_reach_a_vector_whose_environments_are_reset_by_mask() -> None:
     """Each in its row; a vector that does not look at them would make a curriculum that does nothing."""
-    seen: list[Any] = []
+    tasks: list[Any] = []
 
     class Tasked(SyncVectorEnv):
         def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
             options = dict(options or {})
-            seen.append(options.pop("tasks"))
+            tasks.append(options.pop("tasks"))
             return super().reset(seed=seed, options=options)
 
     mode = {"autoreset_mode": AutoresetMode.DISABLED}
     vector = make_vector(MadeVector(Scripted, vector=lambda count: Tasked([Scripted] * count, **mode)), COUNT)
     vector.reset(*all_of(COUNT)[:2], [1, None, 3])
     vector.reset(np.array([1]), [5], [7])
-    assert seen == [[1, None, 3], [None, 7, None]]
+    assert tasks == [[1, None, 3], [None, 7, None]]
     with pytest.raises(RunError, match="was given tasks and did not look at them"):
         native(AutoresetMode.DISABLED).reset(*all_of(COUNT)[:2], [1] * COUNT)
 
@@ -254,8 +254,8 @@ def test_what_a_native_vector_gives_is_looked_at(place: int, value: Any, message
             results[place] = value
             return tuple(results)
 
-    made = MadeVector(Scripted, vector=lambda count: Odd([Scripted] * count, autoreset_mode="Disabled"))
-    vector = make_vector(made, COUNT)
+    component = MadeVector(Scripted, vector=lambda count: Odd([Scripted] * count, autoreset_mode="Disabled"))
+    vector = make_vector(component, COUNT)
     vector.reset(*all_of(COUNT))
     with pytest.raises(RunError, match=f"the vector environment.*{message}"):
         vector.step(np.zeros(COUNT, np.int64))

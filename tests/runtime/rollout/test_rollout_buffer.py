@@ -47,36 +47,36 @@ class Shuffled(VectorArrays):
 def filled(vector: Shuffled) -> tuple[dict[str, np.ndarray], list[dict[str, np.ndarray]], RolloutBuffer]:
     """The arrays of a trajectory of this vector, what it showed before and after each step, and the buffer."""
     buffer = RolloutBuffer(STEPS, vector, np.array([True, False, True]))
-    shown = [vector.shown()]
+    snapshots = [vector.shown()]
     for t in range(STEPS):
         observations, first, mask = buffer.observe(t, vector)
         for name, tensor in observations.items():
-            np.testing.assert_array_equal(tensor.numpy(), shown[t][f"observations/{name}"])
+            np.testing.assert_array_equal(tensor.numpy(), snapshots[t][f"observations/{name}"])
         assert first.tolist() == buffer.first[t].tolist()
         assert (mask is None) == (vector.action_mask is None)
         if mask is not None:
-            np.testing.assert_array_equal(mask.numpy(), shown[t]["action_mask"])
+            np.testing.assert_array_equal(mask.numpy(), snapshots[t]["action_mask"])
         vector.shuffle()
-        shown.append(vector.shown())
+        snapshots.append(vector.shown())
         buffer.record(t, torch.full((COUNT,), t), {"value": torch.arange(COUNT) + 10.0 * t}, vector)
         buffer.first[t + 1] = vector.terminated
     buffer.observe(STEPS, vector)
     batch = buffer.batch({"h": torch.ones(COUNT, 2)}, FinishedEpisodes(range(COUNT)))
-    return batch_arrays(batch), shown, buffer
+    return batch_arrays(batch), snapshots, buffer
 
 
 @pytest.mark.parametrize("name", SPACES)
 @pytest.mark.parametrize("self_resetting", [False, True])
 def test_rows_are_what_the_vector_showed(name: str, self_resetting: bool) -> None:
     """Row t of what is observed stands before step t, row t of what it led to after it; all of it is copied."""
-    arrays, shown, _ = filled(Shuffled(SPACES[name], self_resetting=self_resetting))
+    arrays, snapshots, _ = filled(Shuffled(SPACES[name], self_resetting=self_resetting))
     for key, array in arrays.items():
         if key.startswith("observations/") or key == "action_mask":
             assert array.shape[0] == STEPS + 1
-            expected = np.stack([row[key] for row in shown])
+            expected = np.stack([row[key] for row in snapshots])
         elif key in ("rewards", "terminated", "truncated", "valid"):
             assert array.shape == (STEPS, COUNT)
-            expected = np.stack([row[key] for row in shown[1:]])
+            expected = np.stack([row[key] for row in snapshots[1:]])
         else:
             continue
         assert array.dtype == expected.dtype
@@ -86,11 +86,11 @@ def test_rows_are_what_the_vector_showed(name: str, self_resetting: bool) -> Non
 
 def test_what_the_policy_gave_is_stacked() -> None:
     """Actions and extras by step; memory is that before the first step; ``first`` begins with what was handed over."""
-    arrays, shown, _ = filled(Shuffled(SPACES["vector"]))
+    arrays, snapshots, _ = filled(Shuffled(SPACES["vector"]))
     assert arrays["actions"].tolist() == [[t] * COUNT for t in range(STEPS)]
     assert arrays["extras/value"].tolist() == [[10.0 * t, 10.0 * t + 1, 10.0 * t + 2] for t in range(STEPS)]
     assert arrays["memory/h"].tolist() == [[1.0, 1.0]] * COUNT
-    assert arrays["first"].tolist() == [[True, False, True], *(row["terminated"].tolist() for row in shown[1:])]
+    assert arrays["first"].tolist() == [[True, False, True], *(row["terminated"].tolist() for row in snapshots[1:])]
 
 
 def test_without_masks_there_are_none() -> None:

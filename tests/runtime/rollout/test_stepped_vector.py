@@ -41,10 +41,10 @@ def test_equals_stepping_single_environments_one_by_one(observation: str) -> Non
             assert (vector.terminated[i], vector.truncated[i]) == (terminated, truncated)
             for name, value in flatten(space, current[i]).items():
                 np.testing.assert_array_equal(vector.observations[name][i], value)
-        done = np.flatnonzero(vector.terminated | vector.truncated)
-        ends += len(done)
-        vector.reset(done, [step] * len(done), [None] * len(done))
-        for i in done:
+        ended = np.flatnonzero(vector.terminated | vector.truncated)
+        ends += len(ended)
+        vector.reset(ended, [step] * len(ended), [None] * len(ended))
+        for i in ended:
             current[i], _ = alone[i].reset(seed=step)
         for i in range(count):
             for name, value in flatten(space, current[i]).items():
@@ -85,12 +85,12 @@ def test_the_true_last_observation_stays_until_reset() -> None:
         vector.step(np.zeros(3, np.int64))
     last = vector.observations["observation"].copy()
     flags = vector.terminated.copy(), vector.truncated.copy(), vector.rewards.copy()
-    done = np.flatnonzero(vector.terminated | vector.truncated)
-    vector.reset(done, [1] * len(done), [None] * len(done))
+    ended = np.flatnonzero(vector.terminated | vector.truncated)
+    vector.reset(ended, [1] * len(ended), [None] * len(ended))
     changed = (vector.observations["observation"] != last).any(axis=1)
-    np.testing.assert_array_equal(np.flatnonzero(changed), done)
-    for now, before in zip((vector.terminated, vector.truncated, vector.rewards), flags, strict=True):
-        np.testing.assert_array_equal(now, before)
+    np.testing.assert_array_equal(np.flatnonzero(changed), ended)
+    for after, before in zip((vector.terminated, vector.truncated, vector.rewards), flags, strict=True):
+        np.testing.assert_array_equal(after, before)
 
 
 def test_an_episode_is_a_function_of_its_seed() -> None:
@@ -128,22 +128,22 @@ def test_a_task_that_is_ignored_is_a_mistake() -> None:
 def test_success_is_known_where_the_environment_tells_it() -> None:
     """1 and 0 from ``info["success"]`` at the end of an episode, -1 where it is missing."""
     silent = Scripted(change=lambda _, result: (*result[:-1], {}))
-    vector, seen = SteppedVector([Scripted(), silent]), set()
+    vector, successes = SteppedVector([Scripted(), silent]), set()
     vector.reset(*all_of(2))
     for step in range(60):
         vector.step(np.zeros(2, np.int64))
         for i in np.flatnonzero(vector.terminated | vector.truncated).tolist():
-            seen.add((i, int(vector.success[i])))
+            successes.add((i, int(vector.success[i])))
             vector.reset(np.array([i]), [step], [None])
-    assert seen == {(0, 0), (0, 1), (1, -1)}
+    assert successes == {(0, 0), (0, 1), (1, -1)}
 
 
 def masked(space: Space, masks: list) -> SteppedVector:
     """One environment that gives these masks, one after the other; None for none at all."""
-    given = iter(masks)
+    upcoming = iter(masks)
 
     def change(_: Scripted, result: tuple) -> tuple:
-        mask = next(given)
+        mask = next(upcoming)
         return (*result[:-1], {} if mask is None else {"action_mask": mask})
 
     vector = SteppedVector([Scripted(action=space, change=change)])
@@ -225,8 +225,8 @@ def test_an_environment_that_crashes_is_named() -> None:
 )
 def test_observations_outside_their_space_are_refused_in_step(space: Space, observation: object, message: str) -> None:
     """They are neither broadcast nor truncated, and the message names environment and leaf."""
-    wrong = Scripted(space, change=lambda _, result: (observation, *result[1:]) if len(result) == 5 else result)
-    vector = SteppedVector([Scripted(space), wrong])
+    faulty = Scripted(space, change=lambda _, result: (observation, *result[1:]) if len(result) == 5 else result)
+    vector = SteppedVector([Scripted(space), faulty])
     vector.reset(*all_of(2))
     with pytest.raises(RunError, match=message):
         vector.step(np.zeros(2, np.int64))
@@ -234,15 +234,15 @@ def test_observations_outside_their_space_are_refused_in_step(space: Space, obse
 
 def test_observations_outside_their_space_are_refused_in_reset() -> None:
     """The first observation of an episode is checked too."""
-    wrong = Scripted(change=lambda _, result: (np.zeros(1, np.float32), *result[1:]))
+    faulty = Scripted(change=lambda _, result: (np.zeros(1, np.float32), *result[1:]))
     with pytest.raises(RunError, match=r"environment 0: observation 'observation' is float32\[1\]"):
-        SteppedVector([wrong]).reset(*all_of(1))
+        SteppedVector([faulty]).reset(*all_of(1))
 
 
 def test_a_reward_must_be_a_number() -> None:
     """An array in its place is named."""
-    wrong = Scripted(change=lambda _, result: (result[0], np.ones(2), *result[2:]) if len(result) == 5 else result)
-    vector = SteppedVector([Scripted(), wrong])
+    faulty = Scripted(change=lambda _, result: (result[0], np.ones(2), *result[2:]) if len(result) == 5 else result)
+    vector = SteppedVector([Scripted(), faulty])
     vector.reset(*all_of(2))
     with pytest.raises(RunError, match=r"environment 1 gave the reward array\(\[1\., 1\.\]\), which is not a number"):
         vector.step(np.zeros(2, np.int64))
@@ -303,4 +303,6 @@ def test_environments_may_share_the_array_of_their_observations() -> None:
     vector = SteppedVector(environments)
     vector.reset(*all_of(2))
     vector.step(np.zeros(2, np.int64))
-    np.testing.assert_array_equal(vector.observations["observation"], [each.shown for each in environments])
+    np.testing.assert_array_equal(
+        vector.observations["observation"], [environment.shown for environment in environments]
+    )

@@ -24,17 +24,17 @@ CHOICES: dict[str, tuple[Space[Any], Any, Any]] = {
 }
 
 
-def arrays(space: Space[Any] | None = None, action: Space[Any] | None = None, count: int = 3) -> VectorArrays:
+def make_arrays(space: Space[Any] | None = None, action: Space[Any] | None = None, count: int = 3) -> VectorArrays:
     return VectorArrays(count, space or Discrete(4), action or Discrete(3))
 
 
 def masked(action: Space[Any], *masks: Any) -> VectorArrays:
     """The arrays of an environment for each of these masks."""
-    made = arrays(action=action, count=len(masks))
-    made.prepare_masks(True)
+    arrays = make_arrays(action=action, count=len(masks))
+    arrays.prepare_masks(True)
     for index, mask in enumerate(masks):
-        made.read_mask(index, {"action_mask": mask})
-    return made
+        arrays.read_mask(index, {"action_mask": mask})
+    return arrays
 
 
 # Arrays.
@@ -43,29 +43,29 @@ def masked(action: Space[Any], *masks: Any) -> VectorArrays:
 @pytest.mark.parametrize("name", SPACES)
 def test_arrays_are_as_the_spaces_say(name: str) -> None:
     """One for each leaf, with its dtype and shape, and a row for each environment."""
-    made = arrays(SPACES[name], count=5)
-    assert made.observation_space == flat_space(SPACES[name])
-    assert made.observations.keys() == made.observation_space.keys()
-    for leaf, array in made.observations.items():
-        dtype, shape = array_spec(made.observation_space[leaf])
+    arrays = make_arrays(SPACES[name], count=5)
+    assert arrays.observation_space == flat_space(SPACES[name])
+    assert arrays.observations.keys() == arrays.observation_space.keys()
+    for leaf, array in arrays.observations.items():
+        dtype, shape = array_spec(arrays.observation_space[leaf])
         assert (array.dtype, array.shape) == (dtype, (5, *shape))
-    assert (made.rewards.dtype, made.rewards.shape) == (np.float32, (5,))
-    assert made.valid.all()
-    assert (made.success == -1).all()
+    assert (arrays.rewards.dtype, arrays.rewards.shape) == (np.float32, (5,))
+    assert arrays.valid.all()
+    assert (arrays.success == -1).all()
 
 
 def test_ends_are_two_rows_of_one_array() -> None:
     """So that whether anything has ended is a single look."""
-    made = arrays()
-    made.terminated[1] = True
-    made.truncated[2] = True
-    assert made.ended.tolist() == [[False, True, False], [False, False, True]]
+    arrays = make_arrays()
+    arrays.terminated[1] = True
+    arrays.truncated[2] = True
+    assert arrays.ended.tolist() == [[False, True, False], [False, False, True]]
 
 
 def test_action_spaces_that_policies_cannot_act_in_are_refused() -> None:
     """Before any environment is played."""
     with pytest.raises(FrameworkError, match="is not supported"):
-        arrays(action=Box(0, 9, (2,), np.int32))
+        make_arrays(action=Box(0, 9, (2,), np.int32))
 
 
 # Action masks.
@@ -73,38 +73,38 @@ def test_action_spaces_that_policies_cannot_act_in_are_refused() -> None:
 
 def test_without_masks_nothing_is_kept_or_checked() -> None:
     """An environment that gives none may do so for ever."""
-    made = arrays()
-    made.prepare_masks(False)
-    made.read_mask(0, {})
-    made.check_masks(ALL, np.zeros(3, bool))
-    assert made.action_mask is None
+    arrays = make_arrays()
+    arrays.prepare_masks(False)
+    arrays.read_mask(0, {})
+    arrays.check_masks(ALL, np.zeros(3, bool))
+    assert arrays.action_mask is None
 
 
 def test_masks_are_kept_by_environment() -> None:
     """As truth values, whatever they were; a MultiDiscrete's parts side by side, also where they come one by one."""
-    made = masked(Discrete(3), np.array([1, 0, 1], np.int8), [False, True, False], np.ones(3))
-    assert made.action_mask is not None
-    assert made.action_mask.dtype == bool
-    assert made.action_mask.tolist() == [[True, False, True], [False, True, False], [True] * 3]
-    made = masked(MultiDiscrete([2, 1]), np.array([1, 0, 1]), (np.array([0, 1]), np.array([1])))
-    assert made.action_mask is not None
-    assert made.action_mask.tolist() == [[True, False, True], [False, True, True]]
+    arrays = masked(Discrete(3), np.array([1, 0, 1], np.int8), [False, True, False], np.ones(3))
+    assert arrays.action_mask is not None
+    assert arrays.action_mask.dtype == bool
+    assert arrays.action_mask.tolist() == [[True, False, True], [False, True, False], [True] * 3]
+    arrays = masked(MultiDiscrete([2, 1]), np.array([1, 0, 1]), (np.array([0, 1]), np.array([1])))
+    assert arrays.action_mask is not None
+    assert arrays.action_mask.tolist() == [[True, False, True], [False, True, True]]
 
 
 @pytest.mark.parametrize("given_first", [True, False])
 def test_masks_are_given_always_or_never(given_first: bool) -> None:
     """What the first reset decides holds for all that follow."""
-    made = arrays()
-    made.prepare_masks(given_first)
+    arrays = make_arrays()
+    arrays.prepare_masks(given_first)
     with pytest.raises(RunError, match=r"environment 1 gives info\['action_mask'\] only sometimes"):
-        made.read_mask(1, {} if given_first else {"action_mask": np.ones(3)})
+        arrays.read_mask(1, {} if given_first else {"action_mask": np.ones(3)})
 
 
 @pytest.mark.parametrize("space", [MultiBinary(3), Box(-1, 1, (2,), np.float32)])
 def test_spaces_without_choices_have_no_masks(space: Space[Any]) -> None:
     """A mask would say nothing of which action is legal."""
     with pytest.raises(RunError, match=r"info\['action_mask'\], which the space .* cannot have"):
-        arrays(action=space).prepare_masks(True)
+        make_arrays(action=space).prepare_masks(True)
 
 
 @pytest.mark.parametrize(
@@ -125,13 +125,13 @@ def test_masks_are_truths(mask: list[Any]) -> None:
 
 def test_a_playing_environment_needs_a_legal_action() -> None:
     """It is named by its number, whichever are looked at; one whose episode is over needs none."""
-    made = masked(Discrete(2), [True, False], [True, True], [False, False])
-    made.check_masks(np.array([0, 1]), np.zeros(2, bool))
-    made.check_masks(ALL, np.array([False, False, True]))
-    made.check_masks(np.array([2, 0]), np.array([True, False]))
+    arrays = masked(Discrete(2), [True, False], [True, True], [False, False])
+    arrays.check_masks(np.array([0, 1]), np.zeros(2, bool))
+    arrays.check_masks(ALL, np.array([False, False, True]))
+    arrays.check_masks(np.array([2, 0]), np.array([True, False]))
     for index in (ALL, np.array([2, 0]), np.array([1, 2])):
         with pytest.raises(RunError, match=r"environment 2 gave .* without any legal action"):
-            made.check_masks(index, np.zeros(len(np.arange(3)[index]), bool))
+            arrays.check_masks(index, np.zeros(len(np.arange(3)[index]), bool))
 
 
 @settings(derandomize=True, deadline=None, max_examples=60, database=None)
@@ -142,12 +142,12 @@ def test_each_part_needs_a_legal_choice(data: st.DataObject) -> None:
     row = data.draw(st.lists(st.booleans(), min_size=sum(sizes), max_size=sum(sizes)))
     starts = np.cumsum([0, *sizes])
     legal = all(any(row[start:end]) for start, end in pairwise(starts))
-    made = masked(MultiDiscrete(sizes), np.array(row))
+    arrays = masked(MultiDiscrete(sizes), np.array(row))
     if legal:
-        made.check_masks(ALL, np.zeros(1, bool))
+        arrays.check_masks(ALL, np.zeros(1, bool))
     else:
         with pytest.raises(RunError, match="without any legal action"):
-            made.check_masks(ALL, np.zeros(1, bool))
+            arrays.check_masks(ALL, np.zeros(1, bool))
 
 
 # Choices among the observations.
@@ -157,10 +157,10 @@ def test_each_part_needs_a_legal_choice(data: st.DataObject) -> None:
 def test_choices_in_range_pass(name: str) -> None:
     """The first, the last, and what is between."""
     space, first, last = CHOICES[name]
-    made = arrays(space, count=50)
+    arrays = make_arrays(space, count=50)
     space.seed(0)
-    made.observations["observation"][:] = [first, last, *(space.sample() for _ in range(48))]
-    made.check_choices(ALL)
+    arrays.observations["observation"][:] = [first, last, *(space.sample() for _ in range(48))]
+    arrays.check_choices(ALL)
 
 
 @pytest.mark.parametrize("name", CHOICES)
@@ -168,26 +168,26 @@ def test_choices_in_range_pass(name: str) -> None:
 def test_choices_just_out_of_range_are_named(name: str, step: int) -> None:
     """With their environment and leaf, below the first choice as above the last, in the last part as in any."""
     space, first, last = CHOICES[name]
-    made = arrays(space)
-    made.observations["observation"][:] = first
-    made.observations["observation"][1] = first if step < 0 else last
-    made.check_choices(ALL)
-    made.observations["observation"].reshape(3, -1)[1, -1] += step
-    made.check_choices(np.array([0, 2]))
+    arrays = make_arrays(space)
+    arrays.observations["observation"][:] = first
+    arrays.observations["observation"][1] = first if step < 0 else last
+    arrays.check_choices(ALL)
+    arrays.observations["observation"].reshape(3, -1)[1, -1] += step
+    arrays.check_choices(np.array([0, 2]))
     for index in (ALL, np.array([1, 2]), np.array([0, 2, 1])):
         with pytest.raises(RunError, match=r"environment 1: observation 'observation' is .*, which is not in"):
-            made.check_choices(index)
+            arrays.check_choices(index)
 
 
 def test_boxes_have_no_choices() -> None:
     """Their bounds are not checked: many environments do not keep to them."""
-    made = arrays(Box(0, 1, (2,), np.float32))
-    made.observations["observation"][:] = 7.0
-    made.check_choices(ALL)
+    arrays = make_arrays(Box(0, 1, (2,), np.float32))
+    arrays.observations["observation"][:] = 7.0
+    arrays.check_choices(ALL)
 
 
 @pytest.mark.parametrize(
-    ("space", "wrong"),
+    ("space", "value"),
     [
         (MultiDiscrete([3, 2]), np.array([3, 0])),
         (Discrete(4, start=1), 0),
@@ -196,9 +196,9 @@ def test_boxes_have_no_choices() -> None:
         (Box(-128, 127, (1,), np.int8), np.array([300])),
     ],
 )
-def test_values_that_a_space_of_integers_lacks_are_refused(space: Space[Any], wrong: object) -> None:
+def test_values_that_a_space_of_integers_lacks_are_refused(space: Space[Any], value: object) -> None:
     """Choices out of range, fractions and overflows are named with their environment, never cast."""
-    change = lambda _, result: (wrong, *result[1:]) if len(result) == 5 else result  # noqa: E731
+    change = lambda _, result: (value, *result[1:]) if len(result) == 5 else result  # noqa: E731
     vector = SteppedVector([Scripted(space), Scripted(space, change=change)])
     vector.reset(*all_of(2))
     with pytest.raises(RunError, match="environment 1: observation 'observation'"):
@@ -209,15 +209,15 @@ def test_values_that_a_space_of_integers_lacks_are_refused(space: Space[Any], wr
 
 
 @pytest.mark.parametrize(
-    ("told", "code"), [(None, -1), (True, 1), (False, 0), (np.True_, 1), (1, 1), (0.0, 0), (np.int8(1), 1)]
+    ("success", "code"), [(None, -1), (True, 1), (False, 0), (np.True_, 1), (1, 1), (0.0, 0), (np.int8(1), 1)]
 )
-def test_success_has_a_code(told: Any, code: int) -> None:
+def test_success_has_a_code(success: Any, code: int) -> None:
     """1 and 0 for what is true or false, in whatever type; -1 where nothing is told."""
-    assert success_code(told) == code
+    assert success_code(success) == code
 
 
-@pytest.mark.parametrize("told", ["yes", 0.5, np.nan, 2, np.ones(2), [True, False], {}], ids=str)
-def test_what_is_neither_true_nor_false_is_no_success(told: Any) -> None:
+@pytest.mark.parametrize("success", ["yes", 0.5, np.nan, 2, np.ones(2), [True, False], {}], ids=str)
+def test_what_is_neither_true_nor_false_is_no_success(success: Any) -> None:
     """It is shown, instead of being taken for true."""
     with pytest.raises(RunError, match=r"info\['success'\] must be true or false, not "):
-        success_code(told)
+        success_code(success)

@@ -74,11 +74,11 @@ def test_environments_of_a_shard_are_its_own(pipeline: Pipeline) -> None:
 def test_versions_that_nobody_may_name_are_let_go(tmp_path: Path, lag: Any) -> None:
     """As many are kept as trajectories may lag behind: a fixed number, or 16."""
     worker = Worker(tiny.load(tmp_path, sampling__policy_lag=lag))
-    kept = 16 if lag == "free" else lag
+    capacity = 16 if lag == "free" else lag
     for version in range(20):
         assert not worker.has(version)
         worker.keep(version, snapshot(0.0))
-    assert [version for version in range(20) if worker.has(version)] == list(range(19 - kept, 20))
+    assert [version for version in range(20) if worker.has(version)] == list(range(19 - capacity, 20))
 
 
 def test_what_is_done_is_known(pipeline: Pipeline) -> None:
@@ -191,7 +191,7 @@ def test_what_was_made_is_closed_where_the_rest_fails(
 ) -> None:
     """A simulator that an environment started does not outlive a worker that was never made, whatever was raised."""
 
-    def interrupted(*given: Any, **more: Any) -> None:
+    def interrupted(*args: Any, **kwargs: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(tiny.Hashed, method, interrupted)
@@ -241,9 +241,9 @@ def test_environments_leave_the_default_dtype_alone(
     owner = tiny.Environment if method == "make" else tiny.Hashed
     original = getattr(owner, method)
 
-    def meddling(self: Any, **given: Any) -> Any:
+    def meddling(self: Any, **kwargs: Any) -> Any:
         torch.set_default_dtype(torch.float64)
-        return original(self, **given)
+        return original(self, **kwargs)
 
     monkeypatch.setattr(owner, method, meddling)
     with pytest.raises(PluginError, match=r"torch's default dtype to torch\.float64"):
