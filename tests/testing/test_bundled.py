@@ -35,16 +35,16 @@ SLOW = ("algorithm-ppo-solves_probe", "algorithm-dqn-solves_probe", "environment
 
 
 def _cases() -> list[Any]:
-    found = []
+    parameters = []
     for component in default_catalog().components():
         key = (component.kind, component.name)
         if component.distribution != "framework-rl" or key in LEFT_OUT:
             continue
-        what = subject(*key, OPTIONS.get(key))
-        for case in cases(what):
+        tested = subject(*key, OPTIONS.get(key))
+        for case in cases(tested):
             name = f"{component.kind}-{component.name}-{case.name}"
-            found.append(pytest.param(case, id=name, marks=[pytest.mark.slow] if name.startswith(SLOW) else []))
-    return found
+            parameters.append(pytest.param(case, id=name, marks=[pytest.mark.slow] if name.startswith(SLOW) else []))
+    return parameters
 
 
 @pytest.mark.parametrize("case", _cases())
@@ -59,4 +59,4 @@ def test_conforms(case: Any) -> None:
 def test_only_installed_components_are_spoken_of() -> None:
     """No entry above is about a component that is gone."""
     bundled: list[Component] = [c for c in default_catalog().components() if c.distribution == "framework-rl"]
-    assert (OPTIONS.keys() | LEFT_OUT.keys()) <= {(each.kind, each.name) for each in bundled}
+    assert (OPTIONS.keys() | LEFT_OUT.keys()) <= {(component.kind, component.name) for component in bundled}

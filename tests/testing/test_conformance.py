@@ -75,9 +75,9 @@ def pytested(pytester: pytest.Pytester):
 def test_each_check_is_a_test(pytested):
     """Each check has a test of its name; a failure says what is wrong, and the end says what was skipped and why."""
     result = pytested({})
-    outcomes = result.parseoutcomes()
-    assert outcomes["failed"] == 1
-    assert outcomes["skipped"] == 4
+    counts = result.parseoutcomes()
+    assert counts["failed"] == 1
+    assert counts["skipped"] == 4
     result.stdout.fnmatch_lines(
         [
             "*::test_steady[[]tasks[]] PASSED*",
@@ -119,8 +119,8 @@ def test_spaces_that_are_named_must_be_taken():
     [case] = [case for case in cases(subject("encoder", "cnn")) if case.name == "shapes[vector]"]
     with pytest.raises(Skip, match="the observation holds no image"):
         case.run()
-    named = subject("encoder", "cnn", observations={"plain": Box(-1, 1, (3,), np.float32)})
-    [case] = [case for case in cases(named) if case.name == "shapes[plain]"]
+    caller_subject = subject("encoder", "cnn", observations={"plain": Box(-1, 1, (3,), np.float32)})
+    [case] = [case for case in cases(caller_subject) if case.name == "shapes[plain]"]
     assert run_case(case).status == "failed"
     assert "refused" in run_case(case).reason
 
@@ -128,9 +128,9 @@ def test_spaces_that_are_named_must_be_taken():
 def test_every_check_says_what_it_holds():
     """Each has a name of its own and a fact as its docstring."""
     for kind, use in (("encoder", "mlp"), ("bonus", "rnd"), ("replay", "uniform"), ("algorithm", "ppo")):
-        found = list(cases(subject(kind, use)))
-        assert len({case.name for case in found}) == len(found) > 10
-        assert all(re.fullmatch(r".{20,}[.]", case.about) for case in found)
+        checks = list(cases(subject(kind, use)))
+        assert len({case.name for case in checks}) == len(checks) > 10
+        assert all(re.fullmatch(r".{20,}[.]", case.about) for case in checks)
 
 
 def test_a_report_counts_and_groups():
@@ -158,7 +158,7 @@ def test_a_run_without_pytest(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "place"),
+    ("first", "second", "place"),
     [
         ({"a": [1, 2]}, {"a": [1, 3]}, "/a/1"),
         ({"a": 1}, {"b": 1}, "the whole has"),
@@ -170,10 +170,10 @@ def test_a_run_without_pytest(tmp_path):
         (torch.tensor([1.0], dtype=torch.bfloat16), torch.tensor([1.5], dtype=torch.bfloat16), "differs"),
     ],
 )
-def test_differences_are_found_and_placed(one, other, place):
+def test_differences_are_found_and_placed(first, second, place):
     """Values, keys, lengths, dtypes and single bits count."""
-    assert place in difference(one, other)
-    assert difference(one, one) == difference(other, other) == ""
+    assert place in difference(first, second)
+    assert difference(first, first) == difference(second, second) == ""
 
 
 def test_nan_equals_nan():
@@ -191,17 +191,17 @@ def test_experience_goes_on_where_it_ended():
     """Row T of a batch is row 0 of the next; ends are as the chances say; a reset step is marked in the batch."""
     context = subject("encoder", "mlp").context(action=Discrete(3, start=2))
     experience = Experience(context, ends=0.5, truncates=0.0)
-    one, two = next(experience), next(experience)
-    assert torch.equal(one.observations["observation"][-1], two.observations["observation"][0])
-    assert torch.equal(one.first[-1], two.first[0])
-    assert one.terminated.any()
-    assert not one.truncated.any()
-    assert one.actions.min() >= 2
-    assert two.progress > one.progress == 0
-    reset = with_reset_step(one, garbage=5.0)
+    batch, following = next(experience), next(experience)
+    assert torch.equal(batch.observations["observation"][-1], following.observations["observation"][0])
+    assert torch.equal(batch.first[-1], following.first[0])
+    assert batch.terminated.any()
+    assert not batch.truncated.any()
+    assert batch.actions.min() >= 2
+    assert following.progress > batch.progress == 0
+    reset = with_reset_step(batch, garbage=5.0)
     [(t, n)] = (~reset.valid).nonzero().tolist()
-    assert one.terminated[t - 1, n]
+    assert batch.terminated[t - 1, n]
     assert reset.first[t + 1, n]
     assert not reset.first[t, n]
-    assert reset.extras["chance"][t, n] == one.extras["chance"][t, n] + 5
-    assert one.valid.all()
+    assert reset.extras["chance"][t, n] == batch.extras["chance"][t, n] + 5
+    assert batch.valid.all()

@@ -48,15 +48,15 @@ def right(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Subject]:
 
     def find(kind: str) -> Subject:
         spaces = {**OBSERVATIONS, "two": TWO}
-        found = subject(kind, f"my_{kind}:My{kind.capitalize()}", directory=folder)
-        return attrs.evolve(found, observations=spaces)
+        template = subject(kind, f"my_{kind}:My{kind.capitalize()}", directory=folder)
+        return attrs.evolve(template, observations=spaces)
 
     return find
 
 
-def result_of(what: Subject, name: str) -> Any:
+def result_of(tested: Subject, name: str) -> Any:
     """What comes of one check."""
-    [case] = [case for case in cases(what) if case.name == name]
+    [case] = [case for case in cases(tested) if case.name == name]
     return run_case(case)
 
 
@@ -73,7 +73,7 @@ def test_the_right_algorithm_learns(right: Any) -> None:
     """With its defaults, the template's algorithm solves the probes that its actions allow."""
     results = [run_case(case) for case in cases(right("algorithm")) if case.name.startswith("solves_probe")]
     assert [result.name for result in results if result.status == "passed"] == [
-        f"solves_probe_of_{what}[{action}]" for what in ("actions", "observations") for action in ("discrete", "masked")
+        f"solves_probe_of_{part}[{action}]" for part in ("actions", "observations") for action in ("discrete", "masked")
     ]
 
 
@@ -85,11 +85,11 @@ def test_wrong_components_are_caught(
     # What never learns need not be waited for as long as what may be slow.
     monkeypatch.setattr(algorithm_checks, "BUDGET", 6_000)
     monkeypatch.setattr(bonus_checks, "_PATIENCE", 32)
-    found = right(kind)
-    cls = fault(found.component.load())
-    supports = frozenset(getattr(cls, "supports", found.component.supports))
-    fields = attrs.asdict(found.component, recurse=False) | {"cls": cls, "supports": supports}
-    wrong = attrs.evolve(found, chosen=attrs.evolve(found.chosen, component=Given(**fields)))
-    result = result_of(wrong, check)
+    template = right(kind)
+    cls = fault(template.component.load())
+    supports = frozenset(getattr(cls, "supports", template.component.supports))
+    fields = attrs.asdict(template.component, recurse=False) | {"cls": cls, "supports": supports}
+    faulty = attrs.evolve(template, chosen=attrs.evolve(template.chosen, component=Given(**fields)))
+    result = result_of(faulty, check)
     assert result.status == "failed", f"{result.status} {result.reason}"
     assert "Traceback" not in result.reason or fault.__name__ == "knows_only_its_own_tasks"

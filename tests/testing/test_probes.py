@@ -81,11 +81,11 @@ def test_the_wrong_choice_is_not_rewarded(action: str) -> None:
 def test_memory_is_needed_in_the_seventh_alone() -> None:
     """What is seen at its last step says nothing about the reward; elsewhere the observation is enough."""
     probe = Probe(7)
-    shown = []
+    signals = []
     probe.reset(seed=0)
     for _ in range(4):
-        shown.append(signal_of(probe.step(0)[0]))
-    assert shown == [0, 0, 0, 0]
+        signals.append(signal_of(probe.step(0)[0]))
+    assert signals == [0, 0, 0, 0]
     _, rewards, _ = play(Probe(5), "discrete", 0, lambda _, signal: signal)
     assert rewards == [1.0]
 
@@ -101,14 +101,14 @@ def test_only_the_sixth_is_truncated() -> None:
 def test_every_part_of_an_observation_is_needed(observation: str) -> None:
     """Each leaf shows the signal at times, alone: an encoder that leaves one out cannot solve the probe."""
     probe = Probe(5, observation)
-    nothing = flatten(probe.observation_space, probe.encode(0))
-    shown = set()
+    blank = flatten(probe.observation_space, probe.encode(0))
+    leaves = set()
     for seed in range(40):
         flat = flatten(probe.observation_space, probe.reset(seed=seed)[0])
-        differing = [name for name, value in flat.items() if (value != nothing[name]).any()]
+        differing = [name for name, value in flat.items() if (value != blank[name]).any()]
         assert len(differing) == 1
-        shown.update(differing)
-    assert shown == set(nothing)
+        leaves.update(differing)
+    assert leaves == set(blank)
 
 
 @pytest.mark.parametrize(
@@ -130,17 +130,17 @@ def test_actions_outside_the_space_are_refused(kind: str, action: Any, message: 
 @pytest.mark.parametrize("kind", ["masked", "masked_multi_discrete"])
 def test_illegal_actions_are_refused(kind: str) -> None:
     """Masks vary, always leave one action of each meaning, and are enforced."""
-    probe, seen = Probe(6, action=kind), set()
+    probe, masks = Probe(6, action=kind), set()
     _, info = probe.reset(seed=0)
     for _ in range(20):
         mask = info["action_mask"].reshape(-1, 4)
-        seen.add(mask.tobytes())
+        masks.add(mask.tobytes())
         assert mask.reshape(-1, 2).sum(axis=1).tolist() == [1, 1] * len(mask)
         illegal = [int(np.flatnonzero(~row)[0]) for row in mask]
         with pytest.raises(ValueError, match="not legal"):
             probe.step(illegal[0] if kind == "masked" else np.array(illegal))
         _, _, _, _, info = probe.step(right_action(kind, 1, info))
-    assert len(seen) > 3
+    assert len(masks) > 3
 
 
 def test_they_are_registered_by_importing_the_module() -> None:
@@ -153,9 +153,9 @@ def test_they_are_registered_by_importing_the_module() -> None:
 
 def test_episodes_are_functions_of_their_seeds() -> None:
     """Signals, masks and the leaf that shows the signal come from the seed; spaces are not shared."""
-    one, other = Probe(5, "nested", "masked"), Probe(5, "nested", "masked")
-    assert one.observation_space is not other.observation_space
-    vector = SteppedVector([one, other])
+    first, second = Probe(5, "nested", "masked"), Probe(5, "nested", "masked")
+    assert first.observation_space is not second.observation_space
+    vector = SteppedVector([first, second])
     vector.reset(np.arange(2), [3, 3], [None, None])
     for array in (*vector.observations.values(), vector.action_mask):
         np.testing.assert_array_equal(array[0], array[1])

@@ -33,7 +33,7 @@ def generator(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-def drawn(distribution, rows, dtype=torch.float64, seed=0):
+def random_sample(distribution, rows, dtype=torch.float64, seed=0):
     parameters = torch.randn(rows, distribution.size, generator=generator(seed), dtype=dtype)
     return parameters, distribution.sample(parameters, generator(seed + 1))
 
@@ -52,22 +52,22 @@ def actions_of(distribution):
 @every
 def test_vjp_gives_the_same_values_and_gradient_as_autograd(distribution):
     """Log-probability, entropy, and any weighting of their gradients agree with the differentiated formulas."""
-    parameters, actions = drawn(distribution, 40)
+    parameters, actions = random_sample(distribution, 40)
     weights = torch.randn(40, generator=generator(7), dtype=torch.float64)
     leaf = parameters.clone().requires_grad_()
     log_prob, entropy = distribution.log_prob(leaf, actions), distribution.entropy(leaf)
     ((weights * log_prob).sum() + 0.3 * entropy.sum()).backward()
     with torch.no_grad():
-        found_log_prob, found_entropy, pullback = vjp(distribution, parameters, actions)
+        log_prob_by_rule, entropy_by_rule, pullback = vjp(distribution, parameters, actions)
         gradient = pullback(weights, 0.3)
-    for found, expected in ((found_log_prob, log_prob), (found_entropy, entropy), (gradient, leaf.grad)):
-        torch.testing.assert_close(found, expected.detach(), rtol=1e-12, atol=1e-12)
+    for actual, expected in ((log_prob_by_rule, log_prob), (entropy_by_rule, entropy), (gradient, leaf.grad)):
+        torch.testing.assert_close(actual, expected.detach(), rtol=1e-12, atol=1e-12)
 
 
 @every
 def test_vjp_leaves_its_arguments_alone(distribution):
     """Parameters, actions and the gradient that comes back are not written to."""
-    parameters, actions = drawn(distribution, 6)
+    parameters, actions = random_sample(distribution, 6)
     gradient = torch.randn(6, dtype=torch.float64, generator=generator())
     before = [x.clone() for x in (parameters, actions, gradient)]
     _, _, pullback = vjp(distribution, parameters, actions)
@@ -93,11 +93,11 @@ def test_samples_are_as_frequent_as_probable(name):
     actions = actions_of(distribution)
     parameters = torch.randn(1, distribution.size, generator=generator(3))
     samples = distribution.sample(parameters.expand(count, -1), generator()).view(count, 1, -1)
-    seen = (samples == actions.view(1, len(actions), -1)).all(-1).sum(0)
+    counts = (samples == actions.view(1, len(actions), -1)).all(-1).sum(0)
     expected = count * distribution.log_prob(parameters.expand(len(actions), -1), actions).exp()
     freedom = len(actions) - 1
     quantile = freedom * (1 - 2 / (9 * freedom) + 3.72 * (2 / (9 * freedom)) ** 0.5) ** 3  # Wilson and Hilferty
-    assert ((seen - expected) ** 2 / expected).sum() < quantile
+    assert ((counts - expected) ** 2 / expected).sum() < quantile
 
 
 def test_gaussian_samples_and_density():
@@ -116,16 +116,16 @@ def test_gaussian_samples_and_density():
 def test_all_randomness_is_the_generators(distribution):
     """Equal generators give equal samples, and torch's global generator is not touched."""
     before = torch.get_rng_state()
-    one, other = drawn(distribution, 50), drawn(distribution, 50)
-    assert torch.equal(one[1], other[1])
-    assert not torch.equal(one[1], distribution.sample(one[0], generator(99)))
+    first, second = random_sample(distribution, 50), random_sample(distribution, 50)
+    assert torch.equal(first[1], second[1])
+    assert not torch.equal(first[1], distribution.sample(first[0], generator(99)))
     assert torch.equal(torch.get_rng_state(), before)
 
 
 @every
 def test_the_mode_is_the_most_probable(distribution):
     """No sample is more probable than the mode."""
-    parameters, _ = drawn(distribution, 30)
+    parameters, _ = random_sample(distribution, 30)
     best = distribution.log_prob(parameters, distribution.mode(parameters))
     for seed in range(20):
         assert (distribution.log_prob(parameters, distribution.sample(parameters, generator(seed))) <= best).all()

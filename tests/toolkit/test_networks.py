@@ -31,9 +31,9 @@ def test_vjp_is_what_autograd_gives(activation, inputs, sizes):
         for parameter in mlp.parameters():
             parameter.grad.fill_(9.0)  # overwritten, not added to
         features, pullback = vjp(mlp, x.detach(), input_gradient=True)
-        found = pullback(weights)
+        input_gradient = pullback(weights)
     torch.testing.assert_close(features, expected.detach(), rtol=1e-5, atol=1e-6)
-    torch.testing.assert_close(found, x.grad, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(input_gradient, x.grad, rtol=1e-4, atol=1e-5)
     for parameter, gradient in zip(mlp.parameters(), gradients, strict=True):
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-5)
 
@@ -68,12 +68,12 @@ def test_orthogonal_weights():
 @torch.random.fork_rng()
 def test_layers_follow_loaded_weights():
     """After loading another network's state, both compute the same."""
-    one, other = network(), MLP(3, (8, 5))
-    other.load_state_dict(one.state_dict())
+    original, loaded = network(), MLP(3, (8, 5))
+    loaded.load_state_dict(original.state_dict())
     x = torch.randn(4, 3)
-    assert torch.equal(one(x), other(x))
+    assert torch.equal(original(x), loaded(x))
     with torch.no_grad():
-        assert torch.equal(vjp(one, x)[0], vjp(other, x)[0])
+        assert torch.equal(vjp(original, x)[0], vjp(loaded, x)[0])
 
 
 def test_layers_start_as_they_are_told_to():

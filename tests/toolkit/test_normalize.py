@@ -19,9 +19,9 @@ def test_merged_parts_are_the_whole(sizes, seed, random):
     random.shuffle(parts)
     total = RunningMoments((3,))
     for part in parts:
-        own = RunningMoments((3,))
-        own.update(part)
-        total.merge(own.count, own.mean, own.m2)
+        moments = RunningMoments((3,))
+        moments.update(part)
+        total.merge(moments.count, moments.mean, moments.m2)
     assert total.count == len(rows)
     if len(rows):
         torch.testing.assert_close(total.mean, rows.mean(0), rtol=0, atol=1e-10)
@@ -78,26 +78,26 @@ def test_a_constant_is_standardized_to_zero():
 
 def slow_scale(rewards, done, valid, gamma, sums):
     """The scale of each batch by a loop over steps and environments; ``sums`` runs on."""
-    seen = []
+    discounted = []
     for r, d, v in zip(rewards, done, valid, strict=True):
         for n in range(len(r)):
             sums[n] = gamma * sums[n] + r[n].item()
             if v[n]:
-                seen.append(sums[n])
+                discounted.append(sums[n])
             if d[n]:
                 sums[n] = 0.0
-    return seen
+    return discounted
 
 
 def test_return_scale_runs_on_across_batches():
     """Rewards are divided by the deviation of all discounted sums so far, of valid steps, cut at episode ends."""
     g = torch.Generator().manual_seed(0)
-    scale, sums, seen = ReturnScale(3, 0.9), [0.0] * 3, []
+    scale, sums, discounted = ReturnScale(3, 0.9), [0.0] * 3, []
     for _ in range(4):
         rewards = torch.randn(7, 3, generator=g)
         done, valid = torch.rand(7, 3, generator=g) < 0.2, torch.rand(7, 3, generator=g) < 0.9
-        seen += slow_scale(rewards, done, valid, 0.9, sums)
-        expected = rewards / torch.tensor(seen, dtype=torch.float64).std(correction=0)
+        discounted += slow_scale(rewards, done, valid, 0.9, sums)
+        expected = rewards / torch.tensor(discounted, dtype=torch.float64).std(correction=0)
         torch.testing.assert_close(scale(rewards, done, valid), expected.float(), rtol=1e-5, atol=1e-6)
 
 

@@ -54,50 +54,50 @@ def reference(module, weight_decay, **options):
 @torch.random.fork_rng()
 def test_steps_are_those_of_torch(weight_decay, max_norm, kernel):
     """Ten steps end where torch's AdamW ends, with clipping, and decay that spares biases, norms and embeddings."""
-    mine, other = network(), network()
-    flat = FlatAdamW(mine, epsilon=1e-5, weight_decay=weight_decay, max_norm=max_norm)
-    torchs = reference(other, weight_decay, eps=1e-5)
+    model, reference_model = network(), network()
+    flat = FlatAdamW(model, epsilon=1e-5, weight_decay=weight_decay, max_norm=max_norm)
+    torchs = reference(reference_model, weight_decay, eps=1e-5)
     for step in range(10):
         flat.zero_grad()
-        loss(mine, step).backward()
+        loss(model, step).backward()
         flat.check()
         norm = flat.step(1e-2)
         torchs.zero_grad()
-        loss(other, step).backward()
-        expected = nn.utils.clip_grad_norm_(other.parameters(), max_norm or 1e30)
+        loss(reference_model, step).backward()
+        expected = nn.utils.clip_grad_norm_(reference_model.parameters(), max_norm or 1e30)
         torchs.step()
         torch.testing.assert_close(norm, expected, rtol=1e-4, atol=0)
-    for parameter, expected in zip(mine.parameters(), other.parameters(), strict=True):
+    for parameter, expected in zip(model.parameters(), reference_model.parameters(), strict=True):
         torch.testing.assert_close(parameter, expected, rtol=1e-4, atol=1e-5)
 
 
 @torch.random.fork_rng()
 def test_laying_out_changes_nothing():
     """Weights keep their values and their memory layout; frozen ones are left alone."""
-    one, other = network(), network()
-    one[5].bias.requires_grad_(False)
-    place = one[5].bias.data_ptr()
-    FlatAdamW(one)
-    for parameter, expected in zip(one.parameters(), other.parameters(), strict=True):
+    flattened, untouched = network(), network()
+    flattened[5].bias.requires_grad_(False)
+    place = flattened[5].bias.data_ptr()
+    FlatAdamW(flattened)
+    for parameter, expected in zip(flattened.parameters(), untouched.parameters(), strict=True):
         assert torch.equal(parameter, expected)
         assert parameter.stride() == expected.stride()
-    assert (one[5].bias.data_ptr(), one[5].bias.grad) == (place, None)
+    assert (flattened[5].bias.data_ptr(), flattened[5].bias.grad) == (place, None)
 
 
 @torch.random.fork_rng()
 def test_state_goes_on_bit_for_bit():
     """A second optimizer with the first one's state and weights takes the same steps."""
-    one, other = network(), network()
-    first = FlatAdamW(one, weight_decay=0.1)
+    original, resumed = network(), network()
+    first = FlatAdamW(original, weight_decay=0.1)
     for step in range(3):
         first.zero_grad()
-        loss(one, step).backward()
+        loss(original, step).backward()
         first.step(1e-2)
     state = first.state_dict()
-    second = FlatAdamW(other, weight_decay=0.1)
-    other.load_state_dict(one.state_dict())
+    second = FlatAdamW(resumed, weight_decay=0.1)
+    resumed.load_state_dict(original.state_dict())
     second.load_state_dict(state)
-    for module, flat in ((one, first), (other, second)):
+    for module, flat in ((original, first), (resumed, second)):
         flat.zero_grad()
         loss(module, 9).backward()
         flat.step(1e-2)
@@ -128,11 +128,11 @@ def test_one_dtype_only():
 @torch.random.fork_rng()
 def test_scaled_gradients_make_the_same_step(kernel):
     """A loss that was scaled by a power of two, and its gradients scaled back, moves the weights as the loss itself."""
-    one, other = network(), network()
-    plain, scaled = FlatAdamW(one, max_norm=0.5), FlatAdamW(other, max_norm=0.5)
+    model, scaled_model = network(), network()
+    plain, scaled = FlatAdamW(model, max_norm=0.5), FlatAdamW(scaled_model, max_norm=0.5)
     scale = LossScale("cpu", initial=256.0)
-    loss(one, 0).backward()
-    (loss(other, 0) * scale.value).backward()
+    loss(model, 0).backward()
+    (loss(scaled_model, 0) * scale.value).backward()
     torch.testing.assert_close(plain.step(1e-2), scaled.step(1e-2, scale))
     torch.testing.assert_close(plain.parameters, scaled.parameters)
 
@@ -147,12 +147,12 @@ def test_overflow_skips_the_step_and_halves_the_scale(kernel):
     flat.step(1e-2, scale)
     assert torch.equal(flat.parameters, before)
     assert (scale.value, flat.state_dict()["steps"]) == (4.0, 0.0)
-    seen = []
+    scales = []
     for _ in range(4):
         flat.gradients.fill_(0.1)
         flat.step(1e-2, scale)
-        seen.append(scale.value.item())
-    assert seen == [4.0, 8.0, 8.0, 16.0]
+        scales.append(scale.value.item())
+    assert scales == [4.0, 8.0, 8.0, 16.0]
     assert not torch.equal(flat.parameters, before)
 
 
@@ -164,5 +164,5 @@ def test_training_imports_no_compiler():
         "m = MLP(2, (3,)); o = FlatAdamW(m); m(torch.zeros(1, 2)).sum().backward(); o.step(.1);"
         "print([n for n in ('sympy', 'torch._dynamo', 'torch._inductor') if n in sys.modules])"
     )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=100)
-    assert found.stdout.strip() == "[]"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=100)
+    assert process.stdout.strip() == "[]"

@@ -57,8 +57,8 @@ def delta(e: Episodes, t: int, n: int, gamma: float) -> float:
 
 def last_of_episode(e: Episodes, t: int, n: int) -> int:
     """The last step of the episode that step t belongs to, or of the trajectory."""
-    done = (e.terminated | e.truncated)[t:, n].nonzero()
-    return t + done[0].item() if len(done) else len(e.rewards) - 1
+    ends = (e.terminated | e.truncated)[t:, n].nonzero()
+    return t + ends[0].item() if len(ends) else len(e.rewards) - 1
 
 
 def each_step(e: Episodes, formula) -> Tensor:
@@ -117,13 +117,15 @@ def test_an_episode_end_separates():
     e = episodes(4, steps=8, count=1, ends=0.0)
     e.truncated[3, 0] = True
     e = e._replace(final_index=torch.tensor([3]), final_values=torch.tensor([0.7], dtype=torch.float64))
-    nothing = (torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.float64))
+    no_finals = (torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.float64))
     whole = gae(*e, gamma=0.9, lam=0.8)
-    head = Episodes(e.rewards[:4], torch.cat((e.values[:4], e.final_values[None])), *(x[:4] for x in e[2:4]), *nothing)
+    head = Episodes(
+        e.rewards[:4], torch.cat((e.values[:4], e.final_values[None])), *(x[:4] for x in e[2:4]), *no_finals
+    )
     head.truncated[3, 0] = False
-    tail = Episodes(e.rewards[4:], e.values[4:], *(x[4:] for x in e[2:4]), *nothing)
-    apart = torch.cat([gae(*part, gamma=0.9, lam=0.8) for part in (head, tail)])
-    torch.testing.assert_close(whole, apart, **EXACT)
+    tail = Episodes(e.rewards[4:], e.values[4:], *(x[4:] for x in e[2:4]), *no_finals)
+    separate = torch.cat([gae(*part, gamma=0.9, lam=0.8) for part in (head, tail)])
+    torch.testing.assert_close(whole, separate, **EXACT)
 
 
 def test_discounted_returns_are_the_sum_of_rewards():
@@ -169,23 +171,23 @@ def test_vtrace_is_the_explicit_sum(seed, gamma, lam, rho_bar, rho_pg):
         error = e.rewards[t, n].item() + gamma * after - e.values[t, n].item()
         return min(rho_pg, rho[t, n].item()) * error
 
-    found = vtrace(*e, log_ratios, gamma=gamma, lam=lam, rho_bar=rho_bar, rho_pg=rho_pg)
-    torch.testing.assert_close(found.targets, targets, **EXACT)
-    torch.testing.assert_close(found.advantages, each_step(e, advantage), **EXACT)
+    estimates = vtrace(*e, log_ratios, gamma=gamma, lam=lam, rho_bar=rho_bar, rho_pg=rho_pg)
+    torch.testing.assert_close(estimates.targets, targets, **EXACT)
+    torch.testing.assert_close(estimates.advantages, each_step(e, advantage), **EXACT)
 
 
 def test_vtrace_on_policy_is_the_n_step_return():
     """With rho = 1 and lam = 1 the targets are the bootstrapped returns."""
     e = episodes(7)
-    found = vtrace(*e, torch.zeros_like(e.rewards), gamma=0.9, lam=1.0)
-    torch.testing.assert_close(found.targets, discounted_returns(*e, gamma=0.9), **EXACT)
+    estimates = vtrace(*e, torch.zeros_like(e.rewards), gamma=0.9, lam=1.0)
+    torch.testing.assert_close(estimates.targets, discounted_returns(*e, gamma=0.9), **EXACT)
 
 
 def test_vtrace_on_policy_agrees_with_gae():
     """With rho = 1 the targets are those of generalised advantage estimation with the same lam."""
     e = episodes(8)
-    found = vtrace(*e, torch.zeros_like(e.rewards), gamma=0.9, lam=0.7)
-    torch.testing.assert_close(found.targets - e.values[:-1], gae(*e, gamma=0.9, lam=0.7), **EXACT)
+    estimates = vtrace(*e, torch.zeros_like(e.rewards), gamma=0.9, lam=0.7)
+    torch.testing.assert_close(estimates.targets - e.values[:-1], gae(*e, gamma=0.9, lam=0.7), **EXACT)
 
 
 @modest
@@ -203,20 +205,20 @@ def test_gae_of_stale_data_is_the_explicit_sum(seed, gamma, lam):
             product *= gamma * lam * (min(1.0, rho[k + 1, n].item()) if k + 1 < len(rho) else 0.0)
         return total
 
-    found = gae(*e, log_ratios, gamma=gamma, lam=lam)
-    torch.testing.assert_close(found, each_step(e, advantage), **EXACT)
+    advantages = gae(*e, log_ratios, gamma=gamma, lam=lam)
+    torch.testing.assert_close(advantages, each_step(e, advantage), **EXACT)
     correction = vtrace(*e, log_ratios, gamma=gamma, lam=lam).targets - e.values[:-1]
-    torch.testing.assert_close(found * rho.clamp(max=1.0), correction, **EXACT)
-    same = gae(*e, torch.zeros_like(log_ratios), gamma=gamma, lam=lam)
-    torch.testing.assert_close(same, gae(*e, gamma=gamma, lam=lam), **EXACT)
+    torch.testing.assert_close(advantages * rho.clamp(max=1.0), correction, **EXACT)
+    on_policy = gae(*e, torch.zeros_like(log_ratios), gamma=gamma, lam=lam)
+    torch.testing.assert_close(on_policy, gae(*e, gamma=gamma, lam=lam), **EXACT)
 
 
 def test_vtrace_ignores_actions_that_the_policy_would_not_take():
     """With rho near 0 the targets are the values, and nothing is an advantage."""
     e = episodes(9)
-    found = vtrace(*e, torch.full_like(e.rewards, -80.0), gamma=0.9)
-    torch.testing.assert_close(found.targets, e.values[:-1], **EXACT)
-    torch.testing.assert_close(found.advantages, torch.zeros_like(e.rewards), **EXACT)
+    estimates = vtrace(*e, torch.full_like(e.rewards, -80.0), gamma=0.9)
+    torch.testing.assert_close(estimates.targets, e.values[:-1], **EXACT)
+    torch.testing.assert_close(estimates.advantages, torch.zeros_like(e.rewards), **EXACT)
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 7, 8, 9, 128])

@@ -230,7 +230,7 @@ def test_choices_of_several_parts(leaf, values, inside):
     """Each part has its own."""
     first, number = choices(leaf)
     batch = np.array(values, leaf.dtype).view(first.dtype)
-    assert (batch - first < number).all(axis=1).tolist() == [bool(each) for each in inside]
+    assert (batch - first < number).all(axis=1).tolist() == [bool(flag) for flag in inside]
 
 
 def test_a_box_has_no_choices():

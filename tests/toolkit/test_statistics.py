@@ -36,9 +36,9 @@ def test_stratified_resamples_are_those_that_there_are() -> None:
     strata = [np.array([0.0, 1.0, 7.0]), np.array([20.0, 30.0])]
     every = [np.mean([*a, *b]) for a in product(strata[0], repeat=3) for b in product(strata[1], repeat=2)]
     for confidence in (0.5, 0.75):
-        found = stratified_interval(mean, strata, np.random.default_rng(1), confidence=confidence, resamples=4000)
-        assert found.estimate == pytest.approx(58 / 5)
-        assert (found.low, found.high) == pytest.approx(quantiles(every, confidence), abs=0.35)
+        interval = stratified_interval(mean, strata, np.random.default_rng(1), confidence=confidence, resamples=4000)
+        assert interval.estimate == pytest.approx(58 / 5)
+        assert (interval.low, interval.high) == pytest.approx(quantiles(every, confidence), abs=0.35)
 
 
 def test_two_level_resamples_are_those_that_there_are() -> None:
@@ -46,17 +46,17 @@ def test_two_level_resamples_are_those_that_there_are() -> None:
     scores = np.array([[0.0, 1.0], [10.0, 14.0]])
     every = [
         np.mean([*first, *second])
-        for one, other in product(scores, repeat=2)
-        for first in product(one, repeat=2)
-        for second in product(other, repeat=2)
+        for first_run, second_run in product(scores, repeat=2)
+        for first in product(first_run, repeat=2)
+        for second in product(second_run, repeat=2)
     ]
     assert len(every) == 64
     for confidence in (0.4, 0.9):
-        found = two_level_interval(
+        interval = two_level_interval(
             mean, scores, generator=np.random.default_rng(2), confidence=confidence, resamples=4000
         )
-        assert found.estimate == 6.25
-        assert (found.low, found.high) == pytest.approx(quantiles(every, confidence), abs=0.3)
+        assert interval.estimate == 6.25
+        assert (interval.low, interval.high) == pytest.approx(quantiles(every, confidence), abs=0.3)
 
 
 def test_runs_are_drawn_together_and_episodes_apart() -> None:
@@ -75,31 +75,31 @@ def test_runs_are_drawn_together_and_episodes_apart() -> None:
 @pytest.mark.parametrize(("runs", "episodes"), [(1, 40), (20, 10)])
 def test_intervals_hold_the_truth_about_as_often_as_they_say(runs: int, episodes: int) -> None:
     """Of normal scores, of one run and of many: 95 of 100 intervals, or some fewer, as bootstrap intervals do."""
-    rng, held, trials = np.random.default_rng(3), 0, 120
+    rng, covered, trials = np.random.default_rng(3), 0, 120
     for _ in range(trials):
         level = rng.normal(size=(runs, 1)) if runs > 1 else 0.0
         scores = 2.0 + level + rng.normal(size=(runs, episodes))
-        found = two_level_interval(mean, scores, generator=rng, resamples=120)
-        held += found.low <= 2.0 <= found.high
-    assert 0.88 <= held / trials <= 0.98
+        interval = two_level_interval(mean, scores, generator=rng, resamples=120)
+        covered += interval.low <= 2.0 <= interval.high
+    assert 0.88 <= covered / trials <= 0.98
 
 
 def test_stratified_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
     """Of tasks with levels of their own, and scores that are skewed."""
-    rng, held, trials = np.random.default_rng(4), 0, 120
+    rng, covered, trials = np.random.default_rng(4), 0, 120
     for _ in range(trials):
         strata = [level + rng.exponential(size=20) for level in (0.0, 100.0)]
-        found = stratified_interval(mean, strata, rng, resamples=120)
-        held += found.low <= 51.0 <= found.high
-    assert 0.88 <= held / trials <= 0.98
+        interval = stratified_interval(mean, strata, rng, resamples=120)
+        covered += interval.low <= 51.0 <= interval.high
+    assert 0.88 <= covered / trials <= 0.98
 
 
 def test_equal_generators_give_equal_intervals() -> None:
     """The same seed draws the same; another draws others."""
     scores = np.random.default_rng(0).normal(size=(3, 50))
-    one, again, other = (
+    interval, repeated, reseeded = (
         two_level_interval(interquartile_mean, scores, generator=np.random.default_rng(seed), resamples=50)
         for seed in (1, 1, 2)
     )
-    assert one == again != other
-    assert one.estimate == other.estimate
+    assert interval == repeated != reseeded
+    assert interval.estimate == reseeded.estimate

@@ -24,8 +24,8 @@ def copied(module):
     return {name: x.clone() for name, x in module.state_dict().items()}
 
 
-def same(one, other):
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+def equal_states(first, second):
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +39,7 @@ def test_everything_fits():
     """A module's own state is loaded whole, buffers too."""
     source, target = network(), network()
     report = load_matching(target, source.state_dict(), share=1.0)
-    assert same(source.state_dict(), target.state_dict())
+    assert equal_states(source.state_dict(), target.state_dict())
     assert report.share == 1.0
     assert set(report.loaded) == set(target.state_dict())
     assert (report.missing, report.unexpected, report.skipped) == ((), (), {})
@@ -48,12 +48,12 @@ def test_everything_fits():
 def test_report_tells_what_did_not_fit():
     """Missing, unexpected and of another shape or kind: each is named; what fits is loaded, the rest stays."""
     source, target = network(outputs=5), network()
-    given = copied(source)
-    del given["0.bias"]
-    given["extra.weight"] = torch.zeros(1)
-    given["1.num_batches_tracked"] = torch.zeros(())
+    state = copied(source)
+    del state["0.bias"]
+    state["extra.weight"] = torch.zeros(1)
+    state["1.num_batches_tracked"] = torch.zeros(())
     before = copied(target)
-    report = load_matching(target, given, share=0.5)
+    report = load_matching(target, state, share=0.5)
     assert report.missing == ("0.bias",)
     assert report.unexpected == ("extra.weight",)
     assert report.skipped == {
@@ -64,7 +64,7 @@ def test_report_tells_what_did_not_fit():
     # 12 numbers of the first layer's weights and 16 of the norm, of 43 with 4 + 1 + 8 + 2 others.
     assert report.share == pytest.approx(28 / 43)
     for name, x in target.state_dict().items():
-        assert torch.equal(x, given[name] if name in report.loaded else before[name]), name
+        assert torch.equal(x, state[name] if name in report.loaded else before[name]), name
     for fact in ("loaded 5 of 9 tensors", "65.1%", "missing: 0.bias", "unexpected: extra.weight", "3.bias ([5]"):
         assert fact in str(report)
 
@@ -73,12 +73,12 @@ def test_report_tells_what_did_not_fit():
 def test_too_little_is_refused(share):
     """Below the stated share nothing changes, and the error says what did not fit."""
     target = network()
-    given = copied(network(outputs=5))
-    del given["0.bias"], given["1.num_batches_tracked"]
+    state = copied(network(outputs=5))
+    del state["0.bias"], state["1.num_batches_tracked"]
     before = copied(target)
     with pytest.raises(FrameworkError, match=rf"share of {share:g}\) fit Sequential: loaded 5 of 9 .* missing: 0.bias"):
-        load_matching(target, given, share=share)
-    assert same(before, target.state_dict())
+        load_matching(target, state, share=share)
+    assert equal_states(before, target.state_dict())
 
 
 def test_nothing_at_all_is_refused_at_any_share():
@@ -102,12 +102,12 @@ def test_loaded_in_place():
     source = network()
     load_matching(target, source.state_dict(), share=1.0)
     optimizer.check()
-    assert same(source.state_dict(), target.state_dict())
+    assert equal_states(source.state_dict(), target.state_dict())
 
 
-def policy_state(encoder, others):
+def policy_state(encoder, named_encoders):
     """A policy's state as checkpoints hold it, with encoders under several names."""
-    parts = {"encoder": encoder, **others}
+    parts = {"encoder": encoder, **named_encoders}
     return {f"{part}.{name}": x for part, module in parts.items() for name, x in module.state_dict().items()}
 
 
@@ -120,15 +120,15 @@ def test_checkpoint_to_module(tmp_path):
     prefix = find_part(target, tensors)
     assert prefix == "algorithm/policy/encoder."
     assert load_matching(target, under(tensors, prefix), share=1.0).unexpected == ()
-    assert same(target.state_dict(), encoder.state_dict())
+    assert equal_states(target.state_dict(), encoder.state_dict())
 
 
 def test_part_that_fits_best():
     """Shapes decide before names, names before their order; a whole module has no prefix."""
     small, large = network(), network(outputs=5)
-    given = policy_state(large, {"zoo": small, "value_encoder": small})
-    assert find_part(network(), given) == "value_encoder."
-    assert find_part(network(outputs=5), given) == "encoder."
+    state = policy_state(large, {"zoo": small, "value_encoder": small})
+    assert find_part(network(), state) == "value_encoder."
+    assert find_part(network(outputs=5), state) == "encoder."
     assert find_part(network(), small.state_dict()) == ""
 
 
@@ -143,7 +143,7 @@ def test_safetensors_file(tmp_path):
     source = network()
     file = tmp_path / "weights.safetensors"
     safetensors.torch.save_file(source.state_dict(), file)
-    assert same(read_tensors(file), source.state_dict())
+    assert equal_states(read_tensors(file), source.state_dict())
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\x80\x04K\x01."])
@@ -168,8 +168,8 @@ def test_frozen_stays_bit_for_bit():
         optimizer.zero_grad()
         whole(torch.randn(8, 3)).square().sum().backward()
         optimizer.step(0.1)
-    assert same(before, body.state_dict())
-    assert not same(head_before, head.state_dict())
+    assert equal_states(before, body.state_dict())
+    assert not equal_states(head_before, head.state_dict())
     assert len(optimizer.state_dict()["first_moment"]) == 2  # the optimizer has the head's alone
 
 

@@ -22,12 +22,12 @@ class Doubled(MLP):
 
 def test_a_subclass_is_not_covered_by_its_base() -> None:
     """It may compute something else; a plugin adds a rule for it."""
-    one = Doubled(3, (2,), "identity")
+    doubled = Doubled(3, (2,), "identity")
     assert covers(MLP(3, (2,)), Categorical(2))
-    assert not covers(MLP(3, (2,)), one)
+    assert not covers(MLP(3, (2,)), doubled)
     assert not covers(torch.nn.Linear(3, 2))
     with pytest.raises(KeyError):
-        vjp(one, torch.zeros(1, 3))
+        vjp(doubled, torch.zeros(1, 3))
 
 
 def test_a_plugin_adds_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,8 +35,8 @@ def test_a_plugin_adds_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(table, "_RULES", dict(table._RULES))
 
     @rule(Doubled)
-    def _(module: Doubled, x: torch.Tensor, **how: Any) -> Any:
-        result, pullback = table._mlp(module, x, **how)
+    def _(module: Doubled, x: torch.Tensor, **options: Any) -> Any:
+        result, pullback = table._mlp(module, x, **options)
         return 2.0 * result, lambda gradient: pullback(2.0 * gradient)
 
     module, x, weights = Doubled(3, (4, 2)), torch.randn(5, 3), torch.randn(5, 2)
