@@ -106,17 +106,17 @@ def test_from_plugins_takes_modules():
     """For tests and notebooks: plugins that no distribution offers, alone or beside the installed ones."""
     plugin = encoders(tiny="m:Tiny")
     assert Catalog.from_plugins({"mine": plugin}).names("encoder") == ["mine/tiny"]
-    both = Catalog.from_plugins({"mine": plugin}, plugins.installed())
-    assert {"mine/tiny", "mlp"} <= set(both.names("encoder"))
-    assert both.find("encoder", "mine/tiny").distribution is None
+    combined = Catalog.from_plugins({"mine": plugin}, plugins.installed())
+    assert {"mine/tiny", "mlp"} <= set(combined.names("encoder"))
+    assert combined.find("encoder", "mine/tiny").distribution is None
 
 
 def test_default_catalog_is_found_once_and_respects_blocking(monkeypatch):
     """The same object comes back until another set of plugins is blocked."""
     monkeypatch.delenv("FRAMEWORK_PLUGINS_DISABLE", raising=False)
-    everything = default_catalog()
-    assert default_catalog() is everything
-    assert "mlp" in everything.names("encoder")
+    catalog = default_catalog()
+    assert default_catalog() is catalog
+    assert "mlp" in catalog.names("encoder")
     monkeypatch.setenv("FRAMEWORK_PLUGINS_DISABLE", "encoders")
     assert "mlp" not in default_catalog().names("encoder")
 

@@ -113,8 +113,8 @@ def test_every_page_is_reachable():
 def shown_files(page: str) -> dict[str, str]:
     """What a page shows of files: blocks whose first line is a comment with the file's name. The last one counts."""
     code = [block for language in ("python", "toml") for block in blocks(page, language)]
-    named = ((re.match(r"# (\S+\.(?:py|toml))\n", block), block) for block in code)
-    return {match[1]: block for match, block in named if match}
+    matches = ((re.match(r"# (\S+\.(?:py|toml))\n", block), block) for block in code)
+    return {match[1]: block for match, block in matches if match}
 
 
 def write_files(page: str, folder: Path) -> None:

@@ -30,8 +30,9 @@ def test_aims_are_those_of_the_pipelines() -> None:
         if path.stem in AIMS:
             pipeline = framework.load(path)
             assert pipeline.run.total_steps == AIMS[path.stem].steps
-            named = getattr(pipeline.environment.config, "id", "CartPole-v1")  # an example's own environment has no id
-            assert named.startswith(AIMS[path.stem].environment)
+            # An example's own environment has no id.
+            environment_id = getattr(pipeline.environment.config, "id", "CartPole-v1")
+            assert environment_id.startswith(AIMS[path.stem].environment)
             assert pipeline.evaluation.episodes == 20
             assert pipeline.evaluation.deterministic
 

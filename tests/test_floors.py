@@ -124,8 +124,8 @@ def test_light_floors_do_not_import_torch():
     program = "import importlib, sys\n" + "".join(
         f"importlib.import_module({name!r})\nassert 'torch' not in sys.modules, {name!r}\n" for name in light
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert done.stderr == ""
+    process = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert process.stderr == ""
 
 
 def test_the_kernel_names_no_algorithm():

@@ -102,7 +102,7 @@ def check(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 
 
 @pytest.mark.parametrize(
-    ("text", "status", "told"),
+    ("text", "status", "message"),
     [
         ("raise KeyboardInterrupt", 4, "cannot be imported from acme: KeyboardInterrupt"),
         ("raise SystemExit(5)", 4, "cannot be imported from acme: SystemExit: 5"),
@@ -111,37 +111,37 @@ def check(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     ],
     ids=["KeyboardInterrupt", "SystemExit", "_exit", "interrupted"],
 )
-def test_a_file_of_a_pipeline_that_ends_things_is_named(check: Any, text: str, status: int, told: str) -> None:
+def test_a_file_of_a_pipeline_that_ends_things_is_named(check: Any, text: str, status: int, message: str) -> None:
     """As a plugin is."""
-    done = check(text)
-    assert done.returncode == status
-    assert told in done.stderr
+    process = check(text)
+    assert process.returncode == status
+    assert message in process.stderr
 
 
 def test_whoever_ends_the_process_is_named_where_interrupts_are_ignored(check: Any) -> None:
     """As shells do in the background."""
-    done = check("import os; os._exit(7)", shell='trap "" INT; exec "$@"')
-    assert "the process is ended with 7 by encoder 'acme:Encoder'" in done.stderr
+    process = check("import os; os._exit(7)", shell='trap "" INT; exec "$@"')
+    assert "the process is ended with 7 by encoder 'acme:Encoder'" in process.stderr
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "message"),
     [
         ("raise ZeroDivisionError('mine')", r"/.*/acme\.py:7, or in what it calls\."),
         ("return None", r"what /.*/acme\.py returned, or in the framework; framework check --component tells which\."),
     ],
     ids=["raises", "returns"],
 )
-def test_an_error_of_a_file_of_a_pipeline_is_its_own(check: Any, body: str, told: str) -> None:
+def test_an_error_of_a_file_of_a_pipeline_is_its_own(check: Any, body: str, message: str) -> None:
     """Whether it raises, or our own code stumbles over what it returned: the last line names it."""
     text = (
         "from framework.toolkit.networks import MLP\nclass Late(MLP):\n    features = 8\n"
         "    def initial_memory(self, count):\n        return {}\n"
         f"    def forward(self, *given, **more):\n        {body}\n"
     )
-    done = check(text, "super().__init__(4, (8,))", command="run", base="Late")
-    assert done.returncode == 4
-    assert re.search(rf"\nThis is an error in {told}\n$", done.stderr)
+    process = check(text, "super().__init__(4, (8,))", command="run", base="Late")
+    assert process.returncode == 4
+    assert re.search(rf"\nThis is an error in {message}\n$", process.stderr)
 
 
 def test_an_error_in_a_plugin_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
@@ -163,21 +163,21 @@ def test_an_error_in_a_plugin_names_it(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_a_component_does_not_end_a_run_without_a_word(check: Any) -> None:
     """What calls sys.exit while it is built is named, with its traceback."""
-    done = check(body="raise SystemExit(5)", command="run")
-    assert done.returncode == 4
-    assert "encoder 'acme:Encoder'" in done.stderr
-    assert "failed while it was built: SystemExit: 5" in done.stderr
-    assert 'acme.py", line' in done.stderr
+    process = check(body="raise SystemExit(5)", command="run")
+    assert process.returncode == 4
+    assert "encoder 'acme:Encoder'" in process.stderr
+    assert "failed while it was built: SystemExit: 5" in process.stderr
+    assert 'acme.py", line' in process.stderr
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "message"),
     [
         ("ZeroDivisionError()", "the default of width cannot be made: ZeroDivisionError()"),
         ("SystemExit(5)", "SystemExit: 5"),
     ],
 )
-def test_a_default_that_cannot_be_made_is_named(tmp_path: Path, monkeypatch: Any, error: str, told: str) -> None:
+def test_a_default_that_cannot_be_made_is_named(tmp_path: Path, monkeypatch: Any, error: str, message: str) -> None:
     """The option where it raises; the class at least where it wants to end the process."""
     (tmp_path / "acme_options.py").write_text(
         "from attrs import Factory, frozen\nfrom framework.schema import option\n"
@@ -189,7 +189,7 @@ def test_a_default_that_cannot_be_made_is_named(tmp_path: Path, monkeypatch: Any
     component = Component("encoder", "acme/one", "acme_options:Config", "acme_options:Config", plugin="acme")
     with pytest.raises(PluginError, match="acme_options:Config is broken: ") as caught:
         component.config_class()
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_a_plugin_that_takes_long_is_named(
@@ -204,22 +204,24 @@ def test_a_plugin_that_takes_long_is_named(
 
 
 @pytest.mark.parametrize(
-    ("text", "status", "told"),
+    ("text", "status", "message"),
     [
         ("import os; os._exit(7)", 7, "the process is ended with 7 by plugin 'acme' (acme-plugin 1.0)"),
         ("import ctypes; ctypes.string_at(0)", -signal.SIGSEGV, "acme_plugin.py"),
     ],
     ids=["_exit", "segfault"],
 )
-def test_a_plugin_that_ends_the_process_is_named(tmp_path: Path, text: str, status: int, told: str) -> None:
+def test_a_plugin_that_ends_the_process_is_named(tmp_path: Path, text: str, status: int, message: str) -> None:
     """On standard error, as nothing else is left to say it."""
     (tmp_path / "acme_plugin.py").write_text(text)
     script = "from framework import hookspecs, plugins\nfrom framework.entry_points import EntryPoint\n"
     script += "plugins.load([EntryPoint(hookspecs.GROUP, 'acme', 'acme_plugin', 'acme-plugin', '1.0')])"
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == status
-    assert told in done.stderr
+    process = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False
+    )
+    assert process.returncode == status
+    assert message in process.stderr
 
 
 @pytest.mark.parametrize("error", ["SystemExit(5)", "GeneratorExit", "BaseException"])

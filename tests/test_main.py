@@ -71,14 +71,14 @@ def test_exit_codes(command, capsys, body, code, stderr):
 def test_an_internal_error_shows_its_traceback(command, capsys, error):
     """Whatever is not meant for the user ends with 3 and its traceback, also where click would hide it."""
     assert command(f"raise {error}('what happened')") == 3
-    shown = capsys.readouterr().err
-    assert f"{error}: what happened" in shown
-    assert "Traceback (most recent call last)" in shown
-    assert "act.py" in shown
+    stderr = capsys.readouterr().err
+    assert f"{error}: what happened" in stderr
+    assert "Traceback (most recent call last)" in stderr
+    assert "act.py" in stderr
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "told"),
+    ("error", "code", "message"),
     [
         (
             "OSError(24, 'Too many open files')",
@@ -93,48 +93,48 @@ def test_an_internal_error_shows_its_traceback(command, capsys, error):
         ),
     ],
 )
-def test_what_the_machine_lacks_is_no_error_of_ours(command, capsys, error, code, told):
+def test_what_the_machine_lacks_is_no_error_of_ours(command, capsys, error, code, message):
     """A limit that was reached, or a package that is broken, is told as one, below the traceback."""
     assert command(f"raise {error}") == code
-    shown = capsys.readouterr().err
-    assert "Traceback (most recent call last)" in shown
-    assert shown.endswith(f"{told}\n")
-    assert "error in the framework" not in shown
+    stderr = capsys.readouterr().err
+    assert "Traceback (most recent call last)" in stderr
+    assert stderr.endswith(f"{message}\n")
+    assert "error in the framework" not in stderr
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "message"),
     [
         ("PermissionError(13, 'Permission denied', '/x/y')", "/x/y: Permission denied\n"),
         ("OSError(28, 'No space left on device', '/x/y')", "/x/y: No space left on device\n"),
     ],
 )
-def test_an_error_of_the_disk_is_one_line(command, capsys, error, told):
+def test_an_error_of_the_disk_is_one_line(command, capsys, error, message):
     """What cannot be read or written is the user's to mend: no traceback, and exit code 1."""
     assert command(f"raise {error}") == 1
-    assert capsys.readouterr().err == told
+    assert capsys.readouterr().err == message
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
 def test_a_full_disk_under_standard_output_is_one_line():
     """Python, too, has nothing to add when it ends."""
     with open("/dev/full", "w") as output:
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-m", "framework", "plugins"], stdout=output, stderr=subprocess.PIPE, check=False
         )
-    assert (done.returncode, done.stderr) == (1, b"standard output: No space left on device\n")
+    assert (process.returncode, process.stderr) == (1, b"standard output: No space left on device\n")
 
 
 @pytest.mark.parametrize("arguments", [("plugins", "--json"), ("--help",), ("schema",)])
 def test_closed_standard_output_is_one_line(arguments):
     """What was asked for cannot be told, so it is not done."""
-    done = subprocess.run(
+    process = subprocess.run(
         ["sh", "-c", 'exec "$@" >&-', "sh", sys.executable, "-m", "framework", *arguments],
         stderr=subprocess.PIPE,
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (1, "standard output: it is closed\n")
+    assert (process.returncode, process.stderr) == (1, "standard output: it is closed\n")
 
 
 def test_closed_standard_streams_are_no_files_of_ours():
@@ -143,30 +143,30 @@ def test_closed_standard_streams_are_no_files_of_ours():
         "import os; from framework.__main__ import _fill_standard_streams as fill; "
         "fill(); os._exit(os.open(os.devnull, os.O_RDONLY))"
     )
-    done = subprocess.run(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", sys.executable, "-c", source], check=False)
-    assert done.returncode == 3
+    process = subprocess.run(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", sys.executable, "-c", source], check=False)
+    assert process.returncode == 3
 
 
 @pytest.mark.parametrize("arguments", [("plugins",), ("check", "p.toml")])
 def test_a_working_directory_that_is_gone_is_one_line(tmp_path, arguments):
     """Also with ``python -m``, which looks there."""
     (tmp_path / "gone").mkdir()
-    done = subprocess.run(
+    process = subprocess.run(
         ["sh", "-c", 'rmdir ../gone; exec "$@"', "sh", sys.executable, "-m", "framework", *arguments],
         cwd=tmp_path / "gone",
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 1
-    assert (done.stdout, done.stderr) == ("", "the working directory is gone: change to one that is there\n")
+    assert process.returncode == 1
+    assert (process.stdout, process.stderr) == ("", "the working directory is gone: change to one that is there\n")
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
 def test_a_file_that_cannot_be_written_is_named():
     """And not standard output instead."""
-    done = framework("schema", "-o", "/dev/full")
-    assert (done.returncode, done.stderr) == (1, "/dev/full: cannot be written: No space left on device\n")
+    process = framework("schema", "-o", "/dev/full")
+    assert (process.returncode, process.stderr) == (1, "/dev/full: cannot be written: No space left on device\n")
 
 
 def test_wrong_usage_exits_with_2(command, capsys):
@@ -186,9 +186,9 @@ def test_help_imports_no_command(tmp_path, monkeypatch, capsys):
     (tmp_path / "_shared.py").write_text('"""Not a command."""\n')
     monkeypatch.setattr(commands, "__path__", [str(tmp_path)])
     assert main(["--help"]) == 0
-    shown = capsys.readouterr().out
-    assert re.search(r"explosive +Blow up when imported\.", shown)
-    assert "shared" not in shown
+    stdout = capsys.readouterr().out
+    assert re.search(r"explosive +Blow up when imported\.", stdout)
+    assert "shared" not in stdout
     assert main(["explosive"]) == 3
 
 
@@ -207,8 +207,8 @@ def test_every_command_describes_itself():
 
 def test_version():
     """``--version`` tells the version, as a process of its own too."""
-    done = framework("--version")
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"framework {__version__}\n", "")
+    process = framework("--version")
+    assert (process.returncode, process.stdout, process.stderr) == (0, f"framework {__version__}\n", "")
 
 
 def test_blocked_plugins_reach_child_processes(command, monkeypatch):
@@ -221,9 +221,9 @@ def test_blocked_plugins_reach_child_processes(command, monkeypatch):
 
 def test_blocking_in_a_process():
     """A plugin that is blocked is listed so, by the option and by the environment."""
-    for done in (framework("--no-plugin", "ppo", "plugins"), framework("plugins", FRAMEWORK_PLUGINS_DISABLE="ppo")):
-        assert done.returncode == 0
-        assert re.search(r"^ppo +framework-rl +\S+ +blocked$", done.stdout, re.MULTILINE)
+    for process in (framework("--no-plugin", "ppo", "plugins"), framework("plugins", FRAMEWORK_PLUGINS_DISABLE="ppo")):
+        assert process.returncode == 0
+        assert re.search(r"^ppo +framework-rl +\S+ +blocked$", process.stdout, re.MULTILINE)
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
@@ -231,7 +231,7 @@ def test_a_reader_that_leaves_is_no_error(unbuffered):
     """``framework plugins | head -1`` shows no traceback, whether output is buffered or not."""
     reader, writer = os.pipe()
     os.close(reader)
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "framework", "plugins"],
         env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
         stdout=writer,
@@ -239,16 +239,16 @@ def test_a_reader_that_leaves_is_no_error(unbuffered):
         check=False,
     )
     os.close(writer)
-    assert (done.returncode, done.stderr) == (1, b"")
+    assert (process.returncode, process.stderr) == (1, b"")
 
 
 def test_plugins_are_not_looked_for_in_the_working_directory(tmp_path):
     """A module there with a plugin's name is not imported, though ``python -m`` puts the folder on the path."""
     (tmp_path / "framework_ppo.py").write_text("raise RuntimeError('wrong one')")
-    done = framework("plugins", cwd=tmp_path)
-    assert done.returncode == 0
-    assert "wrong one" not in done.stdout
-    assert re.search(r"^ppo .* loaded$", done.stdout, re.MULTILINE)
+    process = framework("plugins", cwd=tmp_path)
+    assert process.returncode == 0
+    assert "wrong one" not in process.stdout
+    assert re.search(r"^ppo .* loaded$", process.stdout, re.MULTILINE)
 
 
 def test_shell_completion():

@@ -62,7 +62,7 @@ def scratch(packages: dict[str, Path], tmp_path_factory: pytest.TempPathFactory)
 
 def run(*command: object, folder: Path) -> str:
     """What a program writes; fails with it where the program does."""
-    done = subprocess.run(
+    process = subprocess.run(
         [str(part) for part in command],
         cwd=folder,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
@@ -70,8 +70,8 @@ def run(*command: object, folder: Path) -> str:
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    assert process.returncode == 0, process.stdout + process.stderr
+    return process.stdout
 
 
 def trained(folder: Path) -> int:

@@ -140,7 +140,7 @@ def framework(environment, tmp_path):
     """Run the installed command in an empty directory."""
 
     def run(*arguments, code=0, **variables):
-        done = subprocess.run(
+        process = subprocess.run(
             [environment / "bin" / "framework", *arguments],
             cwd=tmp_path,
             env=os.environ | {"OMP_NUM_THREADS": "1"} | variables,
@@ -148,8 +148,8 @@ def framework(environment, tmp_path):
             text=True,
             check=False,
         )
-        assert done.returncode == code, done.stdout + done.stderr
-        return done
+        assert process.returncode == code, process.stdout + process.stderr
+        return process
 
     return run
 

@@ -178,9 +178,9 @@ def rows(tmp_path: Path) -> Path:
 def test_a_run_that_is_kept_is_taken_or_refused(rows: Path, tmp_path: Path) -> None:
     """A whole one of this pipeline is not trained again; one of another pipeline is told by what they differ in."""
     (full,) = (row for row in read_rows(rows).table if row.policy is None)
-    kept = run(full.pipeline, tmp_path / "kept/full/seed-7", run__seed=7, run__total_steps=64)
+    existing = run(full.pipeline, tmp_path / "kept/full/seed-7", run__seed=7, run__total_steps=64)
     with Trainer(tmp_path / "kept", ["run.total_steps=64"]) as trainer:
-        assert trainer.run(full, 7) == kept
+        assert trainer.run(full, 7) == existing
     with Trainer(tmp_path / "kept", []) as trainer, pytest.raises(FrameworkError) as caught:
         trainer.run(full, 7)
     assert "is a run of another pipeline: run.total_steps differ" in str(caught.value)
@@ -194,9 +194,9 @@ def test_the_script_trains_evaluates_and_writes(rows: Path, tmp_path: Path) -> N
 
     def script() -> str:
         command = [sys.executable, BENCHMARKS / "research_table.py", "--quick", "--rows", rows, "--runs", "kept"]
-        done = subprocess.run([*command, "--jobs", "2"], cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stderr
+        process = subprocess.run([*command, "--jobs", "2"], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert process.returncode == 0, process.stderr
+        return process.stderr
 
     log = script()
     assert log.count("trained by process") == 4

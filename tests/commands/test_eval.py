@@ -119,9 +119,9 @@ def test_overrides_may_be_long(evaluate, runs):
 def test_functions_are_evaluated_beside_runs(evaluate, runs):
     """Found beside the pipeline file, from the run or from the file; the better one is better."""
     pipeline = runs[0].parents[1] / "pipeline.toml"
-    right = summary_of(evaluate, runs[0], "--policy", "policies:right", "--episodes", 10)
+    rightward = summary_of(evaluate, runs[0], "--policy", "policies:right", "--episodes", 10)
     lean = summary_of(evaluate, pipeline, "--policy", "policies:lean", "--episodes", 10)
-    assert right["return_max"] < 12
+    assert rightward["return_max"] < 12
     assert lean["return"] > 25
 
 

@@ -26,8 +26,8 @@ class Plugin:
 
     @hookimpl
     def register_algorithms(self, register):
-        config, everything = f"{COMPONENTS}:AgentConfig", ["memory", "streams", "replay", "off_policy", "action_mask"]
-        register("agent", f"{COMPONENTS}:Anything", config=config, supports=everything)
+        config, capabilities = f"{COMPONENTS}:AgentConfig", ["memory", "streams", "replay", "off_policy", "action_mask"]
+        register("agent", f"{COMPONENTS}:Anything", config=config, supports=capabilities)
         register("plain", f"{COMPONENTS}:Anything", config=config)
         register("hoarder", f"{COMPONENTS}:Anything", supports=["replay"], needs=["replay"])
 

@@ -179,7 +179,7 @@ class Writer:
         tables[written] = path
         return path
 
-    def again(self, arrays):
+    def repeat_table(self, arrays):
         """Write the header of one more table in an array of tables."""
         written = self.pick(*arrays)
         path, size = arrays[written]
@@ -196,7 +196,7 @@ class Writer:
             if kind == "pair":
                 self.pair(table)
             elif kind == "again" and arrays:
-                table = self.again(arrays)
+                table = self.repeat_table(arrays)
             else:
                 table = self.header([*tables, *arrays], tables, arrays)
             self.text += self.pick("\n", " # end\n", "\n\n")

@@ -30,8 +30,8 @@ def test_all_runs_and_episodes_count() -> None:
 
 def test_success_and_metrics_are_shown_where_all_tell_them() -> None:
     """Not where one run lacks them."""
-    told, silent = evaluation([1.0, 2.0], [1, 0], skill=[0.5, 0.5]), evaluation([1.0, 2.0], [-1, -1])
-    assert describe(summarize([told])).splitlines() == [
+    reporting, silent = evaluation([1.0, 2.0], [1, 0], skill=[0.5, 0.5]), evaluation([1.0, 2.0], [-1, -1])
+    assert describe(summarize([reporting])).splitlines() == [
         "2 episodes, means with 95% intervals",
         "return      1.500  [1.000, 2.000]  (min 1.00, max 2.00)",
         "return IQM  1.500  [1.000, 2.000]",
@@ -39,4 +39,4 @@ def test_success_and_metrics_are_shown_where_all_tell_them() -> None:
         "skill       0.500  [0.500, 0.500]",
         "length      7.0    [7.0, 7.0]",
     ]
-    assert len(describe(summarize([told, silent])).splitlines()) == 4
+    assert len(describe(summarize([reporting, silent])).splitlines()) == 4
