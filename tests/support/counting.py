@@ -11,12 +11,12 @@ class Counting:
     """A curriculum that numbers its tasks and remembers what it hears of."""
 
     def __init__(self, extra: int = 0):
-        self.given = 0
+        self.sampled = 0
         self.extra = extra
         self.heard: list[Any] = []
 
     def sample(self, count: int, rng: np.random.Generator) -> list[Any]:
-        self.given += count
+        self.sampled += count
         return [{"level": float(rng.random()), "number": number} for number in range(count + self.extra)]
 
     def update(self, episodes: Any) -> dict[str, float]:
@@ -24,7 +24,7 @@ class Counting:
         return {"heard": float(len(self.heard))}
 
     def state_dict(self) -> dict[str, Any]:
-        return {"given": self.given}
+        return {"sampled": self.sampled}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.given = state["given"]
+        self.sampled = state["sampled"]

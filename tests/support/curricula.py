@@ -23,14 +23,14 @@ CONTEXT = Context(
 
 def episode(task: Any, success: bool | None = None, **more: Any) -> dict[str, Any]:
     """A finished episode, as curricula get it; ``success`` is left out where it is None."""
-    told = {} if success is None else {"success": success}
-    return {"task": task, "return": 1.0, "length": 5, "environment": 0, "number": 0, **told, **more}
+    outcome = {} if success is None else {"success": success}
+    return {"task": task, "return": 1.0, "length": 5, "environment": 0, "number": 0, **outcome, **more}
 
 
 def shares(curriculum: Any, tasks: list[Any], count: int = 20_000, seed: int = 0) -> np.ndarray:
     """How often each task is drawn."""
-    drawn = [json.dumps(task) for task in curriculum.sample(count, np.random.default_rng(seed))]
-    return np.array([drawn.count(json.dumps(task)) / count for task in tasks])
+    sampled = [json.dumps(task) for task in curriculum.sample(count, np.random.default_rng(seed))]
+    return np.array([sampled.count(json.dumps(task)) / count for task in tasks])
 
 
 def restored(curriculum: Any, fresh: Any) -> Any:

@@ -25,7 +25,7 @@ class DeepSea(gymnasium.Env[Any, Any]):
         self.size = size
         self.observation_space = Box(0, 1, (size * size,), np.float32)
         self.action_space = Discrete(2)
-        self._right = np.random.default_rng(0).integers(2, size=(size, size))
+        self._right_actions = np.random.default_rng(0).integers(2, size=(size, size))
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         super().reset(seed=seed)
@@ -34,12 +34,12 @@ class DeepSea(gymnasium.Env[Any, Any]):
         return self._observation(), {}
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        right = action == self._right[self.row, self.column]
-        self.column = min(max(self.column + (1 if right else -1), 0), self.size - 1)
+        goes_right = action == self._right_actions[self.row, self.column]
+        self.column = min(max(self.column + (1 if goes_right else -1), 0), self.size - 1)
         self.row += 1
         over = self.row == self.size
         reached = over and self.column == self.size - 1
-        return self._observation(), float(reached) - 0.01 / self.size * right, over, False, {}
+        return self._observation(), float(reached) - 0.01 / self.size * goes_right, over, False, {}
 
     def _observation(self) -> np.ndarray:
         observation = np.zeros((self.size, self.size), np.float32)

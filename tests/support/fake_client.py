@@ -27,7 +27,7 @@ class FakeClient:
     def __init__(self) -> None:
         self.script: deque[wire.Message | Script] = deque()
         self.sent: list[wire.Message] = []
-        self.again: list[wire.Message] = []
+        self.resent: list[wire.Message] = []
         self.now, self.heard = 0.0, 0.0
         self._frames: dict[int, wire.Message] = {}
 
@@ -43,7 +43,7 @@ class FakeClient:
         return frames
 
     def send_again(self, frames: list[Any]) -> None:
-        self.again.append(self._frames[id(frames)])
+        self.resent.append(self._frames[id(frames)])
 
     def receive(self, seconds: float) -> wire.Message | None:
         if self.script and isinstance(self.script[0], wire.Message):

@@ -15,8 +15,8 @@ from framework.interfaces import Encoding
 # --- encoders ----------------------------------------------------------------------------------------------------
 
 
-def leaks_across_the_batch(right: Any) -> Any:
-    class Wrong(right):
+def leaks_across_the_batch(base: Any) -> Any:
+    class Wrong(base):
         def forward(self, observation, memory, first):
             encoding, memory = super().forward(observation, memory, first)
             return Encoding(encoding.features + encoding.features.mean(1, keepdim=True)), memory
@@ -24,8 +24,8 @@ def leaks_across_the_batch(right: Any) -> Any:
     return Wrong
 
 
-def ignores_first(right: Any) -> Any:
-    class Wrong(right):
+def ignores_first(base: Any) -> Any:
+    class Wrong(base):
         supports = ("memory",)
 
         def initial_memory(self, count):
@@ -39,8 +39,8 @@ def ignores_first(right: Any) -> Any:
     return Wrong
 
 
-def drops_out(right: Any) -> Any:
-    class Wrong(right):
+def drops_out(base: Any) -> Any:
+    class Wrong(base):
         def __init__(self, config, context):
             super().__init__(config, context)
             self.layers.append(nn.Dropout(0.5))
@@ -48,8 +48,8 @@ def drops_out(right: Any) -> Any:
     return Wrong
 
 
-def has_a_dead_parameter(right: Any) -> Any:
-    class Wrong(right):
+def has_a_dead_parameter(base: Any) -> Any:
+    class Wrong(base):
         def __init__(self, config, context):
             super().__init__(config, context)
             self.unused = nn.Linear(3, 3)
@@ -57,8 +57,8 @@ def has_a_dead_parameter(right: Any) -> Any:
     return Wrong
 
 
-def leaves_a_leaf_out(right: Any) -> Any:
-    class Wrong(right):
+def leaves_a_leaf_out(base: Any) -> Any:
+    class Wrong(base):
         def forward(self, observation, memory, first):
             masked = dict(observation)
             masked[self._names[-1]] = torch.zeros_like(masked[self._names[-1]])
@@ -70,7 +70,7 @@ def leaves_a_leaf_out(right: Any) -> Any:
 # --- algorithms --------------------------------------------------------------------------------------------------
 
 
-def uses_its_actions_again(right: Any) -> Any:
+def uses_its_actions_again(base: Any) -> Any:
     class Policy(torch.nn.Module):
         def __init__(self, policy):
             super().__init__()
@@ -82,7 +82,7 @@ def uses_its_actions_again(right: Any) -> Any:
             self.actions = getattr(self, "actions", actions.clone())
             return self.actions.copy_(actions), extras, memory
 
-    class Wrong(right):
+    class Wrong(base):
         def __init__(self, config, context):
             super().__init__(config, context)
             self.policy = Policy(self.policy)
@@ -90,8 +90,8 @@ def uses_its_actions_again(right: Any) -> Any:
     return Wrong
 
 
-def changes_the_batch(right: Any) -> Any:
-    class Wrong(right):
+def changes_the_batch(base: Any) -> Any:
+    class Wrong(base):
         def update(self, batch):
             batch.rewards.clamp_(-0.1, 0.1)
             return super().update(batch)
@@ -99,8 +99,8 @@ def changes_the_batch(right: Any) -> Any:
     return Wrong
 
 
-def forgets_its_optimizer(right: Any) -> Any:
-    class Wrong(right):
+def forgets_its_optimizer(base: Any) -> Any:
+    class Wrong(base):
         def state_dict(self):
             return {"policy": super().state_dict()["policy"]}
 
@@ -110,8 +110,8 @@ def forgets_its_optimizer(right: Any) -> Any:
     return Wrong
 
 
-def takes_truncation_for_termination(right: Any) -> Any:
-    class Wrong(right):
+def takes_truncation_for_termination(base: Any) -> Any:
+    class Wrong(base):
         def update(self, batch):
             done = batch.terminated | batch.truncated
             return super().update(attrs.evolve(batch, terminated=done, truncated=torch.zeros_like(done)))
@@ -119,8 +119,8 @@ def takes_truncation_for_termination(right: Any) -> Any:
     return Wrong
 
 
-def bootstraps_from_the_next_episode(right: Any) -> Any:
-    class Wrong(right):
+def bootstraps_from_the_next_episode(base: Any) -> Any:
+    class Wrong(base):
         def update(self, batch):
             values = batch.extras["value"][1:].flatten()[batch.final_index]
             return super().update(attrs.evolve(batch, extras={**batch.extras, "final_value": values}))
@@ -128,24 +128,24 @@ def bootstraps_from_the_next_episode(right: Any) -> Any:
     return Wrong
 
 
-def learns_from_invalid_steps(right: Any) -> Any:
-    class Wrong(right):
+def learns_from_invalid_steps(base: Any) -> Any:
+    class Wrong(base):
         def update(self, batch):
             return super().update(attrs.evolve(batch, valid=torch.ones_like(batch.valid)))
 
     return Wrong
 
 
-def rolls_its_own_dice(right: Any) -> Any:
-    class Wrong(right):
+def rolls_its_own_dice(base: Any) -> Any:
+    class Wrong(base):
         def update(self, batch):
             return super().update(attrs.evolve(batch, rewards=batch.rewards + torch.randn(())))
 
     return Wrong
 
 
-def sees_nothing(right: Any) -> Any:
-    class Wrong(right):
+def sees_nothing(base: Any) -> Any:
+    class Wrong(base):
         def __init__(self, config, context):
             super().__init__(config, context)
             self.policy.encoder.register_forward_hook(
@@ -158,40 +158,40 @@ def sees_nothing(right: Any) -> Any:
 # --- bonuses -----------------------------------------------------------------------------------------------------
 
 
-def has_no_effect(right: Any) -> Any:
-    class Wrong(right):
+def has_no_effect(base: Any) -> Any:
+    class Wrong(base):
         def reward(self, batch):
             return torch.zeros_like(batch.rewards)
 
     return Wrong
 
 
-def never_learns(right: Any) -> Any:
-    class Wrong(right):
+def never_learns(base: Any) -> Any:
+    class Wrong(base):
         def update(self, batch):
             return {}
 
     return Wrong
 
 
-def rewards_with_a_gradient(right: Any) -> Any:
-    class Wrong(right):
+def rewards_with_a_gradient(base: Any) -> Any:
+    class Wrong(base):
         def reward(self, batch):
             return super().reward(batch) * torch.ones((), requires_grad=True)
 
     return Wrong
 
 
-def rewards_invalid_steps(right: Any) -> Any:
-    class Wrong(right):
+def rewards_invalid_steps(base: Any) -> Any:
+    class Wrong(base):
         def reward(self, batch):
             return super().reward(attrs.evolve(batch, valid=torch.ones_like(batch.valid)))
 
     return Wrong
 
 
-def divides_by_a_variance_of_zero(right: Any) -> Any:
-    class Wrong(right):
+def divides_by_a_variance_of_zero(base: Any) -> Any:
+    class Wrong(base):
         def reward(self, batch):
             reward = super().reward(batch)
             return (reward - reward.mean()) / reward.std()
@@ -202,8 +202,8 @@ def divides_by_a_variance_of_zero(right: Any) -> Any:
 # --- curricula ---------------------------------------------------------------------------------------------------
 
 
-def starves_a_task(right: Any) -> Any:
-    class Wrong(right):
+def starves_a_task(base: Any) -> Any:
+    class Wrong(base):
         def __init__(self, config, context):
             super().__init__(config, context)
             self._exploration = 0.0
@@ -211,8 +211,8 @@ def starves_a_task(right: Any) -> Any:
     return Wrong
 
 
-def samples_with_its_own_generator(right: Any) -> Any:
-    class Wrong(right):
+def samples_with_its_own_generator(base: Any) -> Any:
+    class Wrong(base):
         def sample(self, count, rng):
             self._rng = getattr(self, "_rng", np.random.default_rng(0))
             return super().sample(count, self._rng)
@@ -220,16 +220,16 @@ def samples_with_its_own_generator(right: Any) -> Any:
     return Wrong
 
 
-def gives_arrays(right: Any) -> Any:
-    class Wrong(right):
+def gives_arrays(base: Any) -> Any:
+    class Wrong(base):
         def sample(self, count, rng):
             return [np.int64(task) for task in super().sample(count, rng)]
 
     return Wrong
 
 
-def knows_only_its_own_tasks(right: Any) -> Any:
-    class Wrong(right):
+def knows_only_its_own_tasks(base: Any) -> Any:
+    class Wrong(base):
         def update(self, episodes):
             return super().update(
                 [{**episode, "task": self._tasks[self._tasks.index(episode["task"])]} for episode in episodes]
@@ -241,16 +241,16 @@ def knows_only_its_own_tasks(right: Any) -> Any:
 # --- replay buffers ----------------------------------------------------------------------------------------------
 
 
-def never_evicts(right: Any) -> Any:
-    class Wrong(right):
+def never_evicts(base: Any) -> Any:
+    class Wrong(base):
         def __init__(self, config, context):
             super().__init__(attrs.evolve(config, capacity=10_000), context)
 
     return Wrong
 
 
-def goes_on_into_the_next_episode(right: Any) -> Any:
-    class Wrong(right):
+def goes_on_into_the_next_episode(base: Any) -> Any:
+    class Wrong(base):
         def add(self, batch):
             following = {name: x[1:].flatten(0, 1)[batch.final_index] for name, x in batch.observations.items()}
             return super().add(attrs.evolve(batch, final_observations=following))
@@ -258,8 +258,8 @@ def goes_on_into_the_next_episode(right: Any) -> Any:
     return Wrong
 
 
-def hands_out_the_same_tensors(right: Any) -> Any:
-    class Wrong(right):
+def hands_out_the_same_tensors(base: Any) -> Any:
+    class Wrong(base):
         def sample(self, count, rng):
             self._samples = getattr(self, "_samples", {})
             sample = super().sample(count, rng)
@@ -268,8 +268,8 @@ def hands_out_the_same_tensors(right: Any) -> Any:
     return Wrong
 
 
-def uses_ids_again(right: Any) -> Any:
-    class Wrong(right):
+def uses_ids_again(base: Any) -> Any:
+    class Wrong(base):
         def add(self, batch):
             ids = super().add(batch)
             return np.where(ids < 0, ids, ids % self._capacity)
@@ -277,8 +277,8 @@ def uses_ids_again(right: Any) -> Any:
     return Wrong
 
 
-def favours_the_newest(right: Any) -> Any:
-    class Wrong(right):
+def favours_the_newest(base: Any) -> Any:
+    class Wrong(base):
         def sample(self, count, rng):
             class Skewed:
                 def integers(self, low, high, size):
@@ -292,23 +292,23 @@ def favours_the_newest(right: Any) -> Any:
 # --- environments ------------------------------------------------------------------------------------------------
 
 
-def _around(right: Any, wrap: Any) -> Any:
-    class Wrong(right):
+def _around(base: Any, wrap: Any) -> Any:
+    class Wrong(base):
         def make(self):
             return wrap(super().make())
 
     return Wrong
 
 
-def ignores_its_seed(right: Any) -> Any:
+def ignores_its_seed(base: Any) -> Any:
     class Unseeded(gymnasium.Wrapper):
         def reset(self, *, seed=None, options=None):
             return self.env.reset(seed=int(np.random.default_rng().integers(2**31)), options=options)
 
-    return _around(right, Unseeded)
+    return _around(base, Unseeded)
 
 
-def shares_its_state(right: Any) -> Any:
+def shares_its_state(base: Any) -> Any:
     steps: list[Any] = []
 
     class Counting(gymnasium.Wrapper):
@@ -318,32 +318,32 @@ def shares_its_state(right: Any) -> Any:
 
         def step(self, action):
             steps.append(action)
-            observation, reward, *rest = self.env.step(action)
-            return observation, reward + len(steps), *rest
+            observation, reward, *tail = self.env.step(action)
+            return observation, reward + len(steps), *tail
 
-    return _around(right, Counting)
+    return _around(base, Counting)
 
 
-def reuses_its_observation(right: Any) -> Any:
+def reuses_its_observation(base: Any) -> Any:
     class Reusing(gymnasium.Wrapper):
         def reset(self, *, seed=None, options=None):
             self.array, info = self.env.reset(seed=seed, options=options)
             return self.array, info
 
         def step(self, action):
-            observation, *rest = self.env.step(action)
+            observation, *tail = self.env.step(action)
             self.array[:] = observation
-            return self.array, *rest
+            return self.array, *tail
 
-    return _around(right, Reusing)
+    return _around(base, Reusing)
 
 
-def leaves_its_space(right: Any) -> Any:
+def leaves_its_space(base: Any) -> Any:
     class Outside(gymnasium.ObservationWrapper):
         def observation(self, observation):
             return observation * 5
 
-    return _around(right, Outside)
+    return _around(base, Outside)
 
 
 #: Kind, what is wrong, and the check that has to say so.

@@ -55,14 +55,14 @@ class Play:
     steps: list[list[Step]] = field(factory=list)  #: [row][column]
     rng: np.random.Generator = field(init=False)
     _count: int = 0
-    _now: list[dict[str, np.ndarray]] = field(init=False)
+    _current: list[dict[str, np.ndarray]] = field(init=False)
     _mask: np.ndarray = field(init=False)
     _first: np.ndarray = field(init=False)
     _resets: np.ndarray = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.rng = np.random.default_rng(self.seed)
-        self._now = [self._start() for _ in range(self.columns)]
+        self._current = [self._start() for _ in range(self.columns)]
         self._mask = self._masks()
         self._first = np.ones(self.columns, bool)
         self._resets = np.zeros(self.columns, bool)
@@ -73,16 +73,16 @@ class Play:
             if self.steps:
                 step = self.steps[-1][column]
                 step.ended, step.mask_after = True, np.ones(4, bool)
-            self._now[column], self._first[column], self._resets[column] = self._start(), True, False
-        observed, firsts, masks, finals, index = [self._now.copy()], [self._first.copy()], [self._mask], [], []
+            self._current[column], self._first[column], self._resets[column] = self._start(), True, False
+        observed, firsts, masks, finals, index = [self._current.copy()], [self._first.copy()], [self._mask], [], []
         for row in range(count):
             played, mask = [], self._masks()
-            for column, now in enumerate(self._now):
+            for column, current in enumerate(self._current):
                 valid = not self._resets[column]
                 ended = bool(valid and self.rng.random() < self.end)
-                after = self._next(now) if valid else self._start()
+                after = self._next(current) if valid else self._start()
                 step = Step(
-                    now,
+                    current,
                     int(self.rng.integers(4)),
                     float(self.rng.normal()),
                     ended and self.rng.random() < 0.5,
@@ -98,11 +98,11 @@ class Play:
                     index.append(row * self.columns + column)
                 self._resets[column] = ended and self.reset_steps
                 self._first[column] = (ended and not self.reset_steps) or not valid
-                self._now[column] = self._start() if ended and not self.reset_steps else after
+                self._current[column] = self._start() if ended and not self.reset_steps else after
                 played.append(step)
             self.steps.append(played)
             self._mask = mask
-            observed.append(self._now.copy())
+            observed.append(self._current.copy())
             firsts.append(self._first.copy())
             masks.append(mask)
         return self._make(self.steps[-count:], observed, np.array(firsts), masks, finals, index, progress)
@@ -144,7 +144,7 @@ class Play:
         ended[:] = False
         ended.view(-1)[index] = True
         order = self.rng.permutation(len(index))  # ends of several shards do not come in the order of their steps
-        shapes = {name: x[None][:0] for name, x in self._now[0].items()}
+        shapes = {name: x[None][:0] for name, x in self._current[0].items()}
         last = {
             name: np.array([finals[k][name] for k in order], x.dtype) if finals else x for name, x in shapes.items()
         }

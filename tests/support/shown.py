@@ -38,4 +38,4 @@ class Shown:
 def with_figure(mode: str) -> Shown:
     """A world in which a figure has to be looked at."""
     candidates = (Shown(0.5, mode, seed) for seed in range(100))
-    return next(shown for shown in candidates if actions.VIEW_FIGURE in shown.actions)
+    return next(candidate for candidate in candidates if actions.VIEW_FIGURE in candidate.actions)

@@ -71,12 +71,12 @@ def _small_mlp(context: Context) -> MLP:
 
 def observations(spaces: Mapping[str, Space[Any]], *shape: int, seed: int = 0) -> dict[str, torch.Tensor]:
     """Random observations [*shape, ...], each of its space's dtype."""
-    drawn = {}
+    leaves = {}
     for name, space in spaces.items():
         space.seed(seed)
         rows = np.stack([np.asarray(space.sample()) for _ in range(int(np.prod(shape)))])
-        drawn[name] = torch.from_numpy(rows.reshape(*shape, *rows.shape[1:]))
-    return drawn
+        leaves[name] = torch.from_numpy(rows.reshape(*shape, *rows.shape[1:]))
+    return leaves
 
 
 def collect(
@@ -106,7 +106,7 @@ def collect(
         finals = observations(context.observation_space, len(index), seed=seed + 1)
     first = torch.cat((torch.full((1, count), memory is None), done))
     before = memory = algorithm.policy.initial_memory(count) if memory is None else memory
-    taken, recorded = [], []
+    acted, recorded = [], []
     with torch.inference_mode():
         for t in range(steps):
             actions, extras, memory = algorithm.policy.act(
@@ -116,10 +116,10 @@ def collect(
                 generator,
                 action_mask=None if action_mask is None else action_mask[t],
             )
-            taken.append(actions)
+            acted.append(actions)
             recorded.append(extras)
     # Outside of inference mode, as a learner gets them: tensors that autograd may see.
-    actions = torch.stack(taken)
+    actions = torch.stack(acted)
     batch = Batch(
         observations=observed,
         actions=actions,
@@ -150,12 +150,12 @@ def ppo(context: Context, **options: Any) -> PPO:
 def tensors(value: Any, path: str = "") -> dict[str, torch.Tensor]:
     """Every tensor and number in a nested state, by its path."""
     if isinstance(value, Mapping):
-        items = list(value.items())
+        children = list(value.items())
     elif isinstance(value, list | tuple):
-        items = list(enumerate(value))
+        children = list(enumerate(value))
     else:
         return {path: torch.as_tensor(value)}
-    return {k: v for key, item in items for k, v in tensors(item, f"{path}/{key}").items()}
+    return {k: v for key, child in children for k, v in tensors(child, f"{path}/{key}").items()}
 
 
 def same(first: Any, second: Any) -> bool:

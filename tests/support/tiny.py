@@ -143,11 +143,11 @@ class Environment:
 
     def __init__(self, config: Any, context: Any):
         self.config = config
-        self.made: list[Hashed] = []
+        self.environments: list[Hashed] = []
 
     def make(self) -> Hashed:
-        self.made.append(Hashed(self.config.longest))
-        return self.made[-1]
+        self.environments.append(Hashed(self.config.longest))
+        return self.environments[-1]
 
 
 class Policy(nn.Module):
@@ -224,19 +224,19 @@ class Curriculum:
     """Numbers all tasks that it gives."""
 
     def __init__(self, config: Any, context: Any):
-        self.given = 0
+        self.sampled = 0
         self.heard = 0
 
     def sample(self, count: int, rng: np.random.Generator) -> list[int]:
-        first, self.given = self.given, self.given + count
-        return list(range(first, self.given))
+        first, self.sampled = self.sampled, self.sampled + count
+        return list(range(first, self.sampled))
 
     def update(self, episodes: Any) -> dict[str, float]:
         self.heard += len(list(episodes))
         return {"heard": float(self.heard)}
 
     def state_dict(self) -> dict[str, Any]:
-        return {"given": self.given, "heard": self.heard}
+        return {"sampled": self.sampled, "heard": self.heard}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.given, self.heard = state["given"], state["heard"]
+        self.sampled, self.heard = state["sampled"], state["heard"]

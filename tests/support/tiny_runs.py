@@ -43,7 +43,7 @@ class Run:
 
     def end(self, during: Callable[[Update], Any] = bool) -> list[Update]:
         """Run to the end, calling ``during`` after each update; returns the updates."""
-        done = []
+        completed = []
         with closing(self.record):
             learner = Learner(
                 *(self._pipeline, self.record, self.lifecycle, None, ""), resume=self._resume, interrupt=self.interrupt
@@ -51,9 +51,9 @@ class Run:
             updates: Any = learner.run()
             with closing(updates):
                 for update in updates:
-                    done.append(update)
+                    completed.append(update)
                     during(update)
-        return done
+        return completed
 
     def names(self, prefix: str = "update-") -> list[str]:
         return [path.name for path in checkpoints(self.directory / "checkpoints", prefix)]

@@ -19,7 +19,7 @@ def test_episodes_reach_the_curriculum() -> None:
     source.draw(0)
     restored = Counting()
     TaskSource(restored, 0, 3).load_state_dict(source.state_dict())
-    assert restored.given == 3
+    assert restored.sampled == 3
 
 
 def test_a_run_without_curriculum_has_no_tasks() -> None:

@@ -250,14 +250,14 @@ def test_what_is_not_acknowledged_is_sent_again(client: FakeClient, pipeline: Pi
         acknowledge(1, 0),
         idle,
     )
-    assert [(sending["shard"], sending["number"]) for sending in client.again] == [
+    assert [(sending["shard"], sending["number"]) for sending in client.resent] == [
         (0, 1),
         (1, 0),
         (0, 1),
         (1, 0),
         (1, 0),
     ]
-    assert client.again[0] is client.sent[3]
+    assert client.resent[0] is client.sent[3]
     assert client.names()[3:] == ["alive"] * 4
 
 
