@@ -112,7 +112,9 @@ def _shortest_moves(world):
             state[_NOTED] |= in_lines[question, place] | opened * in_figures[question, place]
             if not visited[question, state[_NOTED], place, shown, opened]:
                 visited[question, state[_NOTED], place, shown, opened] = True
-                states[filled], before[filled] = state, at
+                for part in range(len(state)):  # copying arrays takes seconds to compile
+                    states[filled, part] = state[part]
+                before[filled] = at
                 filled += 1
         at += 1
     raise ValueError("no actions succeed in this world: some evidence stands nowhere")
@@ -143,7 +145,9 @@ def _search_results(world, browsers):
             entity = np.int64(world.chain[question, hop])
             if not numbers[entity]:
                 search(world, browser, entity)
-                numbers[entity], results[count] = count, browser.results
+                numbers[entity] = count
+                for result in range(RESULTS):
+                    results[count, result] = browser.results[result]
                 count += 1
     return numbers, results[:count]
 
