@@ -18,7 +18,7 @@ from framework import catalog, commands, foreign, hookspecs, plugins
 from framework.__main__ import main
 from framework.catalog import Component
 from framework.entry_points import EntryPoint
-from framework.errors import PluginError
+from framework.errors import EXIT_PLUGIN, PluginError
 from framework.plugins import Plugin
 from framework.schema import check_defaults, option
 
@@ -85,18 +85,33 @@ samplers = 0
 """
 
 
+def write_files(folder: Path, text: str = "", body: str = "pass", base: str = "object") -> None:
+    """A pipeline whose encoder is in a file with this text; ``body`` is that of its ``__init__``."""
+    (folder / "pipeline.toml").write_text(PIPELINE)
+    text += f"\nclass Encoder({base}):\n    def __init__(self, config, context):\n        {body}\n"
+    (folder / "acme.py").write_text(text)
+
+
 @pytest.fixture
 def check(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs a command on a pipeline whose encoder is in a file with this text; ``body`` is that of its ``__init__``."""
+    """Checks a pipeline whose encoder is in a file with this text."""
 
-    def start(
-        text: str = "", body: str = "pass", command: str = "check", shell: str = 'exec "$@"', base: str = "object"
-    ) -> Any:
-        (tmp_path / "pipeline.toml").write_text(PIPELINE)
-        text += f"\nclass Encoder({base}):\n    def __init__(self, config, context):\n        {body}\n"
-        (tmp_path / "acme.py").write_text(text)
-        line = ["sh", "-c", shell, "sh", sys.executable, "-m", "framework", command, "pipeline.toml"]
+    def start(text: str, shell: str = 'exec "$@"') -> Any:
+        write_files(tmp_path, text)
+        line = ["sh", "-c", shell, "sh", sys.executable, "-m", "framework", "check", "pipeline.toml"]
         return subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+
+    return start
+
+
+@pytest.fixture
+def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Runs a pipeline whose encoder is in a file, in this process; returns what is on standard error."""
+
+    def start(**files: str) -> str:
+        write_files(tmp_path, **files)
+        assert main(["run", str(tmp_path / "pipeline.toml"), "--runs", str(tmp_path)]) == EXIT_PLUGIN
+        return capsys.readouterr().err
 
     return start
 
@@ -132,16 +147,15 @@ def test_whoever_ends_the_process_is_named_where_interrupts_are_ignored(check: A
     ],
     ids=["raises", "returns"],
 )
-def test_an_error_of_a_file_of_a_pipeline_is_its_own(check: Any, body: str, message: str) -> None:
+def test_an_error_of_a_file_of_a_pipeline_is_its_own(run: Callable[..., str], body: str, message: str) -> None:
     """Whether it raises, or our own code stumbles over what it returned: the last line names it."""
     text = (
         "from framework.toolkit.networks import MLP\nclass Late(MLP):\n    features = 8\n"
         "    def initial_memory(self, count):\n        return {}\n"
         f"    def forward(self, *given, **more):\n        {body}\n"
     )
-    process = check(text, "super().__init__(4, (8,))", command="run", base="Late")
-    assert process.returncode == 4
-    assert re.search(rf"\nThis is an error in {message}\n$", process.stderr)
+    error = run(text=text, body="super().__init__(4, (8,))", base="Late")
+    assert re.search(rf"\nThis is an error in {message}\n$", error)
 
 
 def test_an_error_in_a_plugin_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
@@ -161,13 +175,12 @@ def test_an_error_in_a_plugin_names_it(tmp_path: Path, monkeypatch: pytest.Monke
     assert f"This is an error in plugin 'acme' (acme-rl 1.0), {place}, or in what it calls." in capsys.readouterr().err
 
 
-def test_a_component_does_not_end_a_run_without_a_word(check: Any) -> None:
+def test_a_component_does_not_end_a_run_without_a_word(run: Callable[..., str]) -> None:
     """What calls sys.exit while it is built is named, with its traceback."""
-    process = check(body="raise SystemExit(5)", command="run")
-    assert process.returncode == 4
-    assert "encoder 'acme:Encoder'" in process.stderr
-    assert "failed while it was built: SystemExit: 5" in process.stderr
-    assert 'acme.py", line' in process.stderr
+    error = run(body="raise SystemExit(5)")
+    assert "encoder 'acme:Encoder'" in error
+    assert "failed while it was built: SystemExit: 5" in error
+    assert 'acme.py", line' in error
 
 
 @pytest.mark.parametrize(

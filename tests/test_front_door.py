@@ -83,15 +83,15 @@ def test_plugins_shows_what_is_offered(capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_a_run_is_the_same_wherever_its_samplers_start(tmp_path: Path) -> None:
-    """With a plugin's launcher, one of whose processes is killed and replaced, as with the framework's own."""
+    """With a plugin's launcher, whose process is killed and replaced, as inside the learner."""
 
     def kill(session: runs.Session, update: runs.Update) -> None:
         if update.number == 3:
             os.kill(runs.events(session.directory, "sampler_joined")[0]["process"], signal.SIGKILL)
 
     path = runs.write(tmp_path)
-    local = runs.run(path, tmp_path / "local", runtime__samplers=1)
-    launched = runs.run(path, tmp_path / "launched", kill, runtime__samplers=2, **_underscored(LAUNCHER))
+    local = runs.run(path, tmp_path / "local", runtime__samplers=0)
+    launched = runs.run(path, tmp_path / "launched", kill, runtime__samplers=1, **_underscored(LAUNCHER))
     runs.assert_equal_runs(local, launched)
     assert [event["status"] for event in runs.events(launched, "sampler_lost")] == [-signal.SIGKILL]
 

@@ -92,7 +92,7 @@ BONUSES = {"none": (), "rnd": ("rnd",), "icm": ("icm",), "both": ("rnd", "icm")}
 CURRICULA = {"none": "", "threshold": '[curriculum]\nuse = "threshold"'}
 REPLAYS = {"none": "", "prioritized": '[replay]\nuse = "prioritized"\ncapacity = 200'}
 AXES = (ENCODERS, ALGORITHMS, BONUSES, CURRICULA, REPLAYS)
-UPDATES = 10
+UPDATES = 5
 
 Cell = tuple[str, ...]
 
@@ -151,7 +151,7 @@ SHARE = set(covering([cell for cell in EVERY if not refusal(cell)])) | {cell for
     [pytest.param(cell, id="-".join(cell), marks=[] if cell in SHARE else pytest.mark.slow) for cell in EVERY],
 )
 def test_every_combination_runs_or_is_refused(cell: Cell, tmp_path: Path) -> None:
-    """Ten updates with finite metrics, or a refusal that says why, before anything has started."""
+    """Five updates with finite metrics, or a refusal that says why, before anything has started."""
     (tmp_path / "noise.py").write_text(ENVIRONMENT)
     path = tmp_path / "p.toml"
     path.write_text(pipeline(cell))

@@ -16,11 +16,13 @@ use = "learnability"
 tasks = [3.0, 9.8, 20.0]
 success_return = 20.0
 """
-GRAVITY = runs.CARTPOLE.replace('id = "CartPole-v1"', 'id = "CartPole-v1"\ntask_attribute = "gravity"')
+GRAVITY = runs.CARTPOLE.replace("2048", "1024").replace(
+    'id = "CartPole-v1"', 'id = "CartPole-v1"\ntask_attribute = "gravity"'
+)
 BONUSES = '[[bonus]]\nuse = "rnd"\nencoder = "mlp"\n[[bonus]]\nuse = "icm"\nencoder = "mlp"\n'
 SMALL = {
     "run.name": "run",
-    "run.total_steps": 2048,
+    "run.total_steps": 1024,
     "environment.max_steps": 20,
     "curriculum.window": 20,
     "curriculum.start": 0.5,

@@ -18,7 +18,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return runs.run(runs.write(folder), folder, runtime__samplers=2)
 
 
-@pytest.mark.parametrize("samplers", [0, pytest.param(1, marks=pytest.mark.slow), 4])
+@pytest.mark.parametrize("samplers", [0, *(pytest.param(samplers, marks=pytest.mark.slow) for samplers in (1, 4))])
 def test_number_of_samplers_changes_nothing(reference: Path, tmp_path: Path, samplers: int) -> None:
     """At an integer lag, runs with 0, 1, 2 and 4 samplers are bit-equal."""
     directory = runs.run(runs.write(tmp_path), tmp_path, runtime__samplers=samplers)

@@ -141,13 +141,14 @@ def wait_for_updates(root: Path, count: int, process: subprocess.Popen[bytes]) -
 
 
 def kill_and_resume(path: Path, root: Path, moments: list[int], overrides: tuple[str, ...] = ()) -> Path:
-    """Start ``framework run``, kill it with -9 when so many updates are done, resume it, and so on."""
+    """Start ``framework run``, kill it with -9 when so many updates are done, resume it, and so on to the end."""
     directory: Path | None = None
     for count in moments:
         arguments = ["--resume", str(directory)] if directory else [str(path), *overrides, "--runs", str(root)]
         with subprocess.Popen([*FRAMEWORK, "run", *arguments], stdout=subprocess.DEVNULL) as process:
             directory = wait_for_updates(root, count, process)
             process.kill()
-    subprocess.run([*FRAMEWORK, "run", "--resume", str(directory)], check=True, stdout=subprocess.DEVNULL)
     assert directory is not None
+    for _ in framework.train(framework.load_run(directory), resume=directory):
+        pass
     return directory

@@ -60,6 +60,8 @@ FEW = [
     (5, "image", "discrete_start", "uniform"),
     (5, "nested", "masked", "prioritized"),
 ]
+#: What takes seconds: `.ci/run` has it.
+CI = [(5, "image", "discrete_start", "uniform")]
 ALL = [
     (number, observation, action, replay)
     for number in PROBES
@@ -90,7 +92,10 @@ def solve(folder: Path, number: int, observation: str, action: str, replay: str,
     )
 
 
-@pytest.mark.parametrize(("number", "observation", "action", "replay"), FEW)
+@pytest.mark.parametrize(
+    ("number", "observation", "action", "replay"),
+    [pytest.param(*case, marks=pytest.mark.slow if case in CI else ()) for case in FEW],
+)
 def test_probe_is_solved(tmp_path: Path, number: int, observation: str, action: str, replay: str) -> None:
     """The greedy policy is the best one, and its values are right within 5 %."""
     solve(tmp_path, number, observation, action, replay)

@@ -56,6 +56,7 @@ def counters():
     reset()
 
 
+@pytest.mark.slow  # CI runs it: importing the compiler takes as long as it does
 @pytest.mark.parametrize("name", ENCODERS)
 def test_compiled_encoders_learn_the_same(name, monkeypatch, counters):
     """Each encoder is traced whole, without a break, and its updates end at the same weights."""

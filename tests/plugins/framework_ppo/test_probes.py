@@ -64,6 +64,8 @@ FEW = [
     (5, "vector", "multi_discrete", "mlp"),
     (5, "vector", "masked_multi_discrete", "mlp"),
 ]
+#: Those that take seconds: `.ci/run` has them.
+CI = [(2, "image", "discrete", "impala_cnn"), (6, "vector", "discrete", "mlp")]
 WITHOUT_MEMORY = [number for number in PROBES if number != 7]
 ALL = [
     (number, observation, action, encoder)
@@ -95,7 +97,7 @@ def solve(folder: Path, number: int, observation: str, action: str, encoder: str
 
 @pytest.mark.parametrize(
     ("number", "observation", "action", "encoder"),
-    [pytest.param(*case, marks=pytest.mark.slow if "impala_cnn" in case else ()) for case in FEW],  # CI runs that, too
+    [pytest.param(*case, marks=pytest.mark.slow if case in CI else ()) for case in FEW],
 )
 def test_probe_is_solved(tmp_path: Path, number: int, observation: str, action: str, encoder: str) -> None:
     """Values are right within 5 % (15 % where they depend on a policy that still explores), and so is the policy."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,8 @@ import pytest
 import runs
 
 import framework
-from framework.errors import RunError
+from framework.__main__ import main
+from framework.errors import EXIT_PLUGIN, EXIT_RUN_FAILED, RunError
 from framework.runtime.disk.trust import authenticate, texts
 from framework.runtime.evaluate.evaluate_run import evaluate_run
 
@@ -64,17 +64,18 @@ def test_files_of_a_stranger_s_run_are_not_imported(strange: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize("command", [("run", "--resume"), ("eval",)])
-def test_commands_refuse_and_can_be_told(strange: Path, tmp_path: Path, command: tuple[str, ...]) -> None:
+def test_commands_refuse_and_can_be_told(
+    strange: Path, tmp_path: Path, command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
     """Both commands end with 1 and one line; with --trust the file is imported, and says what it has to say."""
     with (tmp_path / "theirs" / "payload.py").open("a") as payload:
         payload.write("raise ZeroDivisionError\n")
-    refused = subprocess.run([*runs.FRAMEWORK, *command, str(strange)], capture_output=True, text=True, check=False)
-    assert refused.returncode == 1
-    assert "read them, then say --trust" in refused.stderr
-    assert len(refused.stderr.splitlines()) == 1
+    assert main([*command, str(strange)]) == EXIT_RUN_FAILED
+    (refusal,) = capsys.readouterr().err.splitlines()
+    assert "read them, then say --trust" in refusal
     assert not (tmp_path / "theirs" / "imported").exists()
-    trusting = [*runs.FRAMEWORK, *command, str(strange), "--trust"]
-    assert b"ZeroDivisionError" in subprocess.run(trusting, capture_output=True, check=False).stderr
+    assert main([*command, str(strange), "--trust"]) == EXIT_PLUGIN
+    assert "ZeroDivisionError" in capsys.readouterr().err
     assert (tmp_path / "theirs" / "imported").exists()
 
 

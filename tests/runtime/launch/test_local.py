@@ -1,3 +1,4 @@
+import contextlib
 import os
 import signal
 import subprocess
@@ -17,9 +18,15 @@ from framework.runtime.link.endpoint import SocketFolder
 
 
 @pytest.fixture(scope="module")
-def launcher() -> Iterator[LocalLauncher]:
+def launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalLauncher]:
+    """It is started where a folder ``framework`` and a file ``json.py`` lie."""
+    working_directory = tmp_path_factory.mktemp("working_directory")
+    (working_directory / "framework").mkdir()
+    for name in ("framework/__init__.py", "json.py"):
+        (working_directory / name).write_text("raise RuntimeError('wrong one')")
     folder = SocketFolder()
-    launcher = LocalLauncher(folder)
+    with contextlib.chdir(working_directory):
+        launcher = LocalLauncher(folder)
     yield launcher
     launcher.close()
     folder.close()
@@ -43,6 +50,13 @@ def test_ends_of_samplers_are_reported(launcher: LocalLauncher, helper: psutil.P
     (failed,) = ended(launcher)
     assert (failed.sampler, failed.status) == ("s2", 1)
     assert launcher.exits(0.0) == []
+
+
+def test_working_directory_is_no_door(launcher: LocalLauncher, helper: psutil.Process) -> None:
+    """A folder ``framework`` where the run is started does not stand for this package in the helper."""
+    assert (Path(helper.cwd()) / "framework" / "__init__.py").exists()
+    start(launcher, helper, "anywhere").kill()
+    ended(launcher)
 
 
 def test_many_at_once(launcher: LocalLauncher, helper: psutil.Process) -> None:
@@ -114,19 +128,6 @@ def test_helper_ends_with_its_parent() -> None:
     assert folder.exists()
     wait_for(lambda: not alive(helper))
     assert not folder.exists()
-
-
-def test_working_directory_is_no_door(folder: SocketFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder ``framework`` where the run is started does not stand for this package in the helper."""
-    (tmp_path / "framework").mkdir()
-    (tmp_path / "framework" / "__init__.py").write_text("raise RuntimeError('wrong one')")
-    (tmp_path / "json.py").write_text("raise RuntimeError('wrong one')")
-    monkeypatch.chdir(tmp_path)
-    launcher = LocalLauncher(folder)
-    try:
-        start(launcher, helper_of(), "anywhere")
-    finally:
-        launcher.close()
 
 
 def test_order_to_a_dead_helper_says_so(folder: SocketFolder) -> None:
