@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Mapping
+from heapq import heapify, heappop, heappush, heapreplace
 
 from attrs import define, field, frozen
 
@@ -53,6 +54,9 @@ class Leases:
     ``lag`` is an integer (trajectory ``f`` is collected with exactly version ``max(0, f - lag)``) or None for "as
     fast as it goes", where ``credit`` bounds the trajectories that are granted or waiting to be trained on. Shards are
     kept for samplers that are ``expected`` and not here yet, as moving one means playing its episodes again.
+
+    What happens to one shard costs the logarithm of the number of shards, and what happens to all, which is seldom,
+    their number: accepting a whole update's trajectories takes about as long a trajectory for thousands as for ten.
     """
 
     def __init__(
@@ -70,43 +74,57 @@ class Leases:
         self._lag = lag
         self._credit = credit
         self._expected = expected
-        self._waiting = 0
-        self._samplers: list[bytes] = []
-        self.version = 0  #: the newest published
+        self._out = 0  # trajectories that are granted, or accepted and not released
+        self._held: dict[bytes, set[int]] = {}  # the shards of each sampler
+        self._free = set(range(shards))  # the shards of none
+        self._settled = True  # assigning shards anew would change nothing
+        self._due: list[tuple[int, int]] = []  # a heap of shards that may have work: those furthest behind first
+        self._version = 0
 
     @property
     def shards(self) -> int:
         """How many shards the run has."""
         return len(self._shards)
 
+    @property
+    def version(self) -> int:
+        """The newest published version."""
+        return self._version
+
+    @version.setter
+    def version(self, version: int) -> None:
+        self._version = version
+        self._look_at_all()
+
     def join(self, sampler: bytes) -> None:
         """A sampler is ready; it gets its share of the shards, some of them from others."""
-        if sampler not in self._samplers:
-            self._samplers.append(sampler)
+        if sampler not in self._held:
+            self._held[sampler] = set()
+            self._settled = False
 
     def drop(self, sampler: bytes) -> None:
         """A sampler is gone; what it held and owed is free again."""
-        if sampler in self._samplers:
-            self._samplers.remove(sampler)
-        for shard in self._shards:
-            if shard.sampler == sampler:
-                shard.sampler = None
-                shard.held = False
-                shard.granted.clear()
+        for number in self._held.pop(sampler, ()):
+            self._take_back(number)
+            self._set_free(number)
+        self._settled = False
 
     def grant(self) -> list[Grant]:
         """Everything that may be worked on now and nobody has been told of."""
-        if not self._samplers:
+        if not self._held:
             return []
-        self._assign()
-        grants: list[Grant] = []
-        while True:
-            # Round by round, those that are furthest behind first: credit must not go to the same shards every time.
-            order = sorted(range(len(self._shards)), key=lambda number: self._shards[number].upcoming)
-            more = [grant for number in order if (grant := self._next(number)) is not None]
-            if not more:
-                return grants
-            grants += more
+        if not self._settled:
+            self._assign()
+        grants = []
+        while self._due and (self._lag is not None or self._out < self._credit):
+            upcoming, number = heappop(self._due)
+            if upcoming != self._shards[number].upcoming:
+                continue  # it was granted since, and looked at anew
+            grant = self._next(number)
+            if grant is not None:
+                grants.append(grant)
+                self._look_at(number)
+        return grants
 
     def accept(self, sampler: bytes, trajectory: Trajectory) -> ShardState | None:
         """The state after a trajectory that was owed, or None for one that was not (a duplicate, say)."""
@@ -115,12 +133,14 @@ class Leases:
             return None
         shard.granted.popleft()
         shard.state = shard.state.advance(trajectory) if shard.state else first_state(trajectory)
-        self._waiting += 1
+        if not shard.granted and len(self._held[sampler]) > self._share():
+            self._settled = False  # idle, it can be handed on
+        self._look_at(trajectory.shard)
         return shard.state
 
     def release(self, trajectories: int) -> None:
         """Return credit for that many consumed trajectories, trained on or thrown away."""
-        self._waiting -= trajectories
+        self._out -= trajectories
 
     def withdraw(self, sampler: bytes, version: int) -> list[tuple[int, int]]:
         """Take back what a sampler owes with a version that it can no longer get; all of it may be granted anew.
@@ -129,65 +149,93 @@ class Leases:
         trajectories of a shard are collected in order.
         """
         withdrawn = []
-        for number, shard in enumerate(self._shards):
+        for number in sorted(self._held.get(sampler, ())):
+            shard = self._shards[number]
             versions = [granted_version for _, granted_version in shard.granted]
-            if shard.sampler != sampler or version not in versions:
-                continue
-            first = versions.index(version)
-            withdrawn.append((number, shard.granted[first][0]))
-            if shard.restored in [trajectory for trajectory, _ in list(shard.granted)[first:]]:
-                shard.held = False  # the sampler was to restore the shard before this, and has not
-            shard.granted = deque(list(shard.granted)[:first])
+            if version in versions:
+                kept = versions.index(version)
+                withdrawn.append((number, shard.granted[kept][0]))
+                self._take_back(number, kept)
+        self._settled = False
         return withdrawn
 
     def again(self, sampler: bytes) -> list[Grant]:
         """What a sampler still has to deliver, for one that may not have heard of it."""
         return [
             Grant(sampler, number, trajectory, version, shard.state, restore=trajectory == shard.restored)
-            for number, shard in enumerate(self._shards)
-            if shard.sampler == sampler
+            for number in sorted(self._held.get(sampler, ()))
+            for shard in [self._shards[number]]
             for trajectory, version in shard.granted
         ]
 
     def _share(self) -> int:
         """How many shards one sampler should have, once everybody who is expected is here."""
-        return math.ceil(len(self._shards) / max(self._expected, len(self._samplers)))
+        return math.ceil(len(self._shards) / max(self._expected, len(self._held)))
 
-    def _held(self, sampler: bytes) -> list[_Shard]:
-        return [shard for shard in self._shards if shard.sampler == sampler]
+    def _take_back(self, number: int, kept: int = 0) -> None:
+        """All but the ``kept`` first trajectories of a shard's grants are granted no more."""
+        shard = self._shards[number]
+        withdrawn = [shard.granted.pop() for _ in range(len(shard.granted) - kept)]
+        self._out -= len(withdrawn)
+        if shard.restored in [trajectory for trajectory, _ in withdrawn]:
+            shard.held = False  # the sampler was to restore the shard before this, and has not
+
+    def _set_free(self, number: int) -> None:
+        self._shards[number].sampler, self._shards[number].held = None, False
+        self._free.add(number)
 
     def _assign(self) -> None:
         """Hand out free shards, and take idle ones from those who have more than their share."""
         share = self._share()
-        for sampler in self._samplers:
-            for shard in self._held(sampler)[share:]:
-                if not shard.granted:
-                    shard.sampler, shard.held = None, False
-        for shard in self._shards:
-            if shard.sampler is None:
-                poorest = min(self._samplers, key=lambda sampler: len(self._held(sampler)))
-                if len(self._held(poorest)) < share:
-                    shard.sampler = poorest
+        for held in self._held.values():
+            for number in sorted(held)[share:] if len(held) > share else ():
+                if not self._shards[number].granted:
+                    held.remove(number)
+                    self._set_free(number)
+        poorest = [
+            (len(held), order, sampler) for order, (sampler, held) in enumerate(self._held.items()) if len(held) < share
+        ]
+        heapify(poorest)
+        for number in sorted(self._free):
+            if not poorest:
+                break
+            count, order, sampler = poorest[0]
+            self._held[sampler].add(number)
+            self._free.remove(number)
+            self._shards[number].sampler = sampler
+            if count + 1 < share:
+                heapreplace(poorest, (count + 1, order, sampler))
+            else:
+                heappop(poorest)
+        self._settled = True
+        self._look_at_all()
+
+    def _look_at(self, number: int) -> None:
+        heappush(self._due, (self._shards[number].upcoming, number))
+
+    def _look_at_all(self) -> None:
+        self._due = [(shard.upcoming, number) for number, shard in enumerate(self._shards)]
+        heapify(self._due)
 
     def _next(self, number: int) -> Grant | None:
         shard = self._shards[number]
         if shard.sampler is None:
             return None
         ahead = len(shard.granted)
-        if ahead and len(self._held(shard.sampler)) > self._share():
+        if ahead and len(self._held[shard.sampler]) > self._share():
             return None  # so that one of its shards falls idle and can be handed on
         trajectory = shard.upcoming
         if self._lag is not None:
             version = max(0, trajectory - self._lag)
-            if ahead > self._lag or version > self.version:
+            if ahead > self._lag or version > self._version:
                 return None
         else:
-            version = self.version
-            out = self._waiting + sum(len(leased.granted) for leased in self._shards)
-            if ahead > 1 or out >= self._credit:
+            version = self._version
+            if ahead > 1:
                 return None
         grant = Grant(shard.sampler, number, trajectory, version, shard.state, restore=not shard.held)
         if not shard.held:
             shard.held, shard.restored = True, trajectory
         shard.granted.append((trajectory, version))
+        self._out += 1
         return grant

@@ -1,5 +1,7 @@
+import sys
 from collections import Counter, deque
 from collections.abc import Iterable
+from types import FrameType
 
 import pytest
 from grants import by_sampler, collected, state_before
@@ -227,3 +229,37 @@ def test_free_credit_is_spread_over_the_shards() -> None:
         leases.release(1)
         queue += leases.grant()
     assert max(counts.values()) - min(counts.values()) <= 2
+
+
+# Many.
+
+
+@pytest.mark.parametrize("lag", [1, None])
+def test_the_work_of_a_grant_does_not_grow_with_the_shards(lag: int | None) -> None:
+    """An update's bookkeeping makes about as many calls for each of 1,000 shards as for each of 50."""
+
+    def calls_per_trajectory(shards: int) -> float:
+        samplers = [b"%d" % number for number in range(shards // 5)]
+        leases = joined(Leases(shards, lag, credit=2 * shards, expected=len(samplers)), *samplers)
+        queue, calls = deque(leases.grant()), 0
+
+        def count(frame: FrameType, event: str, argument: object) -> None:
+            nonlocal calls
+            calls += event in ("call", "c_call")
+
+        for version in (1, 2, 3):
+            for _ in range(shards):
+                grant = queue.popleft()
+                trajectory = collected(grant)
+                sys.setprofile(count)
+                leases.accept(grant.sampler, trajectory)
+                queue += leases.grant()
+                sys.setprofile(None)
+            sys.setprofile(count)
+            leases.version = version
+            leases.release(shards)
+            queue += leases.grant()
+            sys.setprofile(None)
+        return calls / (3 * shards)
+
+    assert calls_per_trajectory(1000) < 1.5 * calls_per_trajectory(50)
