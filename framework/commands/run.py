@@ -80,6 +80,9 @@ def _as_typed(directory: Path) -> Path:
 _NOTABLE = {
     "sampler_lost": "{sampler} died (status {status})",
     "sampler_replaced": "{sampler} is restarted",
+    "sampler_disconnected": "{sampler} (process {process}) cannot be reached: it may be stopped, or hang",
+    "sampler_reconnected": "{sampler} is back",
+    "sampler_gone": "{sampler} did not come back: others do its work",
     "sampler_refused": "a sampler was refused: {reason}",
     "not_replayable": "environments {environments} could not be restored (they are not "
     "deterministic, or cannot be seeded): they start new episodes, and the run is not exactly repeatable",

@@ -82,6 +82,11 @@ class Runtime:
         part="launcher",
         help="What starts the samplers, from a plugin; by default they start on this machine.",
     )
+    reconnect_grace: float = option(
+        10.0,
+        help="Seconds that a sampler whose connection was lost has to come back, before its work is given to others.",
+        ge=0,
+    )
     device: str = option(
         "auto",
         help='Where the learner computes, such as "cpu", "cuda" or "cuda:1"; "auto" takes the fastest.',

@@ -81,9 +81,9 @@ def message(type: str, arrays: Any = None, **fields: Any) -> wire.Message:
     return wire.decode([bytes(frame) for frame in wire.encode(type, arrays, **fields)], limit=2**30)
 
 
-def welcome(pipeline: Pipeline) -> wire.Message:
+def welcome(pipeline: Pipeline, ready: bool = False) -> wire.Message:
     values = np.frombuffer(json.dumps(pipeline.to_plain()).encode(), np.uint8)
-    return message("welcome", {"pipeline": values}, directory=str(pipeline.directory))
+    return message("welcome", {"pipeline": values}, directory=str(pipeline.directory), ready=ready)
 
 
 def weights(version: int) -> wire.Message:

@@ -37,7 +37,7 @@ class RawPeer:
     def join(self, specification: str, components: str, run: str = "run") -> tuple[dict[str, Any], str]:
         """Be ready for work, whether or not the learner agrees; returns the pipeline's values and its folder."""
         hello = {"protocol": wire.PROTOCOL, "framework": framework.__version__, "run": run}
-        self.send("hello", **hello, sampler="sampler-0", incarnation=0, process=1)
+        self.send("hello", **hello, session=f"session {id(self)}", sampler="sampler-0", incarnation=0, process=1)
         welcome = self.receive()
         assert welcome.type == "welcome"
         self.send("ready", specification=specification, components=components)

@@ -13,7 +13,7 @@ import torch
 
 from framework.plugins import describe, traceback_of
 from framework.runtime.launch.exit_codes import DONE, ENVIRONMENT_FAILED, NOT_LET_IN, TRY_AGAIN
-from framework.runtime.link.client import SILENCE, Client, End, LearnerSilent, Rejected
+from framework.runtime.link.client import SILENCE, Client, End, LearnerSilent, Rejected, Superseded
 from framework.runtime.link.sampler import Sampler
 
 
@@ -30,6 +30,9 @@ def run_sampler(endpoint: str, run: str, name: str, incarnation: int = 0) -> int
     except Rejected as rejected:
         print(f"the learner does not let this sampler in: {rejected}", file=sys.stderr)
         return NOT_LET_IN
+    except Superseded:
+        print("the run was resumed with another pipeline", file=sys.stderr)
+        return TRY_AGAIN
     except LearnerSilent:
         print(f"nothing heard from the learner for {SILENCE:.0f} s", file=sys.stderr)
         return TRY_AGAIN

@@ -49,7 +49,7 @@ def open_source(
         components=components_fingerprint(pipeline),
         specification=worker.specification,
     )
-    server = Server(endpoint, leases, admission, kept_versions(sampling))
+    server = Server(endpoint, leases, admission, kept_versions(sampling), pipeline.runtime.reconnect_grace)
     try:
         supervisor = Supervisor(launcher, samplers, run, server)
         try:

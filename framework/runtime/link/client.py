@@ -10,6 +10,7 @@ import numpy as np
 import zmq
 
 from framework.runtime.link import wire
+from framework.runtime.link.endpoint import HEARTBEAT, HEARTBEAT_TIMEOUT
 
 IDLE = 1.0  #: seconds without work after which the learner is asked whether there is any
 SILENCE = 30.0  #: seconds without a word from the learner after which it is taken for gone
@@ -29,6 +30,10 @@ class Rejected(End):
     """The learner does not let this sampler in."""
 
 
+class Superseded(End):
+    """The run was resumed with another pipeline: this sampler has built what is not wanted any more."""
+
+
 class LearnerSilent(End):
     """Nothing was heard from the learner for `SILENCE` seconds."""
 
@@ -41,8 +46,10 @@ class Client:
         self._socket = self._context.socket(zmq.DEALER)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, 5000)
+        self._socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT)
+        self._socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT)
         self._socket.connect(endpoint)
-        self._heard = monotonic()
+        self._heard = self._told = monotonic()
 
     def send(self, type: str, arrays: Mapping[str, np.ndarray] | None = None, **fields: Any) -> list[Any]:
         """Send a message; returns its frames, for `send_again`."""
@@ -55,12 +62,18 @@ class Client:
         self._socket.send_multipart(frames, copy=False)
 
     def receive(self, seconds: float) -> wire.Message | None:
-        """The next message, or None after ``seconds``. Raises `Stopped` and `Rejected` where it is such a one."""
+        """The next message, or None after ``seconds``. Raises `Stopped` and `Rejected` where it is such a one.
+
+        None too where the learner only shows that it is there.
+        """
         if not self._socket.poll(int(seconds * 1000)):
             return None
         frames = self._socket.recv_multipart(copy=False)
         self._heard = monotonic()
         message = wire.decode([frame.buffer for frame in frames], limit=_MESSAGE_LIMIT)
+        if message.type == "ping":
+            return None
+        self._told = self._heard
         if message.type == "stop":
             raise Stopped
         if message.type == "reject":
@@ -80,12 +93,12 @@ class Client:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing was heard for `IDLE` seconds."""
-        return monotonic() - self._heard >= IDLE
+        """Whether the learner has said nothing for `IDLE` seconds but that it is there."""
+        return monotonic() - self._told >= IDLE
 
     def was_busy(self) -> None:
         """Silence counts from now on: until now this sampler did not listen."""
-        self._heard = monotonic()
+        self._heard = self._told = monotonic()
 
     def close(self, linger: float = 0.0) -> None:
         """Disconnect; what was sent has ``linger`` seconds to leave."""

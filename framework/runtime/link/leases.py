@@ -102,6 +102,11 @@ class Leases:
             self._held[sampler] = set()
             self._settled = False
 
+    def expect(self, samplers: int) -> None:
+        """Keep shards for so many samplers, also where not so many are here."""
+        self._expected = samplers
+        self._settled = False
+
     def drop(self, sampler: bytes) -> None:
         """A sampler is gone; what it held and owed is free again."""
         for number in self._held.pop(sampler, ()):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 from collections import deque
 from pathlib import Path
 from typing import Any, NoReturn
@@ -15,14 +16,14 @@ from framework.pipeline.sections import Pipeline
 from framework.runtime.data.fingerprint import components_fingerprint
 from framework.runtime.data.shard import ShardState
 from framework.runtime.link import wire
-from framework.runtime.link.client import IDLE, Client
+from framework.runtime.link.client import IDLE, Client, Superseded
 from framework.runtime.rollout.worker import Worker
 
 
 class Sampler:
     """The work of one sampler, over a connection that it does not own.
 
-    `join` comes first. Both end with whatever the client raises at the learner's last word.
+    `join` comes first. Both end with whatever the client raises at the learner's last word, and with `Superseded`.
     """
 
     def __init__(self, client: Client):
@@ -30,26 +31,32 @@ class Sampler:
         self._worker: Worker | None = None
         self._directives: deque[wire.Message] = deque()
         self._unacknowledged: dict[tuple[int, int], list[Any]] = {}
+        self._hello: dict[str, Any] = {}
+        self._ready: dict[str, Any] = {}
+        self._pipeline = b""
+        self._greeting = False  # hello was said, and not answered yet
 
     def join(self, run: str, name: str, incarnation: int) -> None:
         """Introduce ourselves, build what the pipeline says, and report that we are ready."""
-        self._client.send(
-            "hello",
-            protocol=wire.PROTOCOL,
-            framework=framework.__version__,
-            run=run,
-            sampler=name,
-            incarnation=incarnation,
-            process=os.getpid(),
-        )
+        self._hello = {
+            "protocol": wire.PROTOCOL,
+            "framework": framework.__version__,
+            "run": run,
+            "session": secrets.token_hex(16),
+            "sampler": name,
+            "incarnation": incarnation,
+            "process": os.getpid(),
+        }
+        self._client.send("hello", **self._hello)
         welcome = self._client.wait()
         if welcome.type != "welcome":
             raise wire.ProtocolError(f"the learner answered hello with {welcome.type}")
-        values = json.loads(welcome.arrays["pipeline"].tobytes())
-        pipeline = Pipeline.from_plain(values, Path(welcome["directory"]))
+        self._pipeline = welcome.arrays["pipeline"].tobytes()
+        pipeline = Pipeline.from_plain(json.loads(self._pipeline), Path(welcome["directory"]))
         self._worker = Worker(pipeline)
         fingerprint = self._worker.specification.fingerprint
-        self._client.send("ready", specification=fingerprint, components=components_fingerprint(pipeline))
+        self._ready = {"specification": fingerprint, "components": components_fingerprint(pipeline)}
+        self._client.send("ready", **self._ready)
         self._client.was_busy()
 
     def serve(self) -> NoReturn:
@@ -64,8 +71,7 @@ class Sampler:
             elif self._client.idle:
                 self._client.check_silence()
                 self._client.send("alive")
-                for frames in self._unacknowledged.values():
-                    self._client.send_again(frames)
+                self._send_again()
 
     def close(self) -> None:
         """Close the environments."""
@@ -90,8 +96,32 @@ class Sampler:
                 for directive in self._directives
                 if directive["shard"] != shard or directive["number"] < number
             )
+        elif message.type == "who":  # the connection, or the learner, is another one
+            self._client.send("hello", **self._hello)
+            self._greeting = True
+        elif message.type == "welcome" and self._greeting:
+            self._greeting = False
+            self._return(message)
         elif message.type not in ("alive", "welcome"):
             raise wire.ProtocolError(f"a learner does not send {message.type} messages")
+
+    def _return(self, welcome: wire.Message) -> None:
+        """Go on after the connection was lost: where it stood, or from nothing where the learner has forgotten us."""
+        assert self._worker is not None
+        if welcome["ready"]:
+            self._send_again()
+            return
+        if welcome.arrays["pipeline"].tobytes() != self._pipeline:
+            raise Superseded
+        self._directives.clear()
+        self._unacknowledged.clear()
+        self._worker.forget()
+        self._client.send("ready", **self._ready)
+
+    def _send_again(self) -> None:
+        """What is not acknowledged may have been lost."""
+        for frames in self._unacknowledged.values():
+            self._client.send_again(frames)
 
     def _collect(self, directive: wire.Message) -> None:
         assert self._worker is not None

@@ -6,11 +6,13 @@ accepted from a queue of news.
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
+from time import monotonic
 from typing import Any, TypeVar
 
 import numpy as np
@@ -21,11 +23,13 @@ from framework.plugins import describe
 from framework.runtime.data.policy_snapshot import PolicySnapshot
 from framework.runtime.link import wire
 from framework.runtime.link.dispatcher import Admission, Dispatcher
+from framework.runtime.link.endpoint import HEARTBEAT, HEARTBEAT_TIMEOUT
 from framework.runtime.link.leases import Leases
 from framework.runtime.link.source import Accepted, Event, Failure, News
 
 Result = TypeVar("Result")
 _TICK = 0.25  # seconds
+_LOOK = 1.0  # seconds after which connections are looked after again
 
 
 class Server:
@@ -36,9 +40,10 @@ class Server:
         leases: the work of the run; from here on it belongs to the server.
         admission: who is let in.
         kept_versions: how many versions back a sampler may still ask for.
+        grace: seconds that a sampler whose connection was lost has to come back.
     """
 
-    def __init__(self, endpoint: str, leases: Leases, admission: Admission, kept_versions: int):
+    def __init__(self, endpoint: str, leases: Leases, admission: Admission, kept_versions: int, grace: float = 10.0):
         self.endpoint = endpoint
         self._news: queue.SimpleQueue[News] = queue.SimpleQueue()
         self._context = zmq.Context()
@@ -46,9 +51,11 @@ class Server:
         self._router.setsockopt(zmq.LINGER, 0)
         self._router.setsockopt(zmq.ROUTER_MANDATORY, 1)
         self._router.setsockopt(zmq.BACKLOG, 1024)
+        self._router.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT)
+        self._router.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT)
         self._router.setsockopt(zmq.MAXMSGSIZE, max(wire.HEADER_LIMIT, *admission.specification.bytes.values()))
         self._router.bind(endpoint)
-        self._dispatcher = Dispatcher(leases, admission, kept_versions, self._send, self._news.put)
+        self._dispatcher = Dispatcher(leases, admission, kept_versions, grace, self._send, self._news.put)
         address = f"inproc://commands-{id(self)}"
         self._inbox, self._outbox = self._context.socket(zmq.PAIR), self._context.socket(zmq.PAIR)
         self._inbox.bind(address)
@@ -126,7 +133,11 @@ class Server:
             poller = zmq.Poller()
             poller.register(self._router, zmq.POLLIN)
             poller.register(self._inbox, zmq.POLLIN)
+            looked = -math.inf
             while not self._stopping:
+                if monotonic() - looked > _LOOK:
+                    looked = monotonic()
+                    self._dispatcher.tick(looked)
                 ready = dict(poller.poll(int(_TICK * 1000)))
                 if self._inbox in ready:
                     self._inbox.recv()
@@ -139,18 +150,21 @@ class Server:
     def _receive_all(self) -> None:
         while True:
             try:
-                identity, *frames = self._router.recv_multipart(zmq.DONTWAIT, copy=False)
+                peer, *frames = self._router.recv_multipart(zmq.DONTWAIT, copy=False)
             except zmq.Again:
                 return
-            self._dispatcher.receive(identity.bytes, [frame.buffer for frame in frames])
+            self._dispatcher.receive(peer.bytes, [frame.buffer for frame in frames])
 
-    def _send(self, identity: bytes, type: str, arrays: dict[str, np.ndarray] | None = None, **fields: Any) -> None:
+    def _send(self, peer: bytes, type: str, arrays: dict[str, np.ndarray] | None = None, **fields: Any) -> bool:
         try:
-            self._router.send_multipart([identity, *wire.encode(type, arrays, **fields)], zmq.DONTWAIT, copy=False)
+            self._router.send_multipart([peer, *wire.encode(type, arrays, **fields)], zmq.DONTWAIT, copy=False)
+        except zmq.Again:
+            pass  # it does not read: what it misses it asks for when it does
         except zmq.ZMQError as error:
-            if error.errno not in (zmq.EHOSTUNREACH, zmq.EAGAIN):
+            if error.errno != zmq.EHOSTUNREACH:
                 raise
-            # The peer is gone; its process's end, or its next hello, says what to do.
+            return False
+        return True
 
     def _stop(self) -> None:
         self._stopping = True

@@ -17,7 +17,7 @@ from attrs import frozen
 
 from framework.errors import FrameworkError
 
-PROTOCOL = 3
+PROTOCOL = 4
 HEADER_LIMIT = 64 * 1024
 ARRAY_LIMIT = 256  #: arrays in one message
 ITEM_LIMIT = 4096  #: entries of one list or map of a header: bounds what nested claims of large ones can allocate
@@ -27,7 +27,15 @@ DTYPES = {"bool", "float16", "float32", "float64"} | {f"{kind}{2**n}" for kind i
 #: Fields of each message and their types; every message has ``type``, and ``arrays`` where frames follow.
 SCHEMAS: dict[str, dict[str, type | tuple[type, ...]]] = {
     # sampler -> learner
-    "hello": {"protocol": int, "framework": str, "run": str, "sampler": str, "incarnation": int, "process": int},
+    "hello": {
+        "protocol": int,
+        "framework": str,
+        "run": str,
+        "session": str,
+        "sampler": str,
+        "incarnation": int,
+        "process": int,
+    },
     "ready": {"specification": str, "components": str},
     "trajectory": {"shard": int, "number": int, "version": int, "timing": list},
     "pull": {"version": int},
@@ -35,12 +43,14 @@ SCHEMAS: dict[str, dict[str, type | tuple[type, ...]]] = {
     "not_replayable": {"shard": int},
     "failed": {"message": str, "traceback": str},
     # learner -> sampler
-    "welcome": {"directory": str},
+    "who": {},
+    "welcome": {"directory": str, "ready": bool},
     "reject": {"reason": str},
     "weights": {"version": int},
     "directive": {"shard": int, "number": int, "version": int, "restore": bool},
     "withdraw": {"shard": int, "number": int},
     "acknowledge": {"shard": int, "number": int},
+    "ping": {},
     "stop": {},
 }
 #: What the lists among the fields hold.
@@ -87,6 +97,12 @@ def encode(type: str, arrays: Mapping[str, np.ndarray] | None = None, **fields: 
         )
     frames[0] = packed
     return frames
+
+
+def type_of(frames: Sequence[Any]) -> str | None:
+    """The type of a message of which nothing else is decoded, or None where it is none of `SCHEMAS`."""
+    kind = _unpack(frames[0]).get("type") if frames else None
+    return kind if isinstance(kind, str) and kind in SCHEMAS else None
 
 
 def decode(frames: Sequence[Any], *, limit: int) -> Message:

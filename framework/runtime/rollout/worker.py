@@ -107,6 +107,15 @@ class Worker:
         tasks = decode_tasks(snapshot["tasks"]) if "tasks" in snapshot else None
         return collector.collect(self._policy, version, tasks)
 
+    def forget(self) -> None:
+        """Begin anew: every shard has to be restored, and every version kept, before it is worked on."""
+        self.close()
+        self._vectors.clear()
+        self._spare.clear()
+        self._collectors.clear()
+        self._snapshots.clear()
+        self._loaded = None
+
     def lend_policy(self, weights: np.ndarray) -> Policy:
         """The worker's policy with these weights, until the next `collect`."""
         unpack(self._policy, weights)

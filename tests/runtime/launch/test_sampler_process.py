@@ -64,13 +64,29 @@ def welcome(learner: RawLearner, folder: Path) -> None:
     assert learner.receive().type == "hello"
     pipeline = tiny.load(folder)
     values = np.frombuffer(json.dumps(pipeline.to_plain()).encode(), np.uint8)
-    learner.send("welcome", {"pipeline": values}, directory=str(folder))
+    learner.send("welcome", {"pipeline": values}, directory=str(folder), ready=False)
 
 
 def grant(learner: RawLearner) -> None:
     """The first trajectory of the first shard."""
     learner.send("weights", {"weights": tiny.weights(0.0)}, version=0)
     learner.send("directive", shard=0, number=0, version=0, restore=True)
+
+
+def test_a_sampler_that_built_another_pipeline_ends(
+    run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With 75: another one can be started in its place."""
+
+    def behave(learner: RawLearner) -> None:
+        welcome(learner, tmp_path)
+        assert learner.receive().type == "ready"
+        learner.send("who")
+        assert learner.receive().type == "hello"
+        learner.send("welcome", {"pipeline": np.zeros(2, np.uint8)}, directory=str(tmp_path), ready=False)
+
+    assert run(behave) == TRY_AGAIN
+    assert "the run was resumed with another pipeline" in capsys.readouterr().err
 
 
 def test_a_sampler_works_until_the_learner_says_stop(
@@ -84,7 +100,7 @@ def test_a_sampler_works_until_the_learner_says_stop(
     def behave(learner: RawLearner) -> None:
         messages.append(learner.receive())
         values = np.frombuffer(json.dumps(tiny.load(tmp_path).to_plain()).encode(), np.uint8)
-        learner.send("welcome", {"pipeline": values}, directory=str(tmp_path))
+        learner.send("welcome", {"pipeline": values}, directory=str(tmp_path), ready=False)
         messages.append(learner.receive())
         grant(learner)
         messages.append(learner.receive())

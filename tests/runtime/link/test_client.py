@@ -172,6 +172,17 @@ def test_idle_is_who_heard_nothing_for_a_while(client: Client, learner: RawLearn
     assert not client.idle
 
 
+def test_a_ping_is_no_work(client: Client, learner: RawLearner, clock: Clock) -> None:
+    """It tells that the learner is there, and is no message: a sampler that hears nothing else is idle."""
+    client.was_busy()
+    for _ in range(5):
+        clock.now += module.SILENCE - 1
+        learner.send("ping")
+        assert client.receive(5.0) is None
+        client.check_silence()
+    assert client.idle
+
+
 def test_a_learner_may_be_late(tmp_path: Path) -> None:
     """What was sent before it listened reaches it once it does."""
     early = Client(f"ipc://{tmp_path}/late")

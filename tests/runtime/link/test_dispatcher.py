@@ -4,70 +4,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import trajectories
+from dispatching import SPECIFICATION, Learner, Peer
 
 import framework
-from framework.runtime.data.specification import Specification
 from framework.runtime.link import wire
-from framework.runtime.link.dispatcher import Admission, Dispatcher
-from framework.runtime.link.leases import Leases
-from framework.runtime.link.source import Accepted, Event, Failure, News
-
-SPECIFICATION = Specification(trajectories.make(steps=1), 4)
-
-
-class Learner:
-    """A dispatcher with one shard, its news, and what it has sent to each peer."""
-
-    def __init__(self, lag: int | None = 1):
-        pipeline = {"evaluation": {"tasks": list(range(5000))}}
-        admission = Admission("run", pipeline, "/folder", "components", SPECIFICATION)
-        self.news: list[News] = []
-        self.sent: dict[bytes, list[wire.Message]] = {}
-        leases = Leases(1, lag, credit=2)
-        self.dispatcher = Dispatcher(leases, admission, 1, self._send, self.news.append)
-        self.dispatcher.publish(0, {"weights": np.zeros(8, np.uint8)})
-
-    def _send(self, identity: bytes, type: str, arrays: Any = None, **fields: Any) -> None:
-        self.sent.setdefault(identity, []).append(wire.decode(wire.encode(type, arrays, **fields), limit=2**30))
-
-    def event(self, name: str) -> Event:
-        """The first event of a name."""
-        return next(news for news in self.news if isinstance(news, Event) and news.name == name)
-
-
-class Peer:
-    """A sampler of which every message is made by the test."""
-
-    def __init__(self, learner: Learner, identity: bytes = b"peer"):
-        self._learner = learner
-        self.identity = identity
-
-    def send(self, type: str, arrays: Any = None, **fields: Any) -> None:
-        self._learner.dispatcher.receive(self.identity, wire.encode(type, arrays, **fields))
-
-    def receive(self) -> wire.Message:
-        return self._learner.sent[self.identity].pop(0)
-
-    def hello(self, **changes: Any) -> None:
-        fields = {
-            "protocol": wire.PROTOCOL,
-            "framework": framework.__version__,
-            "run": "run",
-            "sampler": "sampler-0",
-            "incarnation": 0,
-            "process": 1,
-        }
-        self.send("hello", **(fields | changes))
-
-    def join(self, **changes: Any) -> None:
-        self.hello(**changes)
-        assert self.receive().type == "welcome"
-        self.send("ready", specification=SPECIFICATION.fingerprint, components="components")
-
-    def deliver(self, directive: wire.Message, **changes: Any) -> None:
-        names = {name: directive[name] for name in ("shard", "number", "version")}
-        self.send("trajectory", trajectories.make(**names).arrays, **({**names, "timing": [0.0, 0.0, 0.0]} | changes))
+from framework.runtime.link.source import Accepted, Event, Failure
 
 
 @pytest.fixture
@@ -153,12 +94,11 @@ def test_other_components_are_refused(learner: Learner, peer: Peer, changes: dic
         [b"\xc1" * 100],
         [b"\x80"],
         [os.urandom(200), b"x"],
-        wire.encode("pull", version=0),
-        wire.encode("trajectory", {"rewards": np.zeros(3)}, shard=0, number=0, version=0, timing=[]),
+        wire.encode("hello", session="session"),
     ],
 )
 def test_strangers_get_nothing(learner: Learner, peer: Peer, frames: list[bytes]) -> None:
-    """A peer that sends garbage, or anything before hello, is refused; others go on as if nothing had happened."""
+    """A peer that sends garbage is refused; others go on as if nothing had happened."""
     stranger = Peer(learner, b"stranger")
     for _ in range(2):
         learner.dispatcher.receive(stranger.identity, frames)
@@ -251,12 +191,15 @@ def test_departed_samplers_leave_their_work_to_others(learner: Learner, peer: Pe
     assert learner.dispatcher.depart("sampler-2", 0) == (0, True)
 
 
-def test_a_new_incarnation_takes_the_place_of_the_old(learner: Learner, peer: Peer) -> None:
-    """Also where the old one's end was never noticed: its work is the new one's."""
+def test_nobody_displaces_a_sampler_by_its_name(learner: Learner, peer: Peer) -> None:
+    """A higher incarnation is a sampler of its own, and gets nothing of what the living one holds."""
     peer.join()
-    heir = Peer(learner, b"heir")
-    heir.join(incarnation=1)
-    assert [message.type for message in learner.sent[b"heir"]] == ["weights", "directive", "directive"]
+    stranger = Peer(learner, b"stranger")
+    stranger.join(incarnation=1)
+    assert not learner.sent[b"stranger"]
+    peer.receive()
+    peer.deliver(peer.receive())
+    assert isinstance(learner.news[-1], Accepted)
 
 
 def test_everybody_is_told_to_stop(learner: Learner, peer: Peer) -> None:

@@ -172,6 +172,14 @@ def test_shards_wait_for_those_who_are_expected() -> None:
     assert by_sampler(joined(leases, b"b").grant()) == {b"b": [2, 3]}
 
 
+def test_nothing_is_kept_for_who_is_not_expected_any_more() -> None:
+    """Those who are here get all of it."""
+    leases = joined(Leases(4, 0, expected=2), b"a")
+    assert by_sampler(leases.grant()) == {b"a": [0, 1]}
+    leases.expect(1)
+    assert by_sampler(leases.grant()) == {b"a": [2, 3]}
+
+
 @pytest.mark.parametrize("lag", [0, 1, 3, None])
 def test_joining_sampler_gets_its_share(lag: int | None) -> None:
     """Also when nobody is ever idle: shards are handed on between two trajectories, and nothing is collected twice."""

@@ -14,7 +14,7 @@ from framework.runtime.data.fingerprint import components_fingerprint
 from framework.runtime.data.shard import first_state
 from framework.runtime.data.trajectory import Trajectory
 from framework.runtime.link import wire
-from framework.runtime.link.client import LearnerSilent, Stopped
+from framework.runtime.link.client import LearnerSilent, Stopped, Superseded
 from framework.runtime.link.sampler import Sampler
 from framework.runtime.rollout.worker import Worker
 
@@ -66,7 +66,8 @@ def test_a_sampler_introduces_itself(client: FakeClient, pipeline: Pipeline) -> 
     """Who it is, then what it will send and what it has built it from, which the learner compares with its own."""
     serve(client, pipeline)
     hello, ready = client.sent
-    assert hello.fields == {
+    assert len(hello["session"]) == 32
+    assert {name: value for name, value in hello.fields.items() if name != "session"} == {
         "protocol": wire.PROTOCOL,
         "framework": framework.__version__,
         "run": "run-7",
@@ -295,6 +296,63 @@ def test_messages_that_are_none_of_a_learners_are_refused(client: FakeClient, pi
     sampler = Sampler(client)  # type: ignore[arg-type]
     sampler.join("run-7", "sampler-0", 0)
     with pytest.raises(wire.ProtocolError, match="a learner does not send pull messages"):
+        sampler.serve()
+
+
+# Another connection, or another learner.
+
+
+def test_who_asks_is_answered(client: FakeClient, pipeline: Pipeline) -> None:
+    """As often as it asks, with the same session; what is not acknowledged is sent again, once."""
+    serve(
+        client,
+        pipeline,
+        weights(0),
+        directive(0, 0, 0),
+        lambda silent: None,
+        message("who"),
+        message("who"),
+        welcome(pipeline, ready=True),
+        welcome(pipeline, ready=True),
+        directive(0, 0, 0),
+        directive(0, 1, 0),
+    )
+    assert client.names() == [(0, 0, 0), "hello", "hello", (0, 1, 0)]
+    assert client.sent[3].fields == client.sent[4].fields == client.sent[0].fields
+    assert [(sending["shard"], sending["number"]) for sending in client.resent] == [(0, 0)]
+
+
+def test_a_learner_that_knows_nothing_of_it_grants_anew(client: FakeClient, pipeline: Pipeline) -> None:
+    """Shards are restored, versions sent, work done before is done again; nothing is sent that nobody asked for."""
+    first, second = trajectories(pipeline, 0, [0, 0])
+    serve(
+        client,
+        pipeline,
+        weights(0),
+        directive(0, 0, 0),
+        directive(0, 1, 0),
+        directive(1, 0, 0),
+        message("who"),
+        welcome(pipeline),
+        directive(0, 0, 0),
+        lambda silent: client.script.appendleft(weights(0)),
+        directive(0, 1, 0),
+    )
+    assert client.names() == ["hello", "ready", "pull", (0, 0, 0), (0, 1, 0)]
+    assert client.sent[3].fields == client.sent[1].fields
+    assert client.resent == []
+    delivered(client, [first, second])
+
+
+def test_a_learner_with_another_pipeline_takes_other_samplers(
+    client: FakeClient, pipeline: Pipeline, tmp_path: Path
+) -> None:
+    """This one has built what is not wanted any more, and ends."""
+    changed = tiny.load(tmp_path, sampling__policy_lag=0)
+    client.script.extend([welcome(pipeline), message("who"), welcome(changed)])
+    sampler = Sampler(client)  # type: ignore[arg-type]
+    sampler.join("run-7", "sampler-0", 2)
+    with pytest.raises(Superseded):
         sampler.serve()
 
 

@@ -104,6 +104,27 @@ def test_an_error_in_the_thread_ends_the_run(server: Server) -> None:
         server.depart("sampler-0", 0)
 
 
+def test_a_peer_that_closed_its_socket_is_noticed(tmp_path: Path) -> None:
+    """Its connection, and after the grace the peer: what it held is another's."""
+    admission = Admission("run", {}, str(tmp_path), "components", SPECIFICATION)
+    server = Server(f"ipc://{tmp_path}/link", Leases(1, 1), admission, 1, grace=0.5)
+    server.publish(0, {"weights": np.zeros(8, np.uint8)})
+    with RawPeer(server.endpoint) as gone:
+        join(gone)
+        assert [gone.receive().type for _ in range(2)] == ["weights", "directive"]
+    with RawPeer(server.endpoint) as heir:
+        join(heir)
+        while heir.receive().type != "directive":
+            pass
+    names = []
+    while (news := server.receive(0.0)) is not None:
+        assert isinstance(news, Event)
+        names.append(news.name)
+    assert names[0] == "sampler_joined"
+    assert sorted(names[1:]) == ["sampler_disconnected", "sampler_gone", "sampler_joined"]
+    server.close()
+
+
 def test_closing_tells_samplers_to_stop(server: Server, peer: RawPeer) -> None:
     """Those that have joined."""
     join(peer)

@@ -96,6 +96,25 @@ def test_what_is_done_is_known(pipeline: Pipeline) -> None:
     assert [worker.done(0, number) for number in (0, 1)] == [True, False]
 
 
+def test_what_is_forgotten_begins_anew(pipeline: Pipeline, made: list[tiny.Hashed]) -> None:
+    """Its environments are closed; restored, a shard gives what it gave; versions have to be kept again."""
+    worker = Worker(pipeline)
+    for shard in (0, 1):
+        worker.restore(shard, None)
+    worker.keep(0, snapshot(1.0))
+    first = [worker.collect(shard, 0, 0) for shard in (0, 1)]
+    worker.forget()
+    assert all(environment.closed for environment in made)
+    assert not worker.has(0)
+    assert not worker.done(0, 0)
+    worker.keep(0, snapshot(1.0))
+    for shard in (0, 1):
+        assert worker.restore(shard, None) == []
+        again = worker.collect(shard, 0, 0)
+        for name, array in first[shard].arrays.items():
+            np.testing.assert_array_equal(again.arrays[name], array)
+
+
 def test_trajectories_come_in_order(pipeline: Pipeline) -> None:
     """One that is not next is an error in whoever grants, and not collected."""
     worker = Worker(pipeline)
