@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 import runs
 
@@ -63,6 +64,20 @@ def test_killed_samplers_change_nothing(reference: Path, tmp_path: Path) -> None
     lost = runs.events(directory, "sampler_lost")
     assert [event["status"] for event in lost] == [-signal.SIGKILL] * len(killed)
     assert killed
+    runs.assert_equal_runs(reference, directory)
+
+
+@pytest.mark.slow
+def test_a_killed_helper_changes_nothing(reference: Path, tmp_path: Path) -> None:
+    """Killed with -9 with its samplers at work: it is replaced, and they are."""
+
+    def kill(session: runs.Session, update: runs.Update) -> None:
+        if update.number == 4:
+            sampler = runs.events(session.directory, "sampler_joined")[0]["process"]
+            os.kill(psutil.Process(sampler).ppid(), signal.SIGKILL)
+
+    directory = runs.run(runs.write(tmp_path), tmp_path, kill, runtime__samplers=2)
+    assert len(runs.events(directory, "sampler_replaced")) == 2
     runs.assert_equal_runs(reference, directory)
 
 

@@ -143,11 +143,6 @@ def _(run: Callable[..., int], folder: Path, monkeypatch: Any) -> int:
     return run("if self.steps == 7: os._exit(77)", "runtime.samplers=1")
 
 
-@way("the helper process is killed")
-def _(run: Callable[..., int], folder: Path, monkeypatch: Any) -> int:
-    return run("if self.steps == 7: os.kill(os.getppid(), 9)", "runtime.samplers=1")
-
-
 @way("the run directory is deleted")
 def _(run: Callable[..., int], folder: Path, monkeypatch: Any) -> int:
     return run(f"import glob, shutil; [shutil.rmtree(path) for path in glob.glob('{folder}/run-*')]")

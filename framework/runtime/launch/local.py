@@ -1,8 +1,9 @@
 """The launcher of samplers on this machine: a helper process that does nothing else.
 
 The helper (`framework.runtime.launch.zygote`) imports what samplers need once, before it has threads or sockets, and
-forks itself for each of them: a sampler starts in milliseconds, and all share the memory of the imports. This module
-does not import torch, so that the helper and the learner can load it at the same time.
+forks itself for each of them: a sampler starts in milliseconds, and all share the memory of the imports. Where the
+helper dies its samplers are ended too, and another is started. This module does not import torch, so that the helper
+and the learner can load it at the same time.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 from contextlib import suppress
-from typing import Any
+
+from attrs import evolve
 
 from framework.interfaces import SamplerExit
-from framework.runtime.launch.exit_codes import in_words
 from framework.runtime.link.endpoint import SocketFolder
 
 #: One thread each: thread pools cannot be forked, and a sampler has one core.
@@ -32,29 +34,20 @@ class LocalLauncher:
     """
 
     def __init__(self, folder: SocketFolder) -> None:
-        self._process = subprocess.Popen(
-            # -P: else a folder named ``framework`` in the working directory would stand for this package.
-            [sys.executable, "-P", "-m", "framework.runtime.launch.zygote", folder.path],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=os.environ | _SINGLE_THREADED,
-            start_new_session=True,  # Ctrl-C is for the learner, which then ends the samplers in good order
-            pass_fds=(folder.lock,),  # the helper ends samplers when this process is gone
-        )
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._commands, self._reports = self._process.stdin, self._process.stdout
-        os.set_blocking(self._reports.fileno(), False)
-        self._partial = b""
+        self._folder = folder
+        self._running: dict[tuple[str, int], SamplerExit] = {}  # how each would end if the helper were killed now
+        self._closing = False
+        self._partial = b""  # of a report
+        self._replacing = threading.Lock()  # closing and starting another helper exclude one another
+        self._start_helper()
 
     def start(self, endpoint: str, run: str, sampler: str, incarnation: int) -> None:
         """See `framework.interfaces.Launcher`."""
+        self._running[sampler, incarnation] = SamplerExit(sampler, incarnation, 0, -signal.SIGKILL)
         order = {"sampler": sampler, "incarnation": incarnation, "run": run, "endpoint": endpoint}
-        try:
+        with suppress(BrokenPipeError):  # then the helper is dead, and `exits` says that this sampler is
             self._commands.write(json.dumps(order).encode() + b"\n")
             self._commands.flush()
-        except BrokenPipeError:
-            raise self._ended() from None
 
     def exits(self, timeout: float) -> list[SamplerExit]:
         """See `framework.interfaces.Launcher`."""
@@ -62,14 +55,57 @@ class LocalLauncher:
             return []
         data = self._reports.read()
         if data == b"":
-            raise self._ended()
+            return self._replace_helper()
         *lines, self._partial = (self._partial + (data or b"")).split(b"\n")
-        return [SamplerExit(**_checked(json.loads(line))) for line in lines]
+        exits = []
+        for report in map(json.loads, lines):
+            who = report["sampler"], report["incarnation"]
+            if "status" in report:
+                del self._running[who]
+                exits.append(SamplerExit(*who, report["process"], report["status"]))
+            else:
+                self._running[who] = evolve(self._running[who], process=report["process"])
+        return exits
 
     def close(self) -> None:
         """See `framework.interfaces.Launcher`."""
-        if self._reports.closed:
-            return
+        with self._replacing:
+            self._closing = True
+        if not self._reports.closed:
+            self._end_helper()
+
+    def _start_helper(self) -> None:
+        self._process = subprocess.Popen(
+            # -P: else a folder named ``framework`` in the working directory would stand for this package.
+            [sys.executable, "-P", "-m", "framework.runtime.launch.zygote", self._folder.path],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=os.environ | _SINGLE_THREADED,
+            start_new_session=True,  # Ctrl-C is for the learner, which then ends the samplers in good order
+            pass_fds=(self._folder.lock,),  # the helper ends samplers when this process is gone
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._commands, self._reports = self._process.stdin, self._process.stdout
+        os.set_blocking(self._reports.fileno(), False)
+
+    def _replace_helper(self) -> list[SamplerExit]:
+        """Start another helper in the place of one that has died, whose samplers are lost."""
+        with self._replacing:
+            if self._closing:
+                raise ChildProcessError("the launcher is closed")
+            self._end_helper()
+            status = self._process.returncode
+            lost = [
+                evolve(sampler_exit, status=status if status > 0 else -signal.SIGKILL)
+                for sampler_exit in self._running.values()
+            ]
+            self._running.clear()
+            self._partial = b""
+            self._start_helper()
+        return lost
+
+    def _end_helper(self) -> None:
         with suppress(BrokenPipeError):
             self._commands.close()
         with suppress(subprocess.TimeoutExpired):
@@ -80,11 +116,3 @@ class LocalLauncher:
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
         self._reports.close()
-
-    def _ended(self) -> ChildProcessError:
-        status = in_words(self._process.wait())
-        return ChildProcessError(f"the helper process that starts samplers has ended ({status}): resume the run")
-
-
-def _checked(report: dict[str, Any]) -> dict[str, Any]:
-    return {name: report[name] for name in ("sampler", "incarnation", "process", "status")}

@@ -1,8 +1,8 @@
 """The process that local samplers are forked from: ``python -m framework.runtime.launch.zygote``.
 
 It has one thread and no sockets, so a fork of it is clean. It reads orders (lines of JSON) from its standard input
-and reports on its standard output which samplers have ended. When its input ends, because the learner closed it or
-died, it ends every sampler, then itself.
+and reports on its standard output which samplers have started and ended. When its input ends, because the learner
+closed it or died, it ends every sampler, then itself.
 """
 
 from __future__ import annotations
@@ -47,8 +47,7 @@ def main() -> None:
             os.read(woken, 4096)
             for process, status in _ended():
                 order = children.pop(process)
-                report = {**order, "process": process, "status": status}
-                os.write(reports, json.dumps(report).encode() + b"\n")
+                _report(reports, order, process=process, status=status)
         if 0 in readable:
             data = os.read(0, 65536)
             if not data:
@@ -56,10 +55,17 @@ def main() -> None:
             *lines, pending = (pending + data).split(b"\n")
             for line in lines:
                 order = json.loads(line)
-                children[_fork(order, (reports, woken, wake))] = order
+                process = _fork(order, (reports, woken, wake))
+                children[process] = order
+                _report(reports, order, process=process)
     _end(set(children))
     shutil.rmtree(sys.argv[1], ignore_errors=True)  # the socket's folder; a learner that was killed leaves it
     os._exit(0)  # an interpreter that has torch takes long to end
+
+
+def _report(reports: int, order: dict[str, Any], **fields: int) -> None:
+    report = {"sampler": order["sampler"], "incarnation": order["incarnation"], **fields}
+    os.write(reports, json.dumps(report).encode() + b"\n")
 
 
 def _threads() -> int:

@@ -102,16 +102,24 @@ def test_close_ends_everything(folder: SocketFolder) -> None:
     launcher.close()
 
 
-def test_death_of_the_helper_is_noticed(folder: SocketFolder) -> None:
-    """When the helper is killed, ``exits`` says so, and closing ends the samplers that it leaves behind."""
+def test_a_helper_that_dies_is_replaced(folder: SocketFolder) -> None:
+    """Its samplers are ended and reported, those too that it never started; others start from the new one."""
     launcher = LocalLauncher(folder)
     helper = helper_of()
-    sampler = start(launcher, helper, "orphan")
+    sampler = start(launcher, helper, "orphan", incarnation=2)
+    assert launcher.exits(0.0) == []
     helper.kill()
-    with pytest.raises(ChildProcessError, match="SIGKILL"):
-        ended(launcher)
-    launcher.close()
+    wait_for(lambda: not alive(helper))
+    launcher.start(folder.endpoint, "run", "late", 0)
+    assert ended(launcher, 2) == [
+        SamplerExit("orphan", 2, sampler.pid, -signal.SIGKILL),
+        SamplerExit("late", 0, 0, -signal.SIGKILL),
+    ]
     wait_for(lambda: not alive(sampler), seconds=5)
+    assert alive(start(launcher, helper_of(), "heir"))
+    launcher.close()
+    with pytest.raises(ChildProcessError, match="the launcher is closed"):
+        launcher._replace_helper()
 
 
 def test_helper_ends_with_its_parent() -> None:
@@ -128,14 +136,3 @@ def test_helper_ends_with_its_parent() -> None:
     assert folder.exists()
     wait_for(lambda: not alive(helper))
     assert not folder.exists()
-
-
-def test_order_to_a_dead_helper_says_so(folder: SocketFolder) -> None:
-    """Starting a sampler when the helper was killed raises what ``exits`` would have, not a broken pipe."""
-    launcher = LocalLauncher(folder)
-    helper = helper_of()
-    helper.kill()
-    wait_for(lambda: not alive(helper))
-    with pytest.raises(ChildProcessError, match=r"helper process that starts samplers has ended \(SIGKILL\)"):
-        launcher.start(folder.endpoint, "run", "late", 0)
-    launcher.close()
