@@ -82,6 +82,12 @@ class Runtime:
         part="launcher",
         help="What starts the samplers, from a plugin; by default they start on this machine.",
     )
+    environment_timeout: float = option(
+        300.0,
+        help="Seconds that a step or a reset may take in a sampler; one that takes longer is taken to hang, and the "
+        "sampler is replaced. 0 waits for ever.",
+        ge=0,
+    )
     reconnect_grace: float = option(
         10.0,
         help="Seconds that a sampler whose connection was lost has to come back, before its work is given to others.",

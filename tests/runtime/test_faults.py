@@ -142,3 +142,20 @@ def alive(process: psutil.Process) -> bool:
         return process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+@pytest.mark.slow
+def test_an_environment_that_hangs_is_replaced(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """In one process of them: its sampler is ended, with the traceback of where it hung, and the run goes on."""
+    hung = tmp_path / "hung"
+    body = f"if self.steps == 7 and not os.path.exists('{hung}'): open('{hung}', 'w').close(); time.sleep(100)"
+    directory = runs.run(
+        write_pipeline(tmp_path, f"import time\n        {body}"),
+        tmp_path,
+        runtime__samplers=1,
+        runtime__environment_timeout=1.0,
+    )
+    (lost,) = runs.events(directory, "sampler_lost")
+    assert lost["status"] == 1
+    assert "made.py" in capfd.readouterr().err
+    assert runs.metrics(directory)[-1]["steps"] == 2048

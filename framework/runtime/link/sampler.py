@@ -17,6 +17,7 @@ from framework.runtime.data.fingerprint import components_fingerprint
 from framework.runtime.data.shard import ShardState
 from framework.runtime.link import wire
 from framework.runtime.link.client import IDLE, Client, Superseded
+from framework.runtime.rollout.watchdog import Watchdog
 from framework.runtime.rollout.worker import Worker
 
 
@@ -29,6 +30,7 @@ class Sampler:
     def __init__(self, client: Client):
         self._client = client
         self._worker: Worker | None = None
+        self._watchdog = Watchdog(0.0)
         self._directives: deque[wire.Message] = deque()
         self._unacknowledged: dict[tuple[int, int], list[Any]] = {}
         self._hello: dict[str, Any] = {}
@@ -53,7 +55,9 @@ class Sampler:
             raise wire.ProtocolError(f"the learner answered hello with {welcome.type}")
         self._pipeline = welcome.arrays["pipeline"].tobytes()
         pipeline = Pipeline.from_plain(json.loads(self._pipeline), Path(welcome["directory"]))
-        self._worker = Worker(pipeline)
+        self._watchdog = Watchdog(pipeline.runtime.environment_timeout)
+        with self._watchdog:
+            self._worker = Worker(pipeline, self._watchdog)
         fingerprint = self._worker.specification.fingerprint
         self._ready = {"specification": fingerprint, "components": components_fingerprint(pipeline)}
         self._client.send("ready", **self._ready)
@@ -134,10 +138,12 @@ class Sampler:
         self._directives.popleft()
         if directive["restore"]:
             state = ShardState.from_arrays(directive.arrays) if directive.arrays else None
-            lost = self._worker.restore(shard, state)
+            with self._watchdog:
+                lost = self._worker.restore(shard, state)
             if lost:
                 self._client.send("not_replayable", {"environments": np.array(lost, np.int64)}, shard=shard)
-        trajectory = self._worker.collect(shard, number, version)
+        with self._watchdog:
+            trajectory = self._worker.collect(shard, number, version)
         timing = trajectory.timing
         self._unacknowledged[shard, number] = self._client.send(
             "trajectory",

@@ -16,6 +16,7 @@ from framework.runtime.data.tasks import decode_tasks, draw_tasks
 from framework.runtime.data.trajectory import Trajectory
 from framework.runtime.rollout.collector import Collector
 from framework.runtime.rollout.make_vector import make_vector
+from framework.runtime.rollout.watchdog import Watchdog
 from framework.toolkit.processor import emulates_bfloat16
 
 if TYPE_CHECKING:
@@ -33,15 +34,21 @@ def _check_default_dtype() -> None:
 
 
 class Worker:
-    """Collects trajectories of any shard of a pipeline's run."""
+    """Collects trajectories of any shard of a pipeline's run.
 
-    def __init__(self, pipeline: Pipeline):
+    Args:
+        pipeline: what is to be collected, and with which policy.
+        watchdog: hears of every step and reset.
+    """
+
+    def __init__(self, pipeline: Pipeline, watchdog: Watchdog | None = None):
         self._pipeline = pipeline
+        self._watchdog = watchdog or Watchdog(0.0)
         self._seed = pipeline.run.seed
         sampling = pipeline.sampling
         self._shards = shard_environments(sampling.environments, sampling.shard)
         self._environment = build_environment(pipeline)
-        vector = make_vector(self._environment, sampling.shard)
+        vector = self._make_vector()
         self._vectors = [vector]
         # Only what can be replayed can be set back to its very beginning.
         self._spare = [vector] if vector.replayable else []
@@ -70,6 +77,9 @@ class Worker:
         self.specification = Specification(example.collect(self._policy, 0, tasks), pipeline.sampling.rollout_length)
         _check_default_dtype()
 
+    def _make_vector(self) -> Vector:
+        return self._watchdog.watch(make_vector(self._environment, self._pipeline.sampling.shard))
+
     def keep(self, version: int, snapshot: PolicySnapshot) -> None:
         """Keep a version for the grants that name it; versions that none can name any more are let go."""
         self._snapshots[version] = snapshot
@@ -89,7 +99,7 @@ class Worker:
         """Bring a shard's environments to a state; returns the environments that had to start new episodes."""
         if shard not in self._collectors:
             if not self._spare:
-                self._vectors.append(make_vector(self._environment, self._pipeline.sampling.shard))
+                self._vectors.append(self._make_vector())
             vector = self._spare.pop() if self._spare else self._vectors[-1]
             length = self._pipeline.sampling.rollout_length
             self._collectors[shard] = Collector(self._seed, shard, self._shards[shard], vector, length)
