@@ -83,6 +83,7 @@ _NOTABLE = {
     "sampler_disconnected": "{sampler} (process {process}) cannot be reached: it may be stopped, or hang",
     "sampler_reconnected": "{sampler} is back",
     "sampler_gone": "{sampler} did not come back: others do its work",
+    "nothing_delivered": "nobody has delivered anything for {seconds} s",
     "sampler_refused": "a sampler was refused: {reason}",
     "not_replayable": "environments {environments} could not be restored (they are not "
     "deterministic, or cannot be seeded): they start new episodes, and the run is not exactly repeatable",

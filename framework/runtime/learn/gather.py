@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from time import monotonic
+
 from framework.runtime.disk.run_directory import Record
 from framework.runtime.learn.interrupt import Interrupt
 from framework.runtime.link.rounds import Rounds
 from framework.runtime.link.source import Accepted, Event, Source
 
 _POLL = 0.2  # seconds
+#: Seconds in which nobody delivers anything, after which that is told, and again after as many.
+_LONG = 60.0
 
 
 def gather(
@@ -15,9 +19,10 @@ def gather(
 ) -> tuple[list[Accepted], list[Accepted]]:
     """What update ``update`` learns from, and what was too old to be learned from, whose credit is returned.
 
-    Waits for it; raises what `Source.receive` raises, and `KeyboardInterrupt`.
+    Waits for it, and tells where it waits for long; raises what `Source.receive` raises, and `KeyboardInterrupt`.
     """
     dropped: list[Accepted] = []
+    began = told = monotonic()
     while True:
         stale = rounds.stale(update)
         source.release(len(stale))
@@ -30,3 +35,7 @@ def gather(
             record.event(news.name, **news.fields)
         elif news is not None:
             rounds.add(news)
+            began = told = monotonic()
+        elif monotonic() - told >= _LONG:
+            told = monotonic()
+            record.event("nothing_delivered", seconds=round(told - began))

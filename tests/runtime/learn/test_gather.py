@@ -1,3 +1,4 @@
+import json
 from collections import deque
 from pathlib import Path
 
@@ -6,6 +7,7 @@ import trajectories
 
 from framework.runtime.data.shard import first_state
 from framework.runtime.disk.run_directory import Record
+from framework.runtime.learn import gather as module
 from framework.runtime.learn.gather import gather
 from framework.runtime.learn.interrupt import Interrupt
 from framework.runtime.link.rounds import Free, Rounds
@@ -53,6 +55,18 @@ def test_it_waits_until_a_round_is_complete(record: Record, rounds: Rounds) -> N
     assert [arrival.trajectory.shard for arrival in ready] == [0, 1]
     assert dropped == []
     assert '"event": "sampler_lost", "sampler": "s"' in (record.directory / "events.jsonl").read_text()
+    record.close()
+
+
+def test_who_waits_for_long_tells(record: Record, rounds: Rounds, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each minute in which nobody delivers anything; events are no deliveries, and a trajectory ends it."""
+    times = iter([0, 59, 60, 61, 119, 121, 130, 130, 189, 191, 191, 192])
+    monkeypatch.setattr(module, "monotonic", lambda: float(next(times)))
+    source = Scripted(None, None, Event("sampler_lost", {}), None, None, accepted(0, 5), None, None, accepted(1, 5))
+    gather(source, rounds, 5, record, Interrupt())
+    events = [json.loads(line) for line in (record.directory / "events.jsonl").read_text().splitlines()]
+    told = [event.get("seconds") for event in events]
+    assert told == [61, None, 130, 61]
     record.close()
 
 
