@@ -61,6 +61,8 @@ class EpsilonGreedy(nn.Module):
 
     def exploration(self, count: int) -> Tensor:
         """Epsilon of each of ``count`` environments, [count]."""
+        if not self._ladder or count == 1:
+            return self.epsilon.expand(count)
         places = torch.arange(count, device=self.epsilon.device) / max(count - 1, 1)
         return self.epsilon ** (1.0 + self._ladder * places)
 
