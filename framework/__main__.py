@@ -12,7 +12,15 @@ from collections.abc import Sequence
 
 import click
 
-from framework.errors import EXIT_DONE, EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_PLUGIN, EXIT_RUN_FAILED, FrameworkError
+from framework.errors import (
+    EXIT_DONE,
+    EXIT_INTERNAL,
+    EXIT_INTERRUPTED,
+    EXIT_PLUGIN,
+    EXIT_RUN_FAILED,
+    EnvironmentFailed,
+    FrameworkError,
+)
 
 #: What a machine can run out of.
 _SHORTAGES = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN}
@@ -44,6 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(error, click.ClickException):
             error.show()
         else:
+            if isinstance(error, EnvironmentFailed) and error.__cause__ is not None:
+                from framework.plugins import traceback_of
+
+                click.echo(traceback_of(error.__cause__), err=True)
             click.echo(error, err=True)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):

@@ -59,6 +59,10 @@ class RunError(FrameworkError):
     """A run that had to stop."""
 
 
+class EnvironmentFailed(RunError):
+    """An environment raised an exception, which is the cause of this one; its traceback is shown."""
+
+
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
     """What the system refuses while a file or folder is written is a `FrameworkError` that names it."""

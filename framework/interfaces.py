@@ -323,8 +323,9 @@ class SamplerExit:
 class Launcher(Protocol):
     """Starts sampler processes. Built as ``Launcher(config, context)``, with a `LauncherContext`.
 
-    Each process is ``python -P -m framework.runtime.launch.sampler_process``, with the arguments of `start`. A launcher
-    decides nothing: who is started, and started again, is the supervisor's business.
+    Each process is ``python -P -m framework.runtime.launch.sampler_process ENDPOINT RUN SAMPLER INCARNATION`` on this
+    machine, as the endpoint is a socket file. A launcher decides nothing: who is started, and started again, is the
+    supervisor's business.
     """
 
     def start(self, endpoint: str, run: str, sampler: str, incarnation: int) -> None:

@@ -294,8 +294,9 @@ def traceback_of(error: BaseException) -> str:
 
 
 def _is_machinery(trace: TracebackType) -> bool:
-    name = trace.tb_frame.f_globals.get("__name__", "")
-    return name.partition(".")[0] == "importlib" or name in ("framework.plugins", "framework.catalog")
+    name: str = trace.tb_frame.f_globals.get("__name__", "")
+    ours = ("framework.plugins", "framework.catalog", "framework.runtime.rollout")
+    return name.partition(".")[0] == "importlib" or name.startswith(ours)
 
 
 # --- the lifecycle of a run --------------------------------------------------------------------------------------

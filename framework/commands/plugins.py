@@ -134,4 +134,8 @@ def _component_text(component: Component, options: list[dict[str, Any]] | str) -
         required = " (required)" if option["required"] else ""
         text.append(f"  {option['name']}: {option['type']}{bounds}{choices}{default}{required}")
         text.append(f"      {option['help']}")
-    return "\n".join(text if options else [*text, "  no options"])
+    if component.kind == "command":
+        text.append(f"  its options: framework {component.name} --help")
+    elif not options:
+        text.append("  no options")
+    return "\n".join(text)

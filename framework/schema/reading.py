@@ -52,11 +52,11 @@ def unknown_keys(
 
     Keys that are ``reserved`` are somebody else's: no problem, and no option.
     """
-    present, names, foreign = set(table), list(known), list(reserved)
+    names, foreign = list(known), list(reserved)
     problems, meant = [], set()
     unknown = [key for key in table if key not in names and key not in foreign]
     for key in unknown[:20]:  # a table of some thousands would take minutes to suggest for
-        guess = suggest(key, (name for name in (*names, *foreign) if name not in present))
+        guess = suggest(key, (*names, *foreign))
         meant.add(guess)
         advice = (
             f"did you mean {guess}?" if guess else f"known: {', '.join(names)}" if names else "there are no options"

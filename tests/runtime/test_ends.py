@@ -92,6 +92,16 @@ def test_a_run_ends_as_the_table_says(
     assert recorded[len(recorded) - len(events) :] == events
 
 
+def test_the_traceback_of_an_environment_is_shown(run: Callable[..., int], capfd: pytest.CaptureFixture[str]) -> None:
+    """From its own code on, before the line that says what failed."""
+    assert run("if self.steps == 7: raise ValueError('the simulator is gone')") == 1
+    error = capfd.readouterr().err
+    assert error.splitlines()[0] == "Traceback (most recent call last):"
+    assert "made.py" in error
+    assert "framework/runtime" not in error
+    assert error.splitlines()[-1].startswith("environment 0 failed in step: ValueError")
+
+
 def test_every_way_has_its_row() -> None:
     """And every row its way."""
     assert WAYS.keys() == table().keys()

@@ -210,9 +210,9 @@ def test_plain_values_have_no_none():
     assert (values["hidden"], values["inner"]) == ([64, 64], {"depth": 1, "name": "x"})
 
 
-def test_unknown_keys_are_compared_with_what_is_not_there_yet():
-    """A suggestion is a key that is still free; where there are no options at all, that is said."""
+def test_unknown_keys_are_compared_with_all_that_are_known():
+    """Those too that are there: an override may have meant one. Where there are no options at all, that is said."""
     assert unknown_keys(["seed", "seet"], ["seed", "steps"], "")[0] == [
-        Problem("unknown key; known: seed, steps", "seet")
+        Problem("unknown key; did you mean seed?", "seet")
     ]
     assert unknown_keys(["a"], [], "x")[0] == [Problem("unknown key; there are no options", "x.a")]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
-from framework.errors import FrameworkError, RunError
+from framework.errors import EnvironmentFailed, FrameworkError, RunError
 from framework.interfaces import EnvironmentFactory, NativeEnvironmentFactory
 from framework.plugins import describe
 from framework.runtime.rollout.environments import call_factory, close_environment
@@ -52,7 +52,7 @@ class NativeArrays(VectorArrays):
         try:
             observation, infos = self._native.reset(seed=seed, options=options)
         except (Exception, SystemExit) as error:
-            raise RunError(f"the vector environment failed in reset: {describe(error)}") from error
+            raise EnvironmentFailed(f"the vector environment failed in reset: {describe(error)}") from error
         self._check_infos(infos)
         return observation, infos
 
@@ -62,7 +62,7 @@ class NativeArrays(VectorArrays):
         try:
             observation, rewards, terminated, truncated, infos = self._native.step(batch)
         except (Exception, SystemExit) as error:
-            raise RunError(f"the vector environment failed in step: {describe(error)}") from error
+            raise EnvironmentFailed(f"the vector environment failed in step: {describe(error)}") from error
         self._check_infos(infos)
         batch_rewards = self._one_each("rewards", rewards)
         if batch_rewards.dtype.kind not in "fiub":

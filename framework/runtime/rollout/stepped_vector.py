@@ -10,7 +10,7 @@ import numpy as np
 from gymnasium import Env, Space
 from gymnasium.spaces import Discrete
 
-from framework.errors import FrameworkError, RunError
+from framework.errors import EnvironmentFailed, FrameworkError, RunError
 from framework.plugins import describe
 from framework.runtime.rollout.environments import close_environment
 from framework.runtime.rollout.noticed_options import NoticedOptions
@@ -55,7 +55,7 @@ class SteppedVector(VectorArrays):
             try:
                 observation, info = self._environments[i].reset(seed=seed, options=options)
             except (Exception, SystemExit) as error:
-                raise RunError(f"environment {i} failed in reset: {describe(error)}") from error
+                raise EnvironmentFailed(f"environment {i} failed in reset: {describe(error)}") from error
             _check_info(i, info)
             if options is not None and not options.read:
                 raise RunError(
@@ -105,7 +105,7 @@ class SteppedVector(VectorArrays):
         except FrameworkError as error:
             raise RunError(f"environment {index}: {error}") from error
         except (Exception, SystemExit) as error:
-            raise RunError(f"environment {index} failed in step: {describe(error)}") from error
+            raise EnvironmentFailed(f"environment {index} failed in step: {describe(error)}") from error
         self._keep(rewards)
         if self._choices:
             self.check_choices(slice(None))
