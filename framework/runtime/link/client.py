@@ -66,19 +66,20 @@ class Client:
 
         None too where the learner only shows that it is there.
         """
-        if not self._socket.poll(int(seconds * 1000)):
-            return None
-        frames = self._socket.recv_multipart(copy=False)
-        self._heard = monotonic()
-        message = wire.decode([frame.buffer for frame in frames], limit=_MESSAGE_LIMIT)
-        if message.type == "ping":
-            return None
-        self._told = self._heard
-        if message.type == "stop":
-            raise Stopped
-        if message.type == "reject":
-            raise Rejected(message["reason"])
-        return message
+        while self._socket.poll(int(seconds * 1000)):
+            frames = self._socket.recv_multipart(copy=False)
+            self._heard = monotonic()
+            message = wire.decode([frame.buffer for frame in frames], limit=_MESSAGE_LIMIT)
+            if message.type == "ping":
+                seconds = 0.0  # there may be more behind it, but nobody waits for that
+                continue
+            self._told = self._heard
+            if message.type == "stop":
+                raise Stopped
+            if message.type == "reject":
+                raise Rejected(message["reason"])
+            return message
+        return None
 
     def wait(self) -> wire.Message:
         """The next message. Raises `LearnerSilent` where none comes, and what `receive` raises."""

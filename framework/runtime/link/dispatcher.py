@@ -77,6 +77,8 @@ class Dispatcher:
         self._snapshots[version] = snapshot
         for old in [number for number in self._snapshots if number < version - self._kept_versions]:
             del self._snapshots[old]
+        for session in self._sessions:
+            session.versions &= self._snapshots.keys()
         self._leases.version = version
         self._grant()
 

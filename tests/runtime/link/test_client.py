@@ -1,7 +1,7 @@
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 
 import numpy as np
 import pytest
@@ -181,6 +181,17 @@ def test_a_ping_is_no_work(client: Client, learner: RawLearner, clock: Clock) ->
         assert client.receive(5.0) is None
         client.check_silence()
     assert client.idle
+
+
+def test_pings_hold_nothing_up(client: Client, learner: RawLearner) -> None:
+    """However many have come while nobody listened, the message behind them is the next."""
+    for _ in range(20):
+        learner.send("ping")
+    learner.send("acknowledge", shard=0, number=1)
+    sleep(0.2)
+    message = client.receive(0)
+    assert message is not None
+    assert message["number"] == 1
 
 
 def test_a_learner_may_be_late(tmp_path: Path) -> None:

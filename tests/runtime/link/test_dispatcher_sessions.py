@@ -141,6 +141,19 @@ def test_floods_end_at_the_first_message(learner: Learner, peer: Peer) -> None:
     assert names[3:] == ["sampler_joined", "sampler_refused"]
 
 
+def test_what_is_remembered_of_versions_is_bounded(learner: Learner, peer: Peer) -> None:
+    """Of each sampler those alone that somebody may still be told of."""
+    peer.join()
+    for version in range(1, 50):
+        learner.dispatcher.publish(version, {"weights": np.zeros(8, np.uint8)})
+        for directive in [message for message in learner.sent[b"peer"] if message.type == "directive"]:
+            peer.deliver(directive)
+            learner.sent[b"peer"].remove(directive)
+    (session,) = learner.dispatcher._sessions
+    assert session.deliveries > 40
+    assert len(session.versions) <= 2
+
+
 def test_what_is_remembered_of_refused_peers_is_bounded(learner: Learner) -> None:
     """So many peers that send garbage, one after the other, take no memory."""
     for number in range(3000):
