@@ -82,6 +82,7 @@ def test_plugins_shows_what_is_offered(capsys: pytest.CaptureFixture[str]) -> No
     assert "command acme/greet: Say hello." in text
 
 
+@pytest.mark.slow  # CI runs it
 def test_a_run_is_the_same_wherever_its_samplers_start(tmp_path: Path) -> None:
     """With a plugin's launcher, whose process is killed and replaced, as inside the learner."""
 

@@ -61,6 +61,7 @@ def test_environment_that_is_not_deterministic_is_named(tmp_path: Path) -> None:
     assert runs.metrics(stopped.directory)[-1]["steps"] == 2048
 
 
+@pytest.mark.slow  # CI runs it
 def test_killed_sampler_is_replaced_quickly(tmp_path: Path) -> None:
     """A sampler killed with -9 is noticed in less than a second and its work goes on in less than two."""
     times: dict[str, float] = {}
