@@ -111,11 +111,11 @@ class Dispatcher:
             if session.peer is not None:
                 self._tell(session, "ping")
             elif now - session.lost > self._grace:
+                self._forget(session)
                 if session.ready:
                     self._announce(Event("sampler_gone", session.who))
-                self._forget(session)
-                # Nobody knows whether it comes back, so nothing is kept for it.
-                self._leases.expect(sum(present.ready for present in self._sessions))
+                    # Nobody knows whether it comes back, so nothing is kept for it.
+                    self._leases.expect(sum(present.ready for present in self._sessions))
         self._grant()
 
     def stop(self) -> None:
@@ -160,11 +160,6 @@ class Dispatcher:
 
     def _hello(self, peer: bytes, message: wire.Message) -> None:
         """Open a session, or go on with one whose sampler has a new connection."""
-        expected = {"protocol": wire.PROTOCOL, "framework": framework.__version__, "run": self._admission.run}
-        for name, value in expected.items():
-            if message[name] != value:
-                self._rejected.append((message["sampler"], message["incarnation"]))
-                raise wire.ProtocolError(f"this run has {name} {value!r}, the sampler has {message[name]!r}")
         connected = self._sessions.of_peer(peer)
         if connected is not None and connected.name != message["session"]:
             raise wire.ProtocolError("a second session over one connection")
@@ -174,9 +169,13 @@ class Dispatcher:
             session = Session(*names, message["process"])
         elif session.who != {name: message[name] for name in session.who}:
             raise wire.ProtocolError("the session belongs to another sampler")
-        elif session.ready and session is not connected:
-            self._announce(Event("sampler_reconnected", session.who))
         self._sessions.connect(session, peer)
+        expected = {"protocol": wire.PROTOCOL, "framework": framework.__version__, "run": self._admission.run}
+        for name, value in expected.items():
+            if message[name] != value:
+                raise wire.ProtocolError(f"this run has {name} {value!r}, the sampler has {message[name]!r}")
+        if session.ready and session is not connected:
+            self._announce(Event("sampler_reconnected", session.who))
         # As an array: a pipeline may be larger than a header.
         pipeline = np.frombuffer(json.dumps(self._admission.pipeline).encode(), np.uint8)
         fields = {"directory": self._admission.directory, "ready": session.ready}

@@ -69,6 +69,7 @@ def test_other_versions_are_refused(learner: Learner, peer: Peer, changes: dict[
     peer.hello(**changes)
     assert peer.receive()["reason"] == reason
     assert learner.event("sampler_refused").fields["reason"] == reason
+    assert learner.event("sampler_refused").fields["sampler"] == "sampler-0"
 
 
 @pytest.mark.parametrize(

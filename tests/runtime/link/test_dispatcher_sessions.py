@@ -101,6 +101,20 @@ def test_a_peer_that_leaves_without_a_word_is_forgotten(learner: Learner, peer: 
     assert reconnect(learner, peer).receive()["ready"] is False
 
 
+def test_who_was_never_ready_is_not_what_shards_wait_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When such a peer is forgotten the samplers that are still to come are expected as before."""
+    learner = Learner()
+    expected: list[int] = []
+    monkeypatch.setattr(learner.dispatcher._leases, "expect", expected.append)
+    for ready in (False, True):
+        peer = Peer(learner, b"ready" if ready else b"early")
+        peer.join() if ready else peer.hello()
+        learner.cut.add(peer.identity)
+        learner.dispatcher.tick(1.0)
+        learner.dispatcher.tick(20.0)
+    assert expected == [0]
+
+
 def test_versions_that_were_missed_are_asked_for(learner: Learner, peer: Peer) -> None:
     """Where they are gone when the sampler is back, what it owes with them is withdrawn."""
     learner = Learner(lag=None)
