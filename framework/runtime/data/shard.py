@@ -42,6 +42,7 @@ class ShardState:
     number: int
     episode: np.ndarray  #: [N] int64: number of each environment's episode in progress
     actions: tuple[tuple[np.ndarray, ...], ...]  #: of each environment: pieces [L, ...] of the actions of that episode
+    action_dtype: np.dtype[Any]  #: that the environments take; whole numbers that fit are kept in a byte each
     digest: np.ndarray  #: [N, 16] uint8: of the observation that the next action is chosen for
     memory: dict[str, np.ndarray] = field(factory=dict)  #: the policy's, {name: [N, ...]}
     tasks: tuple[Any, ...] = ()  #: of each environment's episode in progress, where there is a curriculum
@@ -59,6 +60,7 @@ class ShardState:
             "digest": self.digest,
             "lengths": np.array([len(actions) for actions in whole], np.int64),
             "actions": np.concatenate(whole),
+            "action": np.empty(0, self.action_dtype),  # which tells its dtype
             **{f"memory/{name}": value for name, value in self.memory.items()},
             **({"tasks": encode_tasks(self.tasks)} if self.tasks else {}),
         }
@@ -72,6 +74,7 @@ class ShardState:
             number=int(arrays["number"][0]),
             episode=np.array(arrays["episode"]),
             actions=tuple((piece,) for piece in pieces),
+            action_dtype=arrays.get("action", pieces[0]).dtype,  # older checkpoints do not tell: they keep it as it is
             digest=np.array(arrays["digest"]),
             memory={name: np.array(value) for name, value in group(arrays, "memory").items()},
             tasks=tuple(decode_tasks(arrays["tasks"])) if "tasks" in arrays else (),
@@ -86,7 +89,7 @@ def first_state(trajectory: Trajectory) -> ShardState:
 
 def _after(trajectory: Trajectory, before: Sequence[tuple[np.ndarray, ...]]) -> ShardState:
     arrays = trajectory.arrays
-    first, actions = arrays["first"], arrays["actions"]
+    first, actions = arrays["first"], _narrowed(arrays["actions"])
     pieces = []
     for n, earlier in enumerate(before):
         starts = np.flatnonzero(first[:, n])
@@ -97,7 +100,14 @@ def _after(trajectory: Trajectory, before: Sequence[tuple[np.ndarray, ...]]) -> 
         number=trajectory.number + 1,
         episode=np.array(arrays["episode"]),
         actions=tuple(pieces),
+        action_dtype=arrays["actions"].dtype,
         digest=digests(last),
         memory={name: np.array(array) for name, array in group(arrays, "memory_after").items()},
         tasks=trajectory.tasks(),
     )
+
+
+def _narrowed(actions: np.ndarray) -> np.ndarray:
+    """The same actions in a byte each, where they are whole numbers from 0 to 255."""
+    fit = actions.dtype.kind in "iu" and actions.min() >= 0 and actions.max() <= np.iinfo(np.uint8).max
+    return actions.astype(np.uint8) if fit else actions

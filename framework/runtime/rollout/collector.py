@@ -63,7 +63,7 @@ class Collector:
             self._stats.number += 1
             return list(self._environments)
         self._tasks = list(state.tasks) if state.tasks else [None] * self._count
-        actions = [np.concatenate(pieces) for pieces in state.actions]
+        actions = [np.concatenate(pieces).astype(state.action_dtype) for pieces in state.actions]
         replay_episodes(self._vector, actions, self._reset, self._stats)
         self._first = np.array([not len(episode) for episode in actions])
         self._memory = {name: torch.from_numpy(value.copy()) for name, value in state.memory.items()}

@@ -95,6 +95,39 @@ def test_states_keep_the_shape_of_actions() -> None:
     assert (fresh.shape, fresh.dtype) == ((0, 3), np.float32)
 
 
+@settings(derandomize=True, deadline=None, max_examples=100, database=None)
+@given(
+    dtype=st.sampled_from(["int8", "int16", "int32", "int64", "uint8", "uint64"]),
+    values=st.lists(st.lists(st.integers(-3, 300), min_size=1, max_size=4), min_size=1, max_size=4),
+    saved=st.booleans(),
+)
+def test_whole_numbers_take_a_byte_where_they_fit(dtype: str, values: list[list[int]], saved: bool) -> None:
+    """Whatever dtype the environment takes, all come back as they were; those from 0 to 255 are a byte each."""
+    limits = np.iinfo(dtype)
+    actions = [np.clip(row, limits.min, min(limits.max, 300)).astype(dtype)[:, None] for row in values]
+    state: ShardState | None = None
+    for number, column in enumerate(actions):
+        made = trajectories.make(number=number, first=np.zeros((len(column) + 1, 1)))
+        trajectory = Trajectory(0, number, 0, made.arrays | {"actions": column})
+        state = state.advance(trajectory) if state else first_state(trajectory)
+        state = ShardState.from_arrays(state.to_arrays()) if saved else state
+    assert state is not None
+    whole = np.concatenate(actions)[:, 0]
+    kept = np.concatenate(state.actions[0])
+    assert state.action_dtype == dtype
+    np.testing.assert_array_equal(kept.astype(state.action_dtype), whole)
+    if whole.min() >= 0 and whole.max() <= 255:
+        assert kept.dtype == np.uint8
+
+
+def test_states_of_older_checkpoints_keep_their_actions() -> None:
+    """They do not tell the dtype that the environment takes: it is that of the actions themselves."""
+    arrays = first_state(trajectories.make(first=np.eye(3, 2))).to_arrays()
+    del arrays["action"]
+    arrays["actions"] = arrays["actions"].astype(np.int64)
+    assert ShardState.from_arrays(arrays).action_dtype == np.int64
+
+
 def test_states_own_their_memory() -> None:
     """A state holds nothing of the trajectory's arrays: a frame is free again when it has been trained on."""
     trajectory = trajectories.make(first=np.ones((4, 2)))

@@ -337,3 +337,18 @@ def test_environments_that_arrive_elsewhere_are_named() -> None:
     seed = episode_seed(RUN, NUMBERS[1], int(state.episode[1]) + 1)
     assert arrays["observations/observation"][0, 1].tolist() == tiny.shown(seed, None, []).tolist()
     assert arrays["extras/after"][0].tolist() == [started[0] + 1, 1, started[2] + 1]
+
+
+def test_replayed_environments_get_the_actions_that_they_were_given() -> None:
+    """In the dtype of the policy, though the state keeps them in a byte each, in which 0 - 1 is 255."""
+    given: list[Any] = []
+
+    class Noting(Hashed):
+        def step(self, action: Any) -> Any:
+            given.append(action)
+            return super().step(action)
+
+    (trajectory,) = collected(begun(stepped(Noting, steps=1)), 1)
+    (before, given) = (given, [])
+    begun(stepped(Noting)).restore(first_state(trajectory), Policy())
+    assert [(type(action), int(action)) for action in given] == [(np.int64, int(action)) for action in before]
