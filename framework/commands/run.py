@@ -85,8 +85,12 @@ _NOTABLE = {
     "sampler_gone": "{sampler} did not come back: others do its work",
     "nothing_delivered": "nobody has delivered anything for {seconds} s",
     "sampler_refused": "a sampler was refused: {reason}",
-    "not_replayable": "environments {environments} could not be restored (they are not "
-    "deterministic, or cannot be seeded): they start new episodes, and the run is not exactly repeatable",
+    "not_replayable": "environments {environments} could not be restored (they are not deterministic, cannot be "
+    "seeded, or play longer than sampling.max_replay_steps): they start new episodes, and the run is not exactly "
+    "repeatable",
+    "episodes_too_long": "episodes of environments {environments} are longer than sampling.max_replay_steps = "
+    "{max_replay_steps}: where their shard moves or the run is resumed they start anew, and the run is then not "
+    "exactly repeatable",
     "plugin_dropped": "plugin {plugin} failed in {hook} and is left out from here on\n{reason}",
     "checkpoint_failed": "checkpoint {checkpoint} could not be saved: {reason}",
     "checkpoint_skipped": "{reason}",

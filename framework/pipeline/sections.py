@@ -44,6 +44,12 @@ class Sampling:
         le=16,
     )
     max_lag: int = option(4, help='Under policy_lag "free": data older than this many versions is dropped.', ge=1)
+    max_replay_steps: int = option(
+        100_000,
+        help="Environment steps of an episode that are recorded, to be played again where its shard moves to another "
+        "sampler or the run is resumed. A longer one starts anew there; so does every one where this is 0.",
+        ge=0,
+    )
 
     def __attrs_post_init__(self) -> None:
         if self.environments % self.shard:

@@ -48,7 +48,8 @@ def test_a_minimal_pipeline_is_filled_in(loaded, components, tmp_path):
     assert (pipeline.bonuses, pipeline.curriculum, pipeline.replay, pipeline.requires) == ((), None, None, ())
     assert (pipeline.run.name, pipeline.run.seed, pipeline.run.total_steps) == ("run", 0, 1000)
     assert attrs.asdict(pipeline.sampling) == {
-        "environments": 8, "shard": 8, "rollout_length": 128, "policy_lag": 1, "max_lag": 4
+        "environments": 8, "shard": 8, "rollout_length": 128, "policy_lag": 1, "max_lag": 4,
+        "max_replay_steps": 100_000,
     }  # fmt: skip
     assert attrs.asdict(pipeline.evaluation) == {"episodes": 20, "every_steps": 0, "deterministic": True, "tasks": ()}
     assert attrs.asdict(pipeline.checkpoint) == {"every_seconds": 30.0, "keep": 3}

@@ -2,13 +2,14 @@
 
 An episode is a function of its seed, its task and its actions. So the state is the number of each environment's
 episode in progress, its task, and its actions so far; whoever takes the shard over plays them again, and compares the
-observations it arrives at with the recorded digests.
+observations it arrives at with the recorded digests. Actions that are too many are let go: that episode is lost where
+its shard is taken over.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -41,25 +42,27 @@ class ShardState:
 
     number: int
     episode: np.ndarray  #: [N] int64: number of each environment's episode in progress
-    actions: tuple[tuple[np.ndarray, ...], ...]  #: of each environment: pieces [L, ...] of the actions of that episode
+    #: Of each environment: pieces [L, ...] of the actions of that episode; None where they were too many.
+    actions: tuple[tuple[np.ndarray, ...] | None, ...]
     action_dtype: np.dtype[Any]  #: that the environments take; whole numbers that fit are kept in a byte each
     digest: np.ndarray  #: [N, 16] uint8: of the observation that the next action is chosen for
     memory: dict[str, np.ndarray] = field(factory=dict)  #: the policy's, {name: [N, ...]}
     tasks: tuple[Any, ...] = ()  #: of each environment's episode in progress, where there is a curriculum
 
-    def advance(self, trajectory: Trajectory) -> ShardState:
-        """The state after ``trajectory``."""
-        return _after(trajectory, self.actions)
+    def advance(self, trajectory: Trajectory, limit: int | None = None) -> ShardState:
+        """The state after ``trajectory``; of an episode with more than ``limit`` actions it keeps none."""
+        return _after(trajectory, self, limit)
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """As named arrays, for the wire and for checkpoints."""
-        whole = [np.concatenate(pieces) for pieces in self.actions]
+        whole = [None if pieces is None else np.concatenate(pieces) for pieces in self.actions]
+        kept = [actions for actions in whole if actions is not None]
         return {
             "number": np.array([self.number], np.int64),
             "episode": self.episode,
             "digest": self.digest,
-            "lengths": np.array([len(actions) for actions in whole], np.int64),
-            "actions": np.concatenate(whole),
+            "lengths": np.array([-1 if actions is None else len(actions) for actions in whole], np.int64),
+            "actions": np.concatenate(kept) if kept else np.empty(0, self.action_dtype),
             "action": np.empty(0, self.action_dtype),  # which tells its dtype
             **{f"memory/{name}": value for name, value in self.memory.items()},
             **({"tasks": encode_tasks(self.tasks)} if self.tasks else {}),
@@ -68,12 +71,12 @@ class ShardState:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> ShardState:
         """What `to_arrays` gave."""
-        ends = np.cumsum(arrays["lengths"])
-        pieces = np.split(np.array(arrays["actions"]), ends[:-1])
+        lengths = arrays["lengths"]
+        pieces = np.split(np.array(arrays["actions"]), np.cumsum(lengths.clip(0))[:-1])
         return cls(
             number=int(arrays["number"][0]),
             episode=np.array(arrays["episode"]),
-            actions=tuple((piece,) for piece in pieces),
+            actions=tuple(None if length < 0 else (piece,) for length, piece in zip(lengths, pieces, strict=True)),
             action_dtype=arrays.get("action", pieces[0]).dtype,  # older checkpoints do not tell: they keep it as it is
             digest=np.array(arrays["digest"]),
             memory={name: np.array(value) for name, value in group(arrays, "memory").items()},
@@ -81,20 +84,20 @@ class ShardState:
         )
 
 
-def first_state(trajectory: Trajectory) -> ShardState:
-    """The state after a shard's first trajectory."""
-    nothing: tuple[tuple[np.ndarray, ...], ...] = ((),) * trajectory.arrays["rewards"].shape[1]
-    return _after(trajectory, nothing)
+def first_state(trajectory: Trajectory, limit: int | None = None) -> ShardState:
+    """The state after a shard's first trajectory; ``limit`` as in `ShardState.advance`."""
+    return _after(trajectory, None, limit)
 
 
-def _after(trajectory: Trajectory, before: Sequence[tuple[np.ndarray, ...]]) -> ShardState:
+def _after(trajectory: Trajectory, before: ShardState | None, limit: int | None) -> ShardState:
     arrays = trajectory.arrays
     first, actions = arrays["first"], _narrowed(arrays["actions"])
-    pieces = []
-    for n, earlier in enumerate(before):
+    pieces: list[tuple[np.ndarray, ...] | None] = []
+    for n in range(actions.shape[1]):
         starts = np.flatnonzero(first[:, n])
         recent = np.array(actions[starts[-1] if starts.size else 0 :, n])
-        pieces.append((recent,) if starts.size else (*earlier, recent))
+        earlier = () if starts.size or before is None else before.actions[n]
+        pieces.append(None if earlier is None else _within(limit, (*earlier, recent)))
     last = {name: array[-1] for name, array in group(arrays, "observations").items()}
     return ShardState(
         number=trajectory.number + 1,
@@ -105,6 +108,13 @@ def _after(trajectory: Trajectory, before: Sequence[tuple[np.ndarray, ...]]) -> 
         memory={name: np.array(array) for name, array in group(arrays, "memory_after").items()},
         tasks=trajectory.tasks(),
     )
+
+
+def _within(limit: int | None, pieces: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...] | None:
+    """The pieces of an episode, or None where they are longer than ``limit``."""
+    # Only the first may have another length than a trajectory: there may be a thousand of them.
+    steps = len(pieces[0]) + (len(pieces) - 1) * len(pieces[-1])
+    return pieces if limit is None or steps <= limit else None
 
 
 def _narrowed(actions: np.ndarray) -> np.ndarray:

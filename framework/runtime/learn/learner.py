@@ -83,6 +83,7 @@ class Learner:
         keep_freed_memory()
         torch.set_num_threads(learner_threads(pipeline.runtime.threads, self._state.parameters))
         self._updating = False  # whether the state is in the midst of an update, so that no checkpoint may hold it
+        self._told_of_long_episodes = False
         self._checkpoints = Checkpoints(record, self._lifecycle, pipeline.checkpoint, self._state)
         if resume:
             self._checkpoints.resume()
@@ -136,6 +137,7 @@ class Learner:
         for item in (*dropped, *accepted):
             state.shards[item.trajectory.shard] = item.state
         self._updating = False
+        self._tell_of_long_episodes()
         finished = monotonic()
 
         progress = self._progress
@@ -153,6 +155,13 @@ class Learner:
         self._lifecycle.call("update_finished", directory=self._record.directory, metrics=metrics)
         evaluation = self._evaluate() if self._evaluator.due(state.steps) else None
         return Update(state.update, state.steps, metrics, evaluation)
+
+    def _tell_of_long_episodes(self) -> None:
+        """Say once that episodes are too long to be recorded; where none would be recorded, users know."""
+        limit = self._worker.max_replay_steps
+        if limit and not self._told_of_long_episodes and (environments := self._state.unrecorded):
+            self._told_of_long_episodes = True
+            self._record.event("episodes_too_long", environments=environments, max_replay_steps=limit)
 
     @property
     def _progress(self) -> dict[str, int]:

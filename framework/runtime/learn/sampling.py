@@ -37,7 +37,7 @@ def open_source(
     sampling, samplers = pipeline.sampling, 0 if launcher is None else pipeline.runtime.samplers
     count = sampling.environments // sampling.shard
     lag = sampling.policy_lag if isinstance(sampling.policy_lag, int) else None
-    leases = Leases(count, lag, shards, credit=2 * count, expected=samplers)
+    leases = Leases(count, lag, shards, credit=2 * count, expected=samplers, max_replay_steps=worker.max_replay_steps)
     if launcher is None:
         yield InProcess(leases, worker)
         return

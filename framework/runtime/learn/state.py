@@ -52,6 +52,16 @@ class RunState:
         policy: Any = self.algorithm.policy
         return sum(parameter.numel() for parameter in policy.parameters())
 
+    @property
+    def unrecorded(self) -> list[int]:
+        """Environments whose episodes in progress have become too long to be recorded."""
+        return [
+            shard * len(state.actions) + n
+            for shard, state in sorted(self.shards.items())
+            for n, actions in enumerate(state.actions)
+            if actions is None
+        ]
+
     def take_snapshot(self) -> PolicySnapshot:
         """Draw the tasks of the current version, and keep it; versions that nobody may collect with are let go."""
         snapshot = {"weights": pack(self.algorithm.policy), **self.tasks.draw(self.update)}

@@ -53,7 +53,8 @@ class Leases:
 
     ``lag`` is an integer (trajectory ``f`` is collected with exactly version ``max(0, f - lag)``) or None for "as
     fast as it goes", where ``credit`` bounds the trajectories that are granted or waiting to be trained on. Shards are
-    kept for samplers that are ``expected`` and not here yet, as moving one means playing its episodes again.
+    kept for samplers that are ``expected`` and not here yet, as moving one means playing its episodes again. States
+    record those of at most ``max_replay_steps``, or all.
 
     What happens to one shard costs the logarithm of the number of shards, and what happens to all, which is seldom,
     their number: accepting a whole update's trajectories takes about as long a trajectory for thousands as for ten.
@@ -67,6 +68,7 @@ class Leases:
         *,
         credit: int = 0,
         expected: int = 1,
+        max_replay_steps: int | None = None,
     ):
         self._shards = [_Shard() for _ in range(shards)]
         for number, state in (states or {}).items():
@@ -74,6 +76,7 @@ class Leases:
         self._lag = lag
         self._credit = credit
         self._expected = expected
+        self._max_replay_steps = max_replay_steps
         self._out = 0  # trajectories that are granted, or accepted and not released
         self._held: dict[bytes, set[int]] = {}  # the shards of each sampler
         self._free = set(range(shards))  # the shards of none
@@ -137,7 +140,8 @@ class Leases:
         if shard.sampler != sampler or not shard.granted or shard.granted[0] != (trajectory.number, trajectory.version):
             return None
         shard.granted.popleft()
-        shard.state = shard.state.advance(trajectory) if shard.state else first_state(trajectory)
+        advance = shard.state.advance if shard.state else first_state
+        shard.state = advance(trajectory, self._max_replay_steps)
         if not shard.granted and len(self._held[sampler]) > self._share():
             self._settled = False  # idle, it can be handed on
         self._look_at(trajectory.shard)

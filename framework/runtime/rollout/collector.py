@@ -51,7 +51,7 @@ class Collector:
         """Go to ``state`` by playing its episodes again, or to the very beginning.
 
         Returns the environments (as numbered in the run) that did not arrive at the recorded observation or cannot be
-        replayed at all: they start new episodes.
+        replayed at all, as where their episodes were too long to be recorded: they start new episodes.
         """
         self._memory = policy.initial_memory(self._count)
         self._number = 0 if state is None else state.number
@@ -63,11 +63,13 @@ class Collector:
             self._stats.number += 1
             return list(self._environments)
         self._tasks = list(state.tasks) if state.tasks else [None] * self._count
-        actions = [np.concatenate(pieces).astype(state.action_dtype) for pieces in state.actions]
+        unrecorded = np.array([pieces is None for pieces in state.actions])
+        actions = [np.concatenate(pieces or ((),)).astype(state.action_dtype) for pieces in state.actions]
         replay_episodes(self._vector, actions, self._reset, self._stats)
         self._first = np.array([not len(episode) for episode in actions])
         self._memory = {name: torch.from_numpy(value.copy()) for name, value in state.memory.items()}
-        lost = np.flatnonzero((digests(self._vector.observations) != state.digest).any(axis=1))
+        elsewhere = (digests(self._vector.observations) != state.digest).any(axis=1)
+        lost = np.flatnonzero(elsewhere | unrecorded)
         self._stats.number[lost] += 1
         self._due = lost
         return [self._environments[n] for n in lost.tolist()]

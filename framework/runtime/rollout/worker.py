@@ -52,6 +52,8 @@ class Worker:
         self._vectors = [vector]
         # Only what can be replayed can be set back to its very beginning.
         self._spare = [vector] if vector.replayable else []
+        #: Steps of an episode beyond which there is no use in recording its actions.
+        self.max_replay_steps = sampling.max_replay_steps if vector.replayable else 0
         self._collectors: dict[int, Collector] = {}
         self._snapshots: dict[int, PolicySnapshot] = {}
         self._loaded: int | None = None

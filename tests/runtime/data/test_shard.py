@@ -8,9 +8,9 @@ from framework.runtime.data.trajectory import Trajectory
 from framework.runtime.link.wire import decode, encode
 
 
-def whole_actions(state: ShardState) -> list[list[int]]:
-    """The actions of each environment's episode in progress, as lists."""
-    return [np.concatenate(pieces).tolist() for pieces in state.actions]
+def whole_actions(state: ShardState) -> list[list[int] | None]:
+    """The actions of each environment's episode in progress, as lists, where they are kept."""
+    return [None if pieces is None else np.concatenate(pieces).tolist() for pieces in state.actions]
 
 
 def assert_equal_states(actual: ShardState, expected: ShardState) -> None:
@@ -43,11 +43,15 @@ def sequence(seed: int, patterns: list[np.ndarray]) -> list[Trajectory]:
     count=st.integers(1, 5),
     chance=st.sampled_from([0.0, 0.1, 0.4, 1.0]),
     saved=st.lists(st.booleans(), min_size=5, max_size=5),
+    limit=st.none() | st.integers(0, 9),
 )
 def test_advance_keeps_the_actions_of_the_episodes_in_progress(
-    seed: int, shape: tuple[int, int], count: int, chance: float, saved: list[bool]
+    seed: int, shape: tuple[int, int], count: int, chance: float, saved: list[bool], limit: int | None
 ) -> None:
-    """Against a step-by-step reference, whether or not the state was saved and loaded in between."""
+    """Against a step-by-step reference, whether or not the state was saved and loaded in between.
+
+    Those of an episode with more than the limit are let go; the next episode is kept again.
+    """
     rng = np.random.default_rng(seed)
     steps, environments = shape
     patterns = [rng.random((steps + 1, environments)) < chance for _ in range(count)]
@@ -63,10 +67,11 @@ def test_advance_keeps_the_actions_of_the_episodes_in_progress(
         for n in range(environments):
             if arrays["first"][steps, n]:
                 reference[n] = []
-        state = state.advance(trajectory) if state else first_state(trajectory)
+        state = state.advance(trajectory, limit) if state else first_state(trajectory, limit)
         if through_arrays:
             state = ShardState.from_arrays(state.to_arrays())
-        assert whole_actions(state) == reference
+        kept = [None if limit is not None and len(actions) > limit else actions for actions in reference]
+        assert whole_actions(state) == kept
         assert state.number == trajectory.number + 1
         np.testing.assert_array_equal(state.episode, arrays["episode"])
         np.testing.assert_array_equal(state.memory["h"], arrays["memory_after/h"])
@@ -90,7 +95,7 @@ def test_states_keep_the_shape_of_actions() -> None:
     actions = np.arange(12, dtype=np.float32).reshape(2, 2, 3)
     state = first_state(Trajectory(0, 0, 0, trajectory.arrays | {"actions": actions}))
     loaded = ShardState.from_arrays(state.to_arrays())
-    ((acted,), (fresh,)) = loaded.actions
+    acted, fresh = (np.concatenate(pieces or ()) for pieces in loaded.actions)
     np.testing.assert_array_equal(acted, actions[:, 0])
     assert (fresh.shape, fresh.dtype) == ((0, 3), np.float32)
 
@@ -113,6 +118,7 @@ def test_whole_numbers_take_a_byte_where_they_fit(dtype: str, values: list[list[
         state = ShardState.from_arrays(state.to_arrays()) if saved else state
     assert state is not None
     whole = np.concatenate(actions)[:, 0]
+    assert state.actions[0] is not None
     kept = np.concatenate(state.actions[0])
     assert state.action_dtype == dtype
     np.testing.assert_array_equal(kept.astype(state.action_dtype), whole)
@@ -136,7 +142,7 @@ def test_states_own_their_memory() -> None:
         state.episode,
         state.digest,
         *state.memory.values(),
-        *(piece for pieces in state.actions for piece in pieces),
+        *(piece for pieces in state.actions for piece in pieces or ()),
     ]
     assert not any(
         np.shares_memory(state_array, array) for state_array in state_arrays for array in trajectory.arrays.values()

@@ -206,6 +206,29 @@ def test_environments_that_arrive_elsewhere_are_told(tmp_path: Path, monkeypatch
     assert [(event["shard"], event["environments"]) for event in events] == [(0, [0, 1]), (1, [2, 3])]
 
 
+@pytest.mark.parametrize(
+    ("limit", "told", "lost"), [(100, [], []), (5, [[0, 1, 2, 3]], [0, 1, 2, 3]), (0, [], [0, 1, 2, 3])]
+)
+def test_episodes_that_are_too_long_start_anew(
+    tmp_path: Path, limit: int, told: list[list[int]], lost: list[int]
+) -> None:
+    """A resumed run plays episodes of ``max_replay_steps`` again, and says once that longer ones will be lost.
+
+    Within the limit it ends as one that was never interrupted; where nothing is recorded, nothing needs to be said.
+    """
+    options = {"environment__longest": 2**40, "sampling__max_replay_steps": limit}
+    whole, run = Run(tmp_path / "whole", **options), Run(tmp_path / "cut", **options)
+    whole.end()
+    with pytest.raises(KeyboardInterrupt):
+        run.end(lambda update: update.number == 2 and run.interrupt.request())
+    announced = runs.events(run.directory, "episodes_too_long")
+    assert [event["environments"] for event in announced] == told
+    assert [update.number for update in Run(tmp_path / "cut", "", run.directory, **options).end()] == [3, 4]
+    events = runs.events(run.directory, "not_replayable")
+    assert sorted(environment for event in events for environment in event["environments"]) == lost
+    assert (runs.final_weights(run.directory) == runs.final_weights(whole.directory)) == (not lost)
+
+
 # Bad numbers.
 
 

@@ -60,6 +60,14 @@ def plain(value: Any) -> Any:
 # The state.
 
 
+def test_environments_whose_episodes_are_not_recorded_are_named() -> None:
+    """As they are numbered in the run."""
+    state = new()
+    for shard, first in enumerate(([[1, 1], [0, 0]], [[1, 1], [0, 1]])):
+        state.shards[shard] = first_state(trajectories.make(shard=shard, first=first), 0)
+    assert state.unrecorded == [0, 1, 2]
+
+
 def test_everything_survives_a_checkpoint(tmp_path: Path) -> None:
     """All that the next update depends on is the same, whatever was there before; nothing is shared."""
     state = advanced(new(), 5)

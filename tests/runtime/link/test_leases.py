@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from types import FrameType
 
 import pytest
+import trajectories
 from grants import by_sampler, collected, state_before
 
 from framework.runtime.link.leases import Grant, Leases
@@ -25,6 +26,17 @@ def deliver(leases: Leases, grants: Iterable[Grant]) -> None:
     """Every grant is worked on, and accepted."""
     for grant in grants:
         assert leases.accept(grant.sampler, collected(grant)) is not None
+
+
+@pytest.mark.parametrize(("limit", "kept"), [(None, True), (1, True), (0, False)])
+def test_long_episodes_are_not_recorded(limit: int | None, kept: bool) -> None:
+    """States hold the actions of episodes with at most ``max_replay_steps``; here each has one."""
+    leases = joined(Leases(1, 0, max_replay_steps=limit), b"a")
+    (grant,) = leases.grant()
+    trajectory = trajectories.make(first=[[True], [False]])
+    state = leases.accept(grant.sampler, trajectory)
+    assert state is not None
+    assert (state.actions[0] is not None) == kept
 
 
 # Integer lag.

@@ -328,7 +328,7 @@ def test_environments_that_arrive_elsewhere_are_named() -> None:
     state = states(trajectories)[-1]
     environments = [Drifting(LONGEST) for _ in NUMBERS]
     environments[1].drift = 0.5
-    started = [len(np.concatenate(pieces)) for pieces in state.actions]
+    started = [len(np.concatenate(pieces or ())) for pieces in state.actions]
     assert started[1] > 0
     collector = Collector(RUN, SHARD, NUMBERS, SteppedVector(environments), STEPS)
     assert collector.restore(state, Policy()) == [NUMBERS[1]]
@@ -337,6 +337,21 @@ def test_environments_that_arrive_elsewhere_are_named() -> None:
     seed = episode_seed(RUN, NUMBERS[1], int(state.episode[1]) + 1)
     assert arrays["observations/observation"][0, 1].tolist() == tiny.shown(seed, None, []).tolist()
     assert arrays["extras/after"][0].tolist() == [started[0] + 1, 1, started[2] + 1]
+
+
+def test_episodes_that_are_not_recorded_start_anew() -> None:
+    """They are named like those that arrive elsewhere; the others go on as if nothing had happened."""
+    trajectories = collected(begun(stepped()), 3)
+    recorded = states(trajectories)[1]
+    lost = evolve(recorded, actions=(recorded.actions[0], None, recorded.actions[2]))
+    heir = begun(stepped())
+    assert heir.restore(ShardState.from_arrays(lost.to_arrays()), Policy()) == [NUMBERS[1]]
+    arrays, expected = heir.collect(Policy(), 0).arrays, trajectories[2].arrays
+    seed = episode_seed(RUN, NUMBERS[1], int(lost.episode[1]) + 1)
+    assert arrays["first"][0, 1]
+    assert arrays["observations/observation"][0, 1].tolist() == tiny.shown(seed, None, []).tolist()
+    for name in ("first", "rewards", "observations/observation"):
+        np.testing.assert_array_equal(arrays[name][:, [0, 2]], expected[name][:, [0, 2]])
 
 
 def test_replayed_environments_get_the_actions_that_they_were_given() -> None:

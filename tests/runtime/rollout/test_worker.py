@@ -4,10 +4,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import runs
 import tiny
 import torch
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
+import framework
 from framework.errors import PluginError
 from framework.pipeline.sections import Pipeline
 from framework.runtime.data.policy_snapshot import PolicySnapshot
@@ -94,6 +96,14 @@ def test_what_is_done_is_known(pipeline: Pipeline) -> None:
     worker.collect(0, 1, 0)
     worker.restore(0, first_state(trajectory))
     assert [worker.done(0, number) for number in (0, 1)] == [True, False]
+
+
+@pytest.mark.parametrize(("native", "steps"), [("false", 70), ("true", 0)])
+def test_what_cannot_be_played_again_needs_no_record(tmp_path: Path, native: str, steps: int) -> None:
+    """Actions are recorded as the pipeline says, and not at all where environments reset themselves."""
+    text = runs.CARTPOLE.replace('id = "CartPole-v1"', f'id = "CartPole-v1"\nnative = {native}')
+    pipeline = framework.load(runs.write(tmp_path, text), {"sampling.max_replay_steps": 70})
+    assert Worker(pipeline).max_replay_steps == steps
 
 
 def test_what_is_forgotten_begins_anew(pipeline: Pipeline, made: list[tiny.Hashed]) -> None:
