@@ -193,6 +193,25 @@ class EnvironmentFactory(Protocol):
 
 
 @runtime_checkable
+class SnapshotEnvironment(Protocol):
+    """A `gymnasium.Env` whose episodes can go on from their middle, with no need to play them up to there.
+
+    What `EnvironmentFactory.make` returns must have both methods itself, as a snapshot holds the state of wrappers too.
+    It is kept in checkpoints and sent between processes, so it must be plain data, and never a pickle.
+    """
+
+    def save_snapshot(self) -> bytes:
+        """All that the rest of the episode follows from, its random generator included, in at most 4 MiB."""
+
+    def load_snapshot(self, snapshot: bytes) -> tuple[Any, dict[str, Any]]:
+        """Go to where a snapshot was saved, perhaps by another process; returns observation and info, as `reset` does.
+
+        The environment was reset before, with the seed and the task of the episode. Raises ValueError where it cannot
+        read the snapshot, of another version say; then a new episode is started.
+        """
+
+
+@runtime_checkable
 class NativeEnvironmentFactory(Protocol):
     """An environment that also has a vector version of its own, used where the pipeline says so."""
 

@@ -145,6 +145,40 @@ def check_success(subject: Subject) -> None:
         assert all(isinstance(value, (bool, np.bool_)) for value in successes), f"info['success'] is {successes[0]!r}"
 
 
+def check_snapshots(subject: Subject) -> None:
+    """Where it offers snapshots, an environment that loads one goes on as the one does that saved it."""
+    from framework.runtime.rollout.snapshots import find_snapshots
+
+    shown: list[Any] = []
+    with _environments(subject, 2) as (saving, loading):
+        snapshots = find_snapshots((saving, loading), lambda *arguments: shown.append(arguments[1]))
+        if snapshots is None:
+            raise Skip("its outermost layer has no save_snapshot and load_snapshot")
+        for count, seed in enumerate(_SEEDS):
+            turns = _turns(saving, seed)
+            start = [next(turns) for _ in range(1 + 3 * count)]
+            if any(terminated or truncated for _, _, terminated, truncated, _ in start):
+                continue
+            loading.reset(seed=seed)
+            shown.clear()
+            snapshots.load(1, snapshots.save(0))
+            assert shown, "it refuses its own snapshot"
+            differing = difference(start[-1][0], shown[0])
+            assert not differing, f"load_snapshot gives another observation: {differing}"
+            _check_same_steps(saving, loading, start[-1][-1])
+
+
+def _check_same_steps(one: Any, other: Any, info: dict[str, Any]) -> None:
+    for _ in range(_STEPS):
+        action = _action(one, info)
+        *turn, info = one.step(action)
+        *again, _ = other.step(action)
+        differing = difference(turn, again)
+        assert not differing, f"after load_snapshot it plays differently: {differing}"
+        if turn[2] or turn[3]:
+            return
+
+
 def check_native_vector(subject: Subject) -> None:
     """Its own vector version has the same spaces, and says how finished environments are reset."""
     component = subject.build(EnvironmentContext(seed=0))
@@ -280,6 +314,7 @@ CHECKS = (
     check_observations_are_not_reused,
     check_action_masks,
     check_success,
+    check_snapshots,
     check_native_vector,
     check_gymnasium_spaces,
     check_gymnasium_reset_seed,

@@ -346,6 +346,17 @@ def leaves_its_space(base: Any) -> Any:
     return _around(base, Outside)
 
 
+def saves_nothing(base: Any) -> Any:
+    class Forgetting(gymnasium.Wrapper):
+        def save_snapshot(self):
+            return b""
+
+        def load_snapshot(self, snapshot):
+            return self.env.reset(seed=0)
+
+    return _around(base, Forgetting)
+
+
 #: Kind, what is wrong, and the check that has to say so.
 FAULTS = [
     ("encoder", leaks_across_the_batch, "row_independence[vector]"),
@@ -380,4 +391,5 @@ FAULTS = [
     ("environment", shares_its_state, "vector_equals_single"),
     ("environment", reuses_its_observation, "observations_are_not_reused"),
     ("environment", leaves_its_space, "observations_fit"),
+    ("environment", saves_nothing, "snapshots"),
 ]

@@ -2,8 +2,8 @@
 
 An episode is a function of its seed, its task and its actions. So the state is the number of each environment's
 episode in progress, its task, and its actions so far; whoever takes the shard over plays them again, and compares the
-observations it arrives at with the recorded digests. Actions that are too many are let go: that episode is lost where
-its shard is taken over.
+observations it arrives at with the recorded digests. Where environments offer snapshots, the newest one replaces the
+actions before it. Actions that are too many are let go: that episode is lost where its shard is taken over.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from attrs import field, frozen
 
+from framework.runtime.data.episode_snapshot import EpisodeSnapshot, decode_snapshots, encode_snapshots
 from framework.runtime.data.tasks import decode_tasks, encode_tasks
 from framework.runtime.data.trajectory import Trajectory, group
 
@@ -42,12 +43,15 @@ class ShardState:
 
     number: int
     episode: np.ndarray  #: [N] int64: number of each environment's episode in progress
-    #: Of each environment: pieces [L, ...] of the actions of that episode; None where they were too many.
+    #: Of each environment: pieces [L, ...] of the actions of that episode, since its snapshot where it has one; None
+    #: where they were too many.
     actions: tuple[tuple[np.ndarray, ...] | None, ...]
     action_dtype: np.dtype[Any]  #: that the environments take; whole numbers that fit are kept in a byte each
     digest: np.ndarray  #: [N, 16] uint8: of the observation that the next action is chosen for
     memory: dict[str, np.ndarray] = field(factory=dict)  #: the policy's, {name: [N, ...]}
     tasks: tuple[Any, ...] = ()  #: of each environment's episode in progress, where there is a curriculum
+    #: The newest of each environment's episode in progress, where environments offer snapshots.
+    snapshots: tuple[EpisodeSnapshot | None, ...] = ()
 
     def advance(self, trajectory: Trajectory, limit: int | None = None) -> ShardState:
         """The state after ``trajectory``; of an episode with more than ``limit`` actions it keeps none."""
@@ -66,6 +70,7 @@ class ShardState:
             "action": np.empty(0, self.action_dtype),  # which tells its dtype
             **{f"memory/{name}": value for name, value in self.memory.items()},
             **({"tasks": encode_tasks(self.tasks)} if self.tasks else {}),
+            **encode_snapshots(self.snapshots),
         }
 
     @classmethod
@@ -81,6 +86,7 @@ class ShardState:
             digest=np.array(arrays["digest"]),
             memory={name: np.array(value) for name, value in group(arrays, "memory").items()},
             tasks=tuple(decode_tasks(arrays["tasks"])) if "tasks" in arrays else (),
+            snapshots=decode_snapshots(arrays),
         )
 
 
@@ -92,12 +98,19 @@ def first_state(trajectory: Trajectory, limit: int | None = None) -> ShardState:
 def _after(trajectory: Trajectory, before: ShardState | None, limit: int | None) -> ShardState:
     arrays = trajectory.arrays
     first, actions = arrays["first"], _narrowed(arrays["actions"])
+    taken = decode_snapshots(arrays)
     pieces: list[tuple[np.ndarray, ...] | None] = []
+    snapshots: list[EpisodeSnapshot | None] = []
     for n in range(actions.shape[1]):
         starts = np.flatnonzero(first[:, n])
+        continued = None if starts.size else before
         recent = np.array(actions[starts[-1] if starts.size else 0 :, n])
-        earlier = () if starts.size or before is None else before.actions[n]
+        earlier = () if continued is None else continued.actions[n]
+        snapshot = continued.snapshots[n] if continued and continued.snapshots else None
+        if taken and taken[n] is not None:
+            earlier, recent, snapshot = (), recent[:0].copy(), taken[n]
         pieces.append(None if earlier is None else _within(limit, (*earlier, recent)))
+        snapshots.append(snapshot)
     last = {name: array[-1] for name, array in group(arrays, "observations").items()}
     return ShardState(
         number=trajectory.number + 1,
@@ -107,6 +120,7 @@ def _after(trajectory: Trajectory, before: ShardState | None, limit: int | None)
         digest=digests(last),
         memory={name: np.array(array) for name, array in group(arrays, "memory_after").items()},
         tasks=trajectory.tasks(),
+        snapshots=tuple(snapshots) if taken else (),
     )
 
 

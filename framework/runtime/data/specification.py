@@ -8,6 +8,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from framework.errors import FrameworkError
+from framework.runtime.data.episode_snapshot import LIMIT as SNAPSHOT_LIMIT
+from framework.runtime.data.episode_snapshot import decode_snapshots
 from framework.runtime.data.tasks import LIMIT, decode_tasks
 from framework.runtime.data.trajectory import PER_EPISODE, Trajectory
 
@@ -26,13 +28,13 @@ class Specification:
         self.arrays: dict[str, tuple[str, tuple[int, ...]]] = {}
         self.environments = example.arrays["rewards"].shape[1]
         for name, array in example.arrays.items():
-            if name == "tasks":
-                self.arrays[name] = ("uint8", (LIMIT,))
+            if name in (limits := {"tasks": LIMIT, "snapshots/data": self.environments * SNAPSHOT_LIMIT}):
+                self.arrays[name] = ("uint8", (limits[name],))
                 continue
             shape = array.shape
             if name.startswith(PER_EPISODE):
                 shape = shape[1:]
-            elif name != "episode" and not name.startswith(("memory/", "memory_after/")):
+            elif name != "episode" and not name.startswith(("memory/", "memory_after/", "snapshots/")):
                 shape = (shape[0] - 1 + length, *shape[1:])
             self.arrays[name] = (array.dtype.name, shape)
         self.steps = example.steps * length
@@ -55,7 +57,7 @@ class Specification:
         counts = set()
         for name, (dtype, shape) in self.arrays.items():
             array = arrays[name]
-            if name == "tasks":
+            if name in ("tasks", "snapshots/data"):
                 continue
             per_episode = name.startswith(PER_EPISODE)
             if (
@@ -75,14 +77,28 @@ class Specification:
             raise SpecificationError("episode numbers are counted from 0")
         if "tasks" in self.arrays:
             self._check_tasks(arrays["tasks"], index.size + self.environments)
+        if "snapshots/data" in self.arrays:
+            self._check_snapshots(arrays)
+
+    @staticmethod
+    def _check_snapshots(arrays: Mapping[str, np.ndarray]) -> None:
+        _check_bytes("snapshots", arrays["snapshots/data"])
+        try:
+            decode_snapshots(arrays)
+        except ValueError as error:
+            raise SpecificationError(f"snapshots that cannot be read: {str(error)[:100]}") from None
 
     @staticmethod
     def _check_tasks(array: np.ndarray, count: int) -> None:
-        if array.dtype != np.uint8 or array.ndim != 1:
-            raise SpecificationError(f"tasks are {array.dtype.name}{array.shape}, agreed was uint8[bytes]")
+        _check_bytes("tasks", array)
         try:
             tasks = len(decode_tasks(array))
         except ValueError as error:
             raise SpecificationError(f"tasks that cannot be read: {str(error)[:100]}") from None
         if tasks != count:
             raise SpecificationError(f"{tasks} tasks for {count} episodes")
+
+
+def _check_bytes(name: str, array: np.ndarray) -> None:
+    if array.dtype != np.uint8 or array.ndim != 1:
+        raise SpecificationError(f"{name} are {array.dtype.name}{array.shape}, agreed was uint8[bytes]")

@@ -3,7 +3,8 @@
 Array names are the fields of `framework.interfaces.Batch`; the entries of its dictionaries are named
 ``field/entry``. Beside them stand ``episode`` [N] int64, the number of the episode in progress after the last step,
 ``memory_after`` (the policy's memory there), and one row for each finished episode in ``episodes/...``; under a
-curriculum also ``tasks`` [bytes], those of the finished episodes and then those of the N in progress.
+curriculum also ``tasks`` [bytes], those of the finished episodes and then those of the N in progress. Environments that
+offer snapshots add ``snapshots/...``, those that were taken after the last step, of episodes in progress.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ def bad_value(trajectory: Trajectory, environments: Sequence[int]) -> str | None
     Infinity counts as bad in observations too: no network can learn from it.
     """
     for name, array in trajectory.arrays.items():
-        if array.dtype.kind != "f" or name.startswith("episodes/") or np.isfinite(array).all():
+        if array.dtype.kind != "f" or name.startswith(("episodes/", "snapshots/")) or np.isfinite(array).all():
             continue
         place = np.argwhere(~np.isfinite(array))[0]
         value = array[tuple(place)]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from framework.runtime.data.episode_snapshot import INTERVAL, EpisodeSnapshot, encode_snapshots
 from framework.runtime.data.seeds import episode_seed, task_order_seed, trajectory_seed
 from framework.runtime.data.shard import ShardState, digests
 from framework.runtime.data.tasks import encode_tasks, in_order
@@ -48,7 +49,7 @@ class Collector:
         return self._number
 
     def restore(self, state: ShardState | None, policy: Policy) -> list[int]:
-        """Go to ``state`` by playing its episodes again, or to the very beginning.
+        """Go to ``state`` by playing its episodes again, from their snapshots if there are any; or to the beginning.
 
         Returns the environments (as numbered in the run) that did not arrive at the recorded observation or cannot be
         replayed at all, as where their episodes were too long to be recorded: they start new episodes.
@@ -65,8 +66,9 @@ class Collector:
         self._tasks = list(state.tasks) if state.tasks else [None] * self._count
         unrecorded = np.array([pieces is None for pieces in state.actions])
         actions = [np.concatenate(pieces or ((),)).astype(state.action_dtype) for pieces in state.actions]
-        replay_episodes(self._vector, actions, self._reset, self._stats)
-        self._first = np.array([not len(episode) for episode in actions])
+        snapshots = state.snapshots or (None,) * self._count
+        replay_episodes(self._vector, actions, lambda index: self._return_to(snapshots, index), self._stats)
+        self._first = np.array([not len(actions[n]) and snapshots[n] is None for n in range(self._count)])
         self._memory = {name: torch.from_numpy(value.copy()) for name, value in state.memory.items()}
         elsewhere = (digests(self._vector.observations) != state.digest).any(axis=1)
         lost = np.flatnonzero(elsewhere | unrecorded)
@@ -112,6 +114,7 @@ class Collector:
                 **batch_arrays(batch),
                 **finished.columns(),
                 "episode": self._stats.number.copy(),
+                **self._snapshots(),
                 **({} if tasks is None else {"tasks": encode_tasks([*finished.tasks, *self._tasks])}),
                 **{f"memory_after/{name}": value.numpy() for name, value in memory.items()},
             },
@@ -119,6 +122,20 @@ class Collector:
         )
         self._number += 1
         return trajectory
+
+    def _snapshots(self) -> dict[str, np.ndarray]:
+        """Snapshots of the episodes in progress that another one is due for, where environments offer them."""
+        snapshots, stats = self._vector.snapshots, self._stats
+        if snapshots is None:
+            return {}
+        # Whoever collects this trajectory takes the same ones: they depend on nothing but the lengths of episodes.
+        before = np.maximum(stats.lengths - self._length, 0)
+        due = (stats.lengths // INTERVAL > before // INTERVAL).tolist()
+        taken = [
+            EpisodeSnapshot(snapshots.save(n), float(stats.returns[n]), int(stats.lengths[n])) if due[n] else None
+            for n in range(self._count)
+        ]
+        return encode_snapshots(taken)
 
     def _finish(self, t: int, buffer: RolloutBuffer, finished: FinishedEpisodes) -> None:
         """Record the episodes that end with step ``t``, and start new ones."""
@@ -152,6 +169,15 @@ class Collector:
         if index.size:
             self._reset(index, step)
             self._first[index] = True
+
+    def _return_to(self, snapshots: Sequence[EpisodeSnapshot | None], index: np.ndarray) -> None:
+        """Start the episodes of the environments ``index`` again, those with a snapshot from there."""
+        self._reset(index)
+        for n in index.tolist():
+            snapshot = snapshots[n]
+            if snapshot is not None and self._vector.snapshots is not None:
+                self._vector.snapshots.load(n, snapshot.data)
+                self._stats.returns[n], self._stats.lengths[n] = snapshot.episode_return, snapshot.length
 
     def _reset(self, index: np.ndarray, step: int = 0) -> None:
         """Start the episodes of the environments ``index`` from their seeds."""

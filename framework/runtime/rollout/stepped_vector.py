@@ -14,6 +14,7 @@ from framework.errors import EnvironmentFailed, FrameworkError, RunError
 from framework.plugins import describe
 from framework.runtime.rollout.environments import close_environment
 from framework.runtime.rollout.noticed_options import NoticedOptions
+from framework.runtime.rollout.snapshots import find_snapshots
 from framework.runtime.rollout.vector import VectorArrays, success_code
 from framework.toolkit import spaces
 
@@ -35,6 +36,7 @@ class SteppedVector(VectorArrays):
                 raise FrameworkError(f"environment {index} has other spaces than environment 0")
         super().__init__(len(environments), self._space, first.action_space)
         self._environments = list(environments)
+        self.snapshots = find_snapshots(environments, self._show_snapshot)
         self.metrics: list[Any] = [None] * self.count  #: ``info["metrics"]``, read where an episode just ended
         self._steps = [environment.step for environment in environments]
         paths = spaces.leaf_paths(self._space)
@@ -122,6 +124,14 @@ class SteppedVector(VectorArrays):
         self.metrics[index] = None if metrics is None else deepcopy(metrics)
         self._ended = True
         self.read_mask(index, info)
+
+    def _show_snapshot(self, index: int, observation: Any, info: Any) -> None:
+        _check_info(index, info)
+        for name, value in self._flatten(index, observation).items():
+            self.observations[name][index] = value
+        self.read_mask(index, info)
+        self.check_choices(np.array([index]))
+        self.check_masks(np.array([index]), np.zeros(1, bool))
 
     def render(self) -> list[np.ndarray]:
         """A picture of each environment, uint8 [height, width, 3]; they must have the render mode ``rgb_array``."""

@@ -9,6 +9,7 @@ import numpy as np
 from gymnasium import Space
 
 from framework.errors import FrameworkError, RunError
+from framework.runtime.rollout.snapshots import Snapshots
 from framework.toolkit import spaces
 
 
@@ -22,6 +23,7 @@ class Vector(Protocol):
     observation_space: dict[str, Space[Any]]  #: flat: name of the leaf -> its space
     action_space: Space[Any]
     replayable: bool  #: the same seeds, tasks and actions give the same episodes, each environment by itself
+    snapshots: Snapshots | None  #: saves and loads where environments stand; None where they offer no snapshots
     self_resetting: bool  #: finished environments reset themselves in the next step, where ``valid`` is false
 
     observations: dict[str, np.ndarray]  #: {leaf: [N, ...]} the current observation of each environment
@@ -50,6 +52,7 @@ class VectorArrays:
     """The arrays of a `Vector`, and what is read from ``info``."""
 
     action_mask: np.ndarray | None = None
+    snapshots: Snapshots | None = None
 
     def __init__(self, count: int, observation_space: Space[Any], action_space: Space[Any]):
         spaces.check_action_space(action_space)

@@ -3,6 +3,7 @@ import trajectories
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from framework.runtime.data.episode_snapshot import EpisodeSnapshot, encode_snapshots
 from framework.runtime.data.shard import ShardState, digests, first_state, shard_environments
 from framework.runtime.data.trajectory import Trajectory
 from framework.runtime.link.wire import decode, encode
@@ -98,6 +99,41 @@ def test_states_keep_the_shape_of_actions() -> None:
     acted, fresh = (np.concatenate(pieces or ()) for pieces in loaded.actions)
     np.testing.assert_array_equal(acted, actions[:, 0])
     assert (fresh.shape, fresh.dtype) == ((0, 3), np.float32)
+
+
+@settings(derandomize=True, deadline=None, max_examples=100, database=None)
+@given(
+    seed=st.integers(0, 1000),
+    chance=st.sampled_from([0.0, 0.1, 0.4]),
+    taken=st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=5),
+    saved=st.booleans(),
+)
+def test_a_snapshot_stands_for_the_actions_before_it(
+    seed: int, chance: float, taken: list[tuple[bool, bool]], saved: bool
+) -> None:
+    """The newest one of the same episode and the actions since are kept; here a snapshot is all actions before it."""
+    rng = np.random.default_rng(seed)
+    patterns = [rng.random((4, 2)) < chance for _ in taken]
+    whole: list[list[int]] = [[], []]
+    state: ShardState | None = None
+    for trajectory, flags in zip(sequence(seed, patterns), taken, strict=True):
+        arrays = trajectory.arrays
+        for n in range(2):
+            starts = np.flatnonzero(arrays["first"][:, n])
+            recent = arrays["actions"][starts[-1] if starts.size else 0 :, n].tolist()
+            whole[n] = recent if starts.size else whole[n] + recent
+        snapshots = [
+            EpisodeSnapshot(bytes(actions), sum(actions), len(actions)) if flag else None
+            for flag, actions in zip(flags, whole, strict=True)
+        ]
+        complete = Trajectory(0, trajectory.number, 0, arrays | encode_snapshots(snapshots))
+        state = state.advance(complete) if state else first_state(complete)
+        state = ShardState.from_arrays(state.to_arrays()) if saved else state
+        for n, (snapshot, since) in enumerate(zip(state.snapshots, whole_actions(state), strict=True)):
+            before = [] if snapshot is None else list(snapshot.data)
+            assert before + (since or []) == whole[n]
+            assert snapshot is None or (snapshot.episode_return, snapshot.length) == (sum(before), len(before))
+            assert since == [] or not flags[n]
 
 
 @settings(derandomize=True, deadline=None, max_examples=100, database=None)

@@ -5,6 +5,7 @@ import pytest
 import trajectories
 from attrs import evolve
 
+from framework.runtime.data.episode_snapshot import LIMIT, EpisodeSnapshot, encode_snapshots
 from framework.runtime.data.specification import Specification, SpecificationError
 from framework.runtime.data.tasks import encode_tasks
 from framework.runtime.data.trajectory import Trajectory
@@ -138,3 +139,30 @@ def test_specification_refuses_other_tasks(tasks: np.ndarray, message: str) -> N
         specification.check(with_array(quiet, "tasks", tasks).arrays)
     with pytest.raises(SpecificationError, match="other arrays"):
         specification.check(quiet.arrays)
+
+
+def snapshots(*of_environments: EpisodeSnapshot | None) -> dict[str, np.ndarray]:
+    """The arrays of a trajectory with these snapshots."""
+    return make().arrays | encode_snapshots(of_environments)
+
+
+def test_snapshots_are_of_any_size_within_a_limit() -> None:
+    """Whether or not they are due; they must be the bytes that they say, as many as there are environments."""
+    example = trajectories.make(steps=1, environments=ENVIRONMENTS)
+    arrays = example.arrays | encode_snapshots([None] * ENVIRONMENTS)
+    specification = Specification(evolve(example, arrays=arrays), STEPS)
+    some = EpisodeSnapshot(b"where it stood", 1.5, 9)
+    for taken in ([None, None, None], [some, None, some]):
+        specification.check(snapshots(*taken))
+    assert specification.bytes["snapshots/data"] == ENVIRONMENTS * LIMIT
+    for bad in (
+        snapshots(some, some),
+        snapshots(None, None, some) | {"snapshots/data": np.zeros(3, np.uint8)},
+        snapshots(None, None, some) | {"snapshots/data": np.zeros(14, np.int8)},
+        snapshots(None, None, some) | {"snapshots/bytes": np.array([-1, 15, -1])},
+        make().arrays,
+    ):
+        with pytest.raises(SpecificationError, match="snapshots"):
+            specification.check(bad)
+    with pytest.raises(SpecificationError, match="other arrays"):
+        SPECIFICATION.check(snapshots(some, some, some))

@@ -106,6 +106,13 @@ def test_what_cannot_be_played_again_needs_no_record(tmp_path: Path, native: str
     assert Worker(pipeline).max_replay_steps == steps
 
 
+def test_snapshots_see_to_it_that_few_actions_are_recorded(tmp_path: Path) -> None:
+    """No other limit is needed, and their arrays are part of what trajectories hold."""
+    worker = Worker(tiny.load(tmp_path, environment__use="snapshotting:Environment"))
+    assert worker.max_replay_steps is None
+    assert "snapshots/data" in worker.specification.arrays
+
+
 def test_what_is_forgotten_begins_anew(pipeline: Pipeline, made: list[tiny.Hashed]) -> None:
     """Its environments are closed; restored, a shard gives what it gave; versions have to be kept again."""
     worker = Worker(pipeline)

@@ -1,0 +1,64 @@
+"""Environments that can save where they stand, and go there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from gymnasium.wrappers import OrderEnforcing
+
+from framework.errors import EnvironmentFailed, RunError
+from framework.interfaces import SnapshotEnvironment
+from framework.plugins import describe
+from framework.runtime.data.episode_snapshot import LIMIT
+
+
+class Snapshots:
+    """Saves where the environments of a vector stand, and puts them there.
+
+    Args:
+        environments: those of the vector.
+        show: ``show(index, observation, info)`` makes the vector show these.
+    """
+
+    def __init__(self, environments: Sequence[SnapshotEnvironment], show: Callable[[int, Any, Any], None]):
+        self._environments = environments
+        self._show = show
+
+    def save(self, index: int) -> bytes:
+        """A snapshot of an environment, which stays as it is."""
+        try:
+            data = self._environments[index].save_snapshot()
+        except (Exception, SystemExit) as error:
+            raise EnvironmentFailed(f"environment {index} failed in save_snapshot: {describe(error)}") from error
+        if not isinstance(data, bytes):
+            raise RunError(f"environment {index} gave a snapshot of type {type(data).__name__}: it must be bytes")
+        if len(data) > LIMIT:
+            raise RunError(
+                f"environment {index} gave a snapshot of {len(data)} bytes, at most {LIMIT} are allowed: leave out what"
+                " can be computed from the rest, or compress it"
+            )
+        return data
+
+    def load(self, index: int, data: bytes) -> None:
+        """Put an environment that was reset where it stood; one that refuses the snapshot stays where it is."""
+        try:
+            observation, info = self._environments[index].load_snapshot(data)
+        except ValueError:  # of another version of it, say: that it is elsewhere shows in what it observes
+            return
+        except (Exception, SystemExit) as error:
+            raise EnvironmentFailed(f"environment {index} failed in load_snapshot: {describe(error)}") from error
+        self._show(index, observation, info)
+
+
+def find_snapshots(environments: Sequence[Any], show: Callable[[int, Any, Any], None]) -> Snapshots | None:
+    """The snapshots of environments that all offer them, on their outermost layer; None where one does not."""
+    layers = [_without_order(environment) for environment in environments]
+    return Snapshots(layers, show) if all(isinstance(layer, SnapshotEnvironment) for layer in layers) else None
+
+
+def _without_order(environment: Any) -> Any:
+    """Without the layer that Gymnasium puts around every registered environment, which remembers only the reset."""
+    while isinstance(environment, OrderEnforcing):
+        environment = environment.env
+    return environment
