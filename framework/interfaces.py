@@ -197,7 +197,8 @@ class SnapshotEnvironment(Protocol):
     """A `gymnasium.Env` whose episodes can go on from their middle, with no need to play them up to there.
 
     What `EnvironmentFactory.make` returns must have both methods itself, as a snapshot holds the state of wrappers too.
-    It is kept in checkpoints and sent between processes, so it must be plain data, and never a pickle.
+    It is kept in checkpoints and sent between processes, so it must be plain data, and never a pickle. It is given back
+    only where the same account has saved it.
     """
 
     def save_snapshot(self) -> bytes:

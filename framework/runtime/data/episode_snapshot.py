@@ -1,4 +1,4 @@
-"""Snapshots of episodes: where an environment stands, in its own bytes, which nobody but that environment reads."""
+"""Snapshots of episodes: where an environment stands, in bytes that nobody but such an environment reads."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from attrs import frozen
 
-#: Bytes that one may have.
-LIMIT = 2**22
+#: Bytes that an environment may give.
+GIVEN_LIMIT = 2**22
+#: Bytes that one may have, with the code that tells who wrote it.
+LIMIT = GIVEN_LIMIT + 64
 #: Steps of an episode after which the next one is due.
 INTERVAL = 1000
 
@@ -17,7 +19,7 @@ INTERVAL = 1000
 class EpisodeSnapshot:
     """An episode after some of its steps."""
 
-    data: bytes  #: what the environment gave
+    data: bytes  #: what the environment gave, sealed
     episode_return: float  #: so far
     length: int  #: its steps so far
 

@@ -2,7 +2,8 @@
 
 A run directory names the folder of its pipeline file, in which such files are looked for. It carries a message
 authentication code of that name (HMAC, RFC 2104) with a key that this account alone has, so a stranger's run directory
-cannot name a folder as if it were ours.
+cannot name a folder as if it were ours. Snapshots of environments carry one too, as what reads them need not be safe:
+it sees only what this account has written.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 from framework.errors import RunError
 
 _KEY_BYTES = 32
+_CODE_BYTES = 32
 
 
 def authenticate(folder: str) -> str | None:
@@ -40,6 +42,25 @@ def check(run: Path, manifest: Mapping[str, Any], targets: Iterable[str]) -> Non
             f"{run} was not made by this account on this machine, and would run Python files that it names: "
             f"{', '.join(files)}; read them, then say --trust (from Python trust=True)"
         )
+
+
+def can_seal() -> bool:
+    """Whether there is a key for `seal`."""
+    return _key() is not None
+
+
+def seal(data: bytes) -> bytes:
+    """``data`` after a code that tells `unseal` that this account wrote it."""
+    key = _key()
+    if key is None:
+        raise RunError("this account's key is gone, with which snapshots are sealed: see to its home folder")
+    return _seal(key, data) + data
+
+
+def unseal(sealed: bytes) -> bytes | None:
+    """What `seal` was given by this account; None for anything else."""
+    key, code, data = _key(), sealed[:_CODE_BYTES], sealed[_CODE_BYTES:]
+    return data if key is not None and hmac.compare_digest(_seal(key, data), code) else None
 
 
 def texts(values: Any) -> Iterator[str]:
@@ -63,6 +84,11 @@ def _is_file(path: Path) -> bool:
 
 def _code(key: bytes, folder: str) -> str:
     return hmac.new(key, folder.encode(errors="surrogatepass"), hashlib.sha256).hexdigest()
+
+
+def _seal(key: bytes, data: bytes) -> bytes:
+    # Folders, which have codes of the same key, have no such names.
+    return hmac.new(key, b"snapshot\0" + data, hashlib.sha256).digest()
 
 
 def _key() -> bytes | None:

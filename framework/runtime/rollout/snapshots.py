@@ -1,4 +1,8 @@
-"""Environments that can save where they stand, and go there."""
+"""Environments that can save where they stand, and go there.
+
+Snapshots arrive from other processes and lie in checkpoints, and what reads them may be native code that trusts them:
+forged ones crash ALE. So they are sealed, and an environment is given only what its own account has written.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,8 @@ from gymnasium.wrappers import OrderEnforcing
 from framework.errors import EnvironmentFailed, RunError
 from framework.interfaces import SnapshotEnvironment
 from framework.plugins import describe
-from framework.runtime.data.episode_snapshot import LIMIT
+from framework.runtime.data.episode_snapshot import GIVEN_LIMIT
+from framework.runtime.disk import trust
 
 
 class Snapshots:
@@ -33,15 +38,21 @@ class Snapshots:
             raise EnvironmentFailed(f"environment {index} failed in save_snapshot: {describe(error)}") from error
         if not isinstance(data, bytes):
             raise RunError(f"environment {index} gave a snapshot of type {type(data).__name__}: it must be bytes")
-        if len(data) > LIMIT:
+        if len(data) > GIVEN_LIMIT:
             raise RunError(
-                f"environment {index} gave a snapshot of {len(data)} bytes, at most {LIMIT} are allowed: leave out what"
-                " can be computed from the rest, or compress it"
+                f"environment {index} gave a snapshot of {len(data)} bytes, at most {GIVEN_LIMIT} are allowed: leave"
+                " out what can be computed from the rest, or compress it"
             )
-        return data
+        return trust.seal(data)
 
-    def load(self, index: int, data: bytes) -> None:
-        """Put an environment that was reset where it stood; one that refuses the snapshot stays where it is."""
+    def load(self, index: int, sealed: bytes) -> None:
+        """Put an environment that was reset where it stood.
+
+        It stays where it is if another account has saved the snapshot, or if it refuses it.
+        """
+        data = trust.unseal(sealed)
+        if data is None:
+            return
         try:
             observation, info = self._environments[index].load_snapshot(data)
         except ValueError:  # of another version of it, say: that it is elsewhere shows in what it observes
@@ -52,9 +63,13 @@ class Snapshots:
 
 
 def find_snapshots(environments: Sequence[Any], show: Callable[[int, Any, Any], None]) -> Snapshots | None:
-    """The snapshots of environments that all offer them, on their outermost layer; None where one does not."""
+    """The snapshots of environments that all offer them, on their outermost layer; None where one does not.
+
+    None too where this account can keep no key to seal them with.
+    """
     layers = [_without_order(environment) for environment in environments]
-    return Snapshots(layers, show) if all(isinstance(layer, SnapshotEnvironment) for layer in layers) else None
+    offered = all(isinstance(layer, SnapshotEnvironment) for layer in layers)
+    return Snapshots(layers, show) if offered and trust.can_seal() else None
 
 
 def _without_order(environment: Any) -> Any:

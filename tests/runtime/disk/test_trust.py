@@ -11,7 +11,8 @@ import runs
 import framework
 from framework.__main__ import main
 from framework.errors import EXIT_PLUGIN, EXIT_RUN_FAILED, RunError
-from framework.runtime.disk.trust import authenticate, texts
+from framework.runtime.disk import trust
+from framework.runtime.disk.trust import authenticate, seal, texts, unseal
 from framework.runtime.evaluate.evaluate_run import evaluate_run
 
 ENCODER = """
@@ -120,3 +121,22 @@ def test_texts_are_all_strings() -> None:
     """In tables and arrays of any depth."""
     values = {"a": "1", "b": {"c": ["2", {"d": "3"}, 4]}, "e": True}
     assert list(texts(values)) == ["1", "2", "3"]
+
+
+def test_what_is_sealed_is_known_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the account that sealed it, and only whole; a code of a folder's name seals nothing."""
+    for data in (b"", b"where it stood"):
+        sealed = seal(data)
+        assert unseal(sealed) == data
+        assert unseal(sealed[:-1]) is None
+        assert unseal(bytes([sealed[0] ^ 1]) + sealed[1:]) is None
+    code = authenticate("/a/folder")
+    assert code is not None
+    assert unseal(bytes.fromhex(code) + b"/a/folder") is None
+    sealed = seal(b"where it stood")
+    monkeypatch.setattr(trust, "_key", lambda: bytes(32))
+    assert unseal(sealed) is None
+    monkeypatch.setattr(trust, "_key", lambda: None)
+    assert unseal(sealed) is None
+    with pytest.raises(RunError, match="key is gone"):
+        seal(b"")

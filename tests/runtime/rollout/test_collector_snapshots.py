@@ -13,6 +13,7 @@ from tiny import Policy
 from framework.runtime.data.episode_snapshot import EpisodeSnapshot, decode_snapshots
 from framework.runtime.data.shard import ShardState, first_state
 from framework.runtime.data.trajectory import Trajectory
+from framework.runtime.disk import trust
 from framework.runtime.rollout import collector as module
 from framework.runtime.rollout.collector import Collector
 from framework.runtime.rollout.stepped_vector import SteppedVector
@@ -69,7 +70,11 @@ def test_snapshots_are_due_at_multiples_of_the_interval(monkeypatch: pytest.Monk
     assert returns == [list(itertools.accumulate(column))[-1] for column in rewards.T.tolist()]
 
 
-@pytest.mark.parametrize("data", [b"{", json.dumps([1, None, [1]]).encode()], ids=["refused", "wrong"])
+@pytest.mark.parametrize(
+    "data",
+    [b"forged", trust.seal(b"{"), trust.seal(json.dumps([1, None, [1]]).encode())],
+    ids=["forged", "refused", "wrong"],
+)
 def test_a_snapshot_that_leads_elsewhere_is_found_out(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
     """Its environment starts a new episode; the others go on."""
     monkeypatch.setattr(module, "INTERVAL", 1)

@@ -8,7 +8,8 @@ from gymnasium.wrappers import OrderEnforcing, TimeLimit
 from snapshotting import Remembered
 
 from framework.errors import EnvironmentFailed, RunError
-from framework.runtime.data.episode_snapshot import LIMIT
+from framework.runtime.data.episode_snapshot import GIVEN_LIMIT
+from framework.runtime.disk import trust
 from framework.runtime.rollout.snapshots import Snapshots, find_snapshots
 from framework.runtime.rollout.stepped_vector import SteppedVector
 
@@ -73,11 +74,27 @@ def test_a_snapshot_that_is_refused_changes_nothing() -> None:
     """The environment stays where its reset has put it."""
     vector = started(Giving(error=ValueError("of another version")))
     before = vector.observations["observation"].copy()
-    snapshots_of(vector).load(0, b"")
+    snapshots_of(vector).load(0, trust.seal(b""))
     np.testing.assert_array_equal(vector.observations["observation"], before)
 
 
-@pytest.mark.parametrize("given", ["text", np.zeros(3), bytes(LIMIT + 1)], ids=["text", "array", "long"])
+def test_an_environment_never_sees_what_another_account_has_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor what was changed since: it may not be able to bear it. Both stay where the reset has put them."""
+    vector = started(Remembered())
+    data = snapshots_of(vector).save(0)
+    monkeypatch.setattr(Remembered, "load_snapshot", lambda *arguments: pytest.fail("loaded"))
+    snapshots_of(vector).load(0, data[:-1] + bytes([data[-1] ^ 1]))
+    monkeypatch.setattr(trust, "_key", lambda: bytes(32))
+    snapshots_of(vector).load(0, data)
+
+
+def test_without_a_key_there_are_no_snapshots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As nobody could tell whose they are."""
+    monkeypatch.setattr(trust, "_key", lambda: None)
+    assert started(Remembered()).snapshots is None
+
+
+@pytest.mark.parametrize("given", ["text", np.zeros(3), bytes(GIVEN_LIMIT + 1)], ids=["text", "array", "long"])
 def test_snapshots_must_be_bytes_and_not_too_many(given: Any) -> None:
     """Anything else ends the run, and the environment is named."""
     with pytest.raises(RunError, match="environment 1 gave a snapshot of"):
@@ -88,7 +105,7 @@ def test_snapshots_must_be_bytes_and_not_too_many(given: Any) -> None:
 def test_exceptions_name_the_environment(call: str) -> None:
     """And the method that raised."""
     snapshots = snapshots_of(started(Giving(error=KeyError("the cause"))))
-    arguments = (0,) if call == "save" else (0, b"")
+    arguments = (0,) if call == "save" else (0, trust.seal(b""))
     with pytest.raises(EnvironmentFailed, match=f"environment 0 failed in {call}_snapshot: .*the cause"):
         getattr(snapshots, call)(*arguments)
 
@@ -97,4 +114,4 @@ def test_exceptions_name_the_environment(call: str) -> None:
 def test_what_is_shown_then_must_fit_the_space(given: Any) -> None:
     """As after a reset."""
     with pytest.raises(RunError, match="environment 0"):
-        snapshots_of(started(Giving(given))).load(0, b"")
+        snapshots_of(started(Giving(given))).load(0, trust.seal(b""))
