@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import zlib
 from typing import Any, ClassVar
 
 import cv2
 import gymnasium
 import numpy as np
-from ale_py import ALEInterface, LoggerMode, roms
+from ale_py import ALEInterface, ALEState, LoggerMode, roms
 from gymnasium.spaces import Box, Discrete
 
 from framework_gymnasium.config import AtariConfig
@@ -97,6 +99,29 @@ class AtariGame(gymnasium.Env[np.ndarray, int]):
         self._frames[:-1] = self._frames[1:]
         self._frames[-1] = self._frame(1 if pooled else 0)
         return self._frames.copy(), reward, terminated, ale.game_truncated() and not terminated, self._info()
+
+    def save_snapshot(self) -> bytes:
+        """See `framework.interfaces.SnapshotEnvironment`: ALE's own serialization, the frames, and what is left."""
+        game = self._ale.cloneState(include_rng=True).serialize()
+        frames = zlib.compress(self._frames.tobytes(), 1)
+        last = self._actions.index(self._last)
+        header = json.dumps([len(game), last, self._lives, self.np_random.bit_generator.state]).encode()
+        return b"\n".join((header, game + frames))
+
+    def load_snapshot(self, snapshot: bytes) -> tuple[np.ndarray, dict[str, Any]]:
+        """See `framework.interfaces.SnapshotEnvironment`."""
+        try:
+            header, content = snapshot.split(b"\n", 1)
+            size, last, lives, generator = json.loads(header)
+            game = ALEState(content[:size])
+            frames = np.frombuffer(zlib.decompress(content[size:]), np.uint8)
+            self._frames[:] = frames.reshape(self._frames.shape)
+            self._last, self._lives = self._actions[last], int(lives)
+            self.np_random.bit_generator.state = generator
+            self._ale.restoreState(game)
+        except (LookupError, OverflowError, SystemError, TypeError, ValueError, zlib.error) as error:
+            raise ValueError(f"not a snapshot of this game: {error}") from error
+        return self._frames.copy(), self._info()
 
     def render(self) -> np.ndarray:
         """The screen in colour, [height, width, 3] uint8."""

@@ -182,3 +182,55 @@ def test_mistakes_and_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "ale_py", None)
     with pytest.raises(PluginError, match=r'atari needs the package ale_py: pip install "framework-rl\[atari\]"'):
         build()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"sticky_actions": 0.25, "grayscale": False},
+        {"full_action_space": True, "episodic_life": True, "noop_max": 0, "fire_reset": False},
+        pytest.param({"frame_skip": 1, "screen_size": 42, "stack": 1}, marks=pytest.mark.slow),
+    ],
+)
+@pytest.mark.parametrize(
+    "game", ["seaquest", *(pytest.param(game, marks=pytest.mark.slow) for game in ("breakout", "pong", "ms_pacman"))]
+)
+def test_a_game_goes_on_from_its_snapshot(game: str, options: dict[str, Any]) -> None:
+    """Another instance, whatever it has played, shows the same to the last pixel; sticky actions and lives too."""
+    saving, loading = (build(game, **options).make() for _ in range(2))
+    chance = np.random.default_rng(0)
+    saving.reset(seed=1)
+    loading.reset(seed=2)
+    for _ in range(25):
+        observation, *_, info = saving.step(int(chance.integers(saving.action_space.n)))
+        loading.step(0)
+    restored, restored_info = loading.load_snapshot(saving.save_snapshot())
+    np.testing.assert_array_equal(restored, observation)
+    assert restored_info == info
+    ended = False
+    for _ in range(100):
+        if ended:
+            break
+        action = int(chance.integers(saving.action_space.n))
+        observation, *results = saving.step(action)
+        restored, *restored_results = loading.step(action)
+        np.testing.assert_array_equal(restored, observation)
+        assert restored_results == results
+        ended = results[1] or results[2]
+
+
+def test_snapshots_that_are_none_are_refused() -> None:
+    """Cut short, of another game, or of other options."""
+    game = build("pong").make()
+    game.reset(seed=0)
+    snapshot = game.save_snapshot()
+    other = build("pong", stack=2).make()
+    other.reset(seed=0)
+    half = snapshot[: len(snapshot) // 2]
+    for data in (b"", snapshot[:-1], half, b"[]\n", b"[1, 2, 3, {}]\nabc", other.save_snapshot()):
+        with pytest.raises(ValueError, match="not a snapshot of this game"):
+            game.load_snapshot(data)
+    breakout = build("breakout").make()
+    breakout.reset(seed=0)
+    with pytest.raises(ValueError, match="not a snapshot of this game"):
+        game.load_snapshot(breakout.save_snapshot())
