@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from framework.toolkit.spaces import mask_groups
 
 if TYPE_CHECKING:
     from framework.runtime.rollout.episode_stats import EpisodeStats
@@ -17,30 +19,41 @@ def replay_episodes(
 ) -> None:
     """Bring each environment to where its episode stands after its ``actions`` [L, ...], all of them at once.
 
-    Episodes differ in length, and all must arrive in the last step. So a shorter one is played over and over: the last
-    pass, which is the one that counts, starts just in time. ``reset`` starts the episodes of some environments again,
-    in ``stats`` too.
+    Episodes differ in length, and all must arrive in the last step. So a shorter one starts just in time; until then
+    its environment is stepped with any legal actions. ``reset`` starts the episodes of some environments again, in
+    ``stats`` too.
     """
     longest = max(actions, key=len)
+    starts = np.array([len(longest) - len(episode) for episode in actions])
     reset(np.arange(vector.count))
     for step in range(len(longest)):
-        positions = [(len(episode) - len(longest) + step) % len(episode) if len(episode) else 0 for episode in actions]
-        again = np.array([n for n, position in enumerate(positions) if position == 0 and step > 0], np.int64)
-        if again.size:
-            reset(again)
+        if step:
+            _reset_some(starts == step, reset)
         vector.step(
             np.stack(
                 [
-                    episode[position] if len(episode) else longest[0]
-                    for episode, position in zip(actions, positions, strict=True)
+                    episode[step - start] if step >= start else _any_action(vector, n, longest[0])
+                    for n, (episode, start) in enumerate(zip(actions, starts.tolist(), strict=True))
                 ]
             )
         )
         stats.returns += vector.rewards
         stats.lengths += vector.valid
-        over = np.flatnonzero(vector.terminated | vector.truncated)
-        if over.size:  # only ever in a pass that does not count
-            reset(over)
-    fresh = np.array([n for n, episode in enumerate(actions) if not len(episode)], np.int64)
-    if fresh.size:
-        reset(fresh)
+        # Only ever before an episode starts, or where its environment is not deterministic.
+        _reset_some(vector.terminated | vector.truncated, reset)
+    if len(longest):
+        _reset_some(starts == len(longest), reset)
+
+
+def _reset_some(which: np.ndarray, reset: Callable[[np.ndarray], None]) -> None:
+    if which.any():
+        reset(np.flatnonzero(which))
+
+
+def _any_action(vector: Vector, n: int, like: np.ndarray) -> Any:
+    """An action that environment ``n`` can take now: ``like``, or where there are masks the first legal one."""
+    if vector.action_mask is None:
+        return like
+    groups = np.split(vector.action_mask[n], np.cumsum(mask_groups(vector.action_space))[:-1])
+    first = np.reshape([group.argmax() for group in groups], np.shape(like))
+    return (first + getattr(vector.action_space, "start", 0)).astype(np.asarray(like).dtype)

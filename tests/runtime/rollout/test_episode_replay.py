@@ -3,7 +3,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny
-from gymnasium.spaces import Box
+from gymnasium.spaces import Box, Discrete, MultiDiscrete
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import Hashed
@@ -100,17 +100,71 @@ def test_episodes_go_on_as_if_nothing_had_happened(episodes: list[Episode]) -> N
 
 
 def test_what_ends_on_the_way_starts_again() -> None:
-    """A shorter episode begins with its last actions, which may end it; nobody steps what is over."""
+    """A shorter episode's environment takes other actions first, which may end it; nobody steps what is over."""
     long = next(seed for seed in range(1000) if not any(over(seed, [0] * count) for count in range(9)))
-    # Of 8 steps an episode of 3 is played in the last 3, and in those before; the first 2 are its last two.
+    # Of 8 steps an episode of 3 is played in the last 3; the first of the long one is taken in the 5 before.
     short = next(
         seed
         for seed in range(10_000)
-        if over(seed, [1]) and not any(over(seed, [0, 1, 0][:count]) for count in range(4))
+        if over(seed, [0, 0]) and not any(over(seed, [1, 1, 0][:count]) for count in range(4))
     )
-    vector, stats = replayed([(long, [0] * 8), (short, [0, 1, 0])])
-    np.testing.assert_array_equal(vector.observations["observation"][1], tiny.shown(short, None, [0, 1, 0]))
+    vector, stats = replayed([(long, [0] * 8), (short, [1, 1, 0])])
+    np.testing.assert_array_equal(vector.observations["observation"][1], tiny.shown(short, None, [1, 1, 0]))
     assert stats.lengths.tolist() == [8, 3]
+
+
+@pytest.mark.parametrize(
+    ("space", "legal", "illegal"),
+    [
+        (Discrete(3, start=5), np.array([0, 0, 1]), 5),
+        (MultiDiscrete([2, 3], start=[4, 0]), np.array([0, 1, 0, 1, 0]), [4, 0]),
+    ],
+    ids=["discrete", "multi"],
+)
+def test_only_legal_actions_are_taken(space: Any, legal: np.ndarray, illegal: Any) -> None:
+    """Also before an episode starts, and where none does: there are environments that bear no others."""
+
+    class Strict(Hashed):
+        action_space = space
+
+        def __init__(self, mask: np.ndarray):
+            super().__init__(2**40)
+            self.mask = mask
+
+        def reset(self, **kwargs: Any) -> Any:
+            return super().reset(**kwargs)[0], {"action_mask": self.mask}
+
+        def step(self, action: Any) -> Any:
+            first = np.array(action) - space.start
+            offsets = np.cumsum([0, 3] if isinstance(space, Discrete) else [0, 2])[: first.size]
+            assert self.mask[offsets + first.ravel()].all(), f"{action} is illegal"
+            observation, *results, _ = super().step(0)
+            return observation, *results, {"action_mask": self.mask}
+
+    all_legal = np.ones_like(legal)
+    vector, stats = SteppedVector([Strict(all_legal), Strict(legal), Strict(legal)]), EpisodeStats(3)
+    allowed = [7] if isinstance(space, Discrete) else [5, 1]
+    actions = [np.array([illegal] * 4), np.array([np.squeeze(allowed)] * 2), np.empty(0)]
+
+    def reset(index: np.ndarray) -> None:
+        vector.reset(index, [60] * len(index), [None] * len(index))
+        stats.begin(index)
+
+    replay_episodes(vector, actions, reset, stats)
+    assert stats.lengths.tolist() == [4, 2, 0]
+
+
+def test_a_short_episode_is_started_twice_however_long_the_others_are() -> None:
+    """At first, so that its environment can be stepped at all, and when it is its turn: a reset may take long."""
+    resets: list[list[int]] = []
+    vector, stats = SteppedVector([Hashed(2**40) for _ in range(3)]), EpisodeStats(3)
+
+    def reset(index: np.ndarray) -> None:
+        resets.append(index.tolist())
+        vector.reset(index, [60] * len(index), [None] * len(index))
+
+    replay_episodes(vector, [np.zeros(length, np.int64) for length in (50, 3, 0)], reset, stats)
+    assert resets == [[0, 1, 2], [1], [2]]
 
 
 def test_episodes_that_have_just_begun_take_no_step() -> None:
