@@ -14,6 +14,8 @@ from framework.pipeline.components import Chosen, as_table, choose, parts, refus
 from framework.schema import OptionError, join, option, plain, structure, unknown_keys
 
 DEFAULT_ENCODER = "mlp"
+#: A port, or a host and a port; of IPv6 in brackets.
+LISTEN = r"(?:(\[[0-9A-Fa-f:.%\w]+\]|[A-Za-z0-9_.*-]+):)?(\d{1,5})"
 
 
 @frozen(repr=False)
@@ -76,7 +78,18 @@ class Checkpoint:
 class Runtime:
     """Where the run happens: changes its speed and, but for ``precision`` and ``compile``, nothing else."""
 
-    samplers: int = option(1, help="Sampler processes; 0 acts inside the learner, for a debugger.", ge=0)
+    samplers: int = option(
+        1,
+        help="Sampler processes on this machine; 0 acts inside the learner, for a debugger, or with `listen` leaves "
+        "all collecting to other machines.",
+        ge=0,
+    )
+    listen: str | None = option(
+        None,
+        help="Where samplers on other machines connect, `HOST:PORT` such as 0.0.0.0:5555; a port alone is for this "
+        "machine. Whoever connects needs a key of the run.",
+        pattern=LISTEN,
+    )
     launcher: str | dict[str, Any] | None = option(
         None,
         part="launcher",
