@@ -16,8 +16,9 @@ import zmq
 
 from framework.errors import RunError
 from framework.interfaces import SamplerExit
+from framework.runtime.data.fingerprint import versions
 from framework.runtime.launch.supervisor import Supervisor
-from framework.runtime.link.dispatcher import Admission
+from framework.runtime.link.admission import Admission
 from framework.runtime.link.leases import Leases
 from framework.runtime.link.server import Server
 from framework.runtime.link.source import Accepted
@@ -58,6 +59,7 @@ def through_link(size: str, seconds: float) -> Measurement:
             run=trajectories.RUN,
             pipeline={},
             directory=folder,
+            versions=versions(),
             components=trajectories.COMPONENTS,
             specification=trajectories.specification(size),
         )

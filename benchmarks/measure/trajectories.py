@@ -12,12 +12,14 @@ import numpy as np
 import zmq
 
 import framework
+from framework.runtime.data.fingerprint import versions
 from framework.runtime.data.specification import Specification
 from framework.runtime.data.trajectory import EPISODE_COLUMNS, Trajectory
 from framework.runtime.link import wire
 
 STEPS, ENVIRONMENTS = 128, 8
-RUN, SAMPLER, COMPONENTS = "benchmark", "sampler-0", "none"
+RUN, SAMPLER = "benchmark", "sampler-0"
+COMPONENTS: dict[str, str] = {}
 #: Shape and dtype of one observation: a vector makes 0.29 MB, four stacked frames make 29 MB.
 OBSERVATIONS = {"290 kB": ((64,), np.float32), "29 MB": ((4, 84, 84), np.uint8)}
 #: How many messages may wait in a bare socket, and how many trajectories the link grants ahead.
@@ -76,7 +78,7 @@ def send_through_link(endpoint: str, size: str) -> None:
 
     def send(type: str, arrays: Arrays | None = None, **fields: Any) -> list[Any]:
         frames = wire.encode(type, arrays, **fields)
-        socket.send_multipart(frames, copy=False)
+        socket.send_multipart([b"", *frames], copy=False)
         return frames
 
     send(
@@ -87,10 +89,11 @@ def send_through_link(endpoint: str, size: str) -> None:
         sampler=SAMPLER,
         incarnation=0,
         process=os.getpid(),
+        versions=versions(),
     )
     unacknowledged: dict[tuple[int, int], list[Any]] = {}
     while True:
-        received = socket.recv_multipart(copy=False)
+        _, *received = socket.recv_multipart(copy=False)
         message = wire.decode([frame.buffer for frame in received], limit=2**31)
         if message.type == "welcome":
             send("ready", specification=specification(size).fingerprint, components=COMPONENTS)

@@ -13,12 +13,12 @@ def update(number: int, waiting: float, updating: float) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("samplers", "name", "value"),
-    [(2, "bottleneck", "sampling (48% waiting)"), (0, "time", "48% sampling, 52% learning")],
+    ("apart", "name", "value"),
+    [(True, "bottleneck", "sampling (48% waiting)"), (False, "time", "48% sampling, 52% learning")],
 )
-def test_bottleneck_is_one_of_two_that_overlap(samplers: int, name: str, value: str) -> None:
+def test_bottleneck_is_one_of_two_that_overlap(apart: bool, name: str, value: str) -> None:
     """Without samplers nobody waits: sampling and learning take turns, and their shares are told."""
-    progress = Progress(1000, samplers)
+    progress = Progress(1000, apart)
     progress.add(update(1, 0.48, 0.52))
     row = progress.row(update(1, 0.48, 0.52))
     assert row[name] == value

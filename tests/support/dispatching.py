@@ -10,10 +10,14 @@ import trajectories
 import framework
 from framework.runtime.data.specification import Specification
 from framework.runtime.link import wire
-from framework.runtime.link.dispatcher import Admission, Dispatcher
+from framework.runtime.link.admission import Admission
+from framework.runtime.link.dispatcher import Dispatcher
 from framework.runtime.link.leases import Leases
+from framework.runtime.link.sessions import Way
 from framework.runtime.link.source import Event, News
 
+VERSIONS = {"framework": "1.0 (abc)", "torch": "2.0.0"}
+COMPONENTS = {"encoder/mlp": "framework-rl 1.0 (abc)"}
 SPECIFICATION = Specification(trajectories.make(steps=1), 4)
 
 
@@ -22,7 +26,7 @@ class Learner:
 
     def __init__(self, lag: int | None = 1):
         pipeline = {"evaluation": {"tasks": list(range(5000))}}
-        admission = Admission("run", pipeline, "/folder", "components", SPECIFICATION)
+        admission = Admission("run", pipeline, "/folder", VERSIONS, COMPONENTS, SPECIFICATION)
         self.news: list[News] = []
         self.sent: dict[bytes, list[wire.Message]] = {}
         self.cut: set[bytes] = set()  # whose connections are no more
@@ -30,10 +34,10 @@ class Learner:
         self.dispatcher = Dispatcher(leases, admission, 1, 10.0, self._send, self.news.append)
         self.dispatcher.publish(0, {"weights": np.zeros(8, np.uint8)})
 
-    def _send(self, peer: bytes, type: str, arrays: Any = None, **fields: Any) -> bool:
-        if peer in self.cut:
+    def _send(self, way: Way, type: str, arrays: Any = None, **fields: Any) -> bool:
+        if way[0] in self.cut:
             return False
-        self.sent.setdefault(peer, []).append(wire.decode(wire.encode(type, arrays, **fields), limit=2**30))
+        self.sent.setdefault(b"".join(way), []).append(wire.decode(wire.encode(type, arrays, **fields), limit=2**30))
         return True
 
     def event(self, name: str) -> Event:
@@ -49,7 +53,7 @@ class Peer:
         self.identity = identity
 
     def send(self, type: str, arrays: Any = None, **fields: Any) -> None:
-        self._learner.dispatcher.receive(self.identity, wire.encode(type, arrays, **fields))
+        self._learner.dispatcher.receive((self.identity,), wire.encode(type, arrays, **fields))
 
     def receive(self) -> wire.Message:
         return self._learner.sent[self.identity].pop(0)
@@ -63,13 +67,14 @@ class Peer:
             "sampler": "sampler-0",
             "incarnation": 0,
             "process": 1,
+            "versions": VERSIONS,
         }
         self.send("hello", **(fields | changes))
 
     def join(self, **changes: Any) -> None:
         self.hello(**changes)
         assert self.receive().type == "welcome"
-        self.send("ready", specification=SPECIFICATION.fingerprint, components="components")
+        self.send("ready", specification=SPECIFICATION.fingerprint, components=COMPONENTS)
 
     def deliver(self, directive: wire.Message, **changes: Any) -> None:
         names = {name: directive[name] for name in ("shard", "number", "version")}

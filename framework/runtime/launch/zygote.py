@@ -29,6 +29,7 @@ def main() -> None:
     os.dup2(2, 1)  # what environments print belongs on the terminal
     gc.disable()  # importing makes no garbage, and looking for some takes a quarter of the time
     import_module("framework.runtime.launch.sampler_process")  # all that a sampler needs, torch included: loaded once
+    import_module("framework.runtime.data.fingerprint").versions()  # of the code that was loaded now, not later
     threads = _threads()
     if threads != 1:
         raise RuntimeError(f"{threads} threads after importing: a fork would lose all but one of them")
@@ -64,7 +65,7 @@ def main() -> None:
 
 
 def _report(reports: int, order: dict[str, Any], **fields: int) -> None:
-    report = {"sampler": order["sampler"], "incarnation": order["incarnation"], **fields}
+    report = {"sampler": order["name"], "incarnation": order["incarnation"], **fields}
     os.write(reports, json.dumps(report).encode() + b"\n")
 
 
@@ -90,9 +91,9 @@ def _fork(order: dict[str, Any], inherited: tuple[int, ...]) -> int:
         os.dup2(nothing, 0)
         from framework.runtime.launch.sampler_process import run_sampler
 
-        code = run_sampler(order["endpoint"], order["run"], order["sampler"], order["incarnation"])
+        code = run_sampler(**order)
     except BaseException:
-        print(f"{order['sampler']}:", file=sys.stderr)
+        print(f"{order['name']}:", file=sys.stderr)
         traceback.print_exc()
     finally:
         sys.stdout.flush()

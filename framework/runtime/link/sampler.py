@@ -13,7 +13,7 @@ import numpy as np
 
 import framework
 from framework.pipeline.sections import Pipeline
-from framework.runtime.data.fingerprint import components_fingerprint
+from framework.runtime.data.fingerprint import fingerprints, versions
 from framework.runtime.data.shard import ShardState
 from framework.runtime.link import wire
 from framework.runtime.link.client import IDLE, Client, Superseded
@@ -25,10 +25,15 @@ class Sampler:
     """The work of one sampler, over a connection that it does not own.
 
     `join` comes first. Both end with whatever the client raises at the learner's last word, and with `Superseded`.
+
+    Args:
+        client: the connection.
+        directory: where Python files that the pipeline names are looked for; by default where the learner says.
     """
 
-    def __init__(self, client: Client):
+    def __init__(self, client: Client, directory: Path | None = None):
         self._client = client
+        self._directory = directory
         self._worker: Worker | None = None
         self._watchdog = Watchdog(0.0)
         self._directives: deque[wire.Message] = deque()
@@ -48,18 +53,19 @@ class Sampler:
             "sampler": name,
             "incarnation": incarnation,
             "process": os.getpid(),
+            "versions": versions(),
         }
         self._client.send("hello", **self._hello)
         welcome = self._client.wait()
         if welcome.type != "welcome":
             raise wire.ProtocolError(f"the learner answered hello with {welcome.type}")
         self._pipeline = welcome.arrays["pipeline"].tobytes()
-        pipeline = Pipeline.from_plain(json.loads(self._pipeline), Path(welcome["directory"]))
+        pipeline = Pipeline.from_plain(json.loads(self._pipeline), self._directory or Path(welcome["directory"]))
         self._watchdog = Watchdog(pipeline.runtime.environment_timeout)
         with self._watchdog:
             self._worker = Worker(pipeline, self._watchdog)
         fingerprint = self._worker.specification.fingerprint
-        self._ready = {"specification": fingerprint, "components": components_fingerprint(pipeline)}
+        self._ready = {"specification": fingerprint, "components": fingerprints(pipeline)}
         self._client.send("ready", **self._ready)
         self._client.was_busy()
 

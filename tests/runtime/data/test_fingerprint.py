@@ -3,21 +3,21 @@ from pathlib import Path
 import runs
 
 import framework
-from framework.runtime.data.fingerprint import components, components_fingerprint
+from framework.runtime.data.fingerprint import components, fingerprints
 
 
 def test_fingerprint_tells_components_apart(tmp_path: Path) -> None:
     """Equal for the same components whatever their options; other when one of them is another, or another version."""
     path = runs.write(tmp_path)
-    fingerprint = components_fingerprint(framework.load(path))
-    assert components_fingerprint(framework.load(path, ["run.seed=9"])) == fingerprint
+    fingerprint = fingerprints(framework.load(path))
+    assert fingerprints(framework.load(path, ["run.seed=9"])) == fingerprint
     (tmp_path / "own.py").write_text("class Encoder: pass\n")
     text = runs.CARTPOLE.replace('use = "mlp"\nhidden = [16, 16]', 'use = "own:Encoder"')
     pipeline = framework.load(runs.write(tmp_path, text))
-    changed = components_fingerprint(pipeline)
+    changed = fingerprints(pipeline)
     assert changed != fingerprint
     (tmp_path / "own.py").write_text("class Encoder: changed = True\n")
-    assert components_fingerprint(pipeline) != changed
+    assert fingerprints(pipeline) != changed
 
 
 def test_functions_that_options_name_are_told(tmp_path: Path) -> None:
@@ -26,6 +26,6 @@ def test_functions_that_options_name_are_told(tmp_path: Path) -> None:
     pipeline = framework.load(runs.write(tmp_path), {"algorithm.objective": "mine:loss"})
     rows = components(pipeline)
     assert set(rows) == {"environment/gymnasium", "encoder/mlp", "algorithm/ppo", "algorithm/ppo.objective"}
-    before = components_fingerprint(pipeline)
+    before = fingerprints(pipeline)
     (tmp_path / "mine.py").write_text("def loss(*arguments): return 0\n")
-    assert components_fingerprint(pipeline) != before
+    assert fingerprints(pipeline) != before
