@@ -33,12 +33,13 @@ class Refused(wire.ProtocolError):
     def __init__(self, reason: str, status: int, header: Mapping[str, Any] | None = None):
         super().__init__(reason)
         self.status = status
-        #: Who says that it is, where it has no session.
-        self.who = {
-            name: printable(value) if isinstance(value, str) else value
-            for name in ("sampler", "incarnation", "host", "process")
-            if isinstance(value := (header or {}).get(name), str | int)
-        }
+        self.who = _introduced(header or {})  #: who it says that it is, where it has no session
+
+
+def _introduced(header: Mapping[str, Any]) -> dict[str, Any]:
+    """Names and numbers of a header that nobody has checked."""
+    names = {name: printable(header[name]) for name in ("sampler", "host") if isinstance(header.get(name), str)}
+    return names | {name: header[name] for name in ("incarnation", "process") if isinstance(header.get(name), int)}
 
 
 def no_keys(key: str, session: str) -> str | None:
@@ -327,7 +328,7 @@ class Membership:
         self._announce(Event("sampler_refused", {"reason": str(refused)} | who))
         self._send(way[:1], "reject", reason=str(refused), status=refused.status)
         if "sampler" in who and "incarnation" in who:
-            self._rejected.append((str(who["sampler"]), int(who["incarnation"])))
+            self._rejected.append((who["sampler"], who["incarnation"]))
         if session is not None:
             self._forget(session)
 
