@@ -11,7 +11,7 @@ def affine_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def quota(file: Path = Path("/sys/fs/cgroup/cpu.max")) -> float | None:
+def granted_cores(file: Path = Path("/sys/fs/cgroup/cpu.max")) -> float | None:
     """Processors' worth of time that a control group grants; None where there is no limit."""
     share, period = file.read_text().split() if file.exists() else ("max", "1")
     return None if share == "max" else int(share) / int(period)
@@ -19,4 +19,4 @@ def quota(file: Path = Path("/sys/fs/cgroup/cpu.max")) -> float | None:
 
 def usable_cores() -> int:
     """Processors that can be kept busy."""
-    return max(1, min(affine_cores(), int(quota() or affine_cores())))
+    return max(1, min(affine_cores(), int(granted_cores() or affine_cores())))

@@ -12,8 +12,7 @@ from framework.runtime.data.specification import Specification
 from framework.runtime.link import wire
 
 #: What must be equal whatever the policy's lag is; other versions change results only by rounding.
-_ALWAYS = {"framework"}
-#: What is installed with pip under its own name.
+ALWAYS = {"framework"}
 _TEXT_LIMIT = 100
 
 
@@ -39,7 +38,7 @@ class Admission:
 
     def check_versions(self, versions: Mapping[str, str]) -> str | None:
         """Why a sampler that computes with these versions is not let in; None where it is."""
-        must = self.versions.keys() if self.exact else _ALWAYS
+        must = self.versions.keys() if self.exact else ALWAYS
         return _joined(line for name, line in differences(self.versions, versions).items() if name in must)
 
     def check_components(self, components: Mapping[str, str]) -> str | None:
