@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from ctypes import c_double
 from pathlib import Path
 from types import FrameType
 
@@ -23,15 +24,23 @@ class _Terminated(End):
     """SIGTERM has come."""
 
 
-def run_sampler(endpoint: str, run: str, name: str, incarnation: int = 0, directory: str | None = None) -> int:
+def run_sampler(
+    endpoint: str,
+    run: str,
+    name: str,
+    incarnation: int = 0,
+    directory: str | None = None,
+    deadline: c_double | None = None,
+) -> int:
     """Work for the learner at ``endpoint`` until it says stop; returns the process's exit code.
 
-    Python files that the pipeline names are looked for in ``directory``, by default where the learner says.
+    Python files that the pipeline names are looked for in ``directory``, by default where the learner says. The
+    process may be ended by others after the ``deadline``.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        return _run(endpoint, run, name, incarnation, directory)
+        return _run(endpoint, run, name, incarnation, None if directory is None else Path(directory), deadline)
     except Rejected as rejected:
         print(f"the learner does not let this sampler in: {rejected}", file=sys.stderr)
         return rejected.status
@@ -45,10 +54,12 @@ def run_sampler(endpoint: str, run: str, name: str, incarnation: int = 0, direct
         return DONE
 
 
-def _run(endpoint: str, run: str, name: str, incarnation: int, directory: str | None) -> int:
+def _run(
+    endpoint: str, run: str, name: str, incarnation: int, directory: Path | None, deadline: c_double | None
+) -> int:
     torch.set_num_threads(1)
     client = Client(endpoint)
-    sampler = Sampler(client, None if directory is None else Path(directory))
+    sampler = Sampler(client, directory, deadline)
     try:
         sampler.join(run, name, incarnation)
         sampler.serve()

@@ -16,11 +16,21 @@ import signal
 import sys
 import threading
 import traceback
+from ctypes import c_double
 from importlib import import_module
+from mmap import PAGESIZE, mmap
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 
 GRACE = 1.5  #: seconds that samplers have to close their environments
+_LOOK = 1.0  # seconds after which it is looked again whether one hangs
+
+
+class _Child(NamedTuple):
+    """A sampler that was forked."""
+
+    order: dict[str, Any]
+    deadline: c_double  #: when it is taken to hang, by the monotonic clock; 0 for never
 
 
 def main() -> None:
@@ -40,15 +50,15 @@ def main() -> None:
     signal.set_wakeup_fd(wake)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    children: dict[int, dict[str, Any]] = {}
+    children: dict[int, _Child] = {}
     pending = b""
     while True:
-        readable, _, _ = select.select([0, woken], [], [])
+        readable, _, _ = select.select([0, woken], [], [], _LOOK if children else None)
+        _end_those_that_hang(children)
         if woken in readable:
             os.read(woken, 4096)
             for process, status in _ended():
-                order = children.pop(process)
-                _report(reports, order, process=process, status=status)
+                _report(reports, children.pop(process).order, process=process, status=status)
         if 0 in readable:
             data = os.read(0, 65536)
             if not data:
@@ -56,12 +66,21 @@ def main() -> None:
             *lines, pending = (pending + data).split(b"\n")
             for line in lines:
                 order = json.loads(line)
-                process = _fork(order, (reports, woken, wake))
-                children[process] = order
+                deadline = c_double.from_buffer(mmap(-1, PAGESIZE))  # memory that a fork shares
+                process = _fork(order, deadline, (reports, woken, wake))
+                children[process] = _Child(order, deadline)
                 _report(reports, order, process=process)
     _end(set(children))
     shutil.rmtree(sys.argv[1], ignore_errors=True)  # the socket's folder; a learner that was killed leaves it
     os._exit(0)  # an interpreter that has torch takes long to end
+
+
+def _end_those_that_hang(children: dict[int, _Child]) -> None:
+    """End the samplers whose deadline has passed: their own watchdogs, which would have, were stopped with them."""
+    for process, child in children.items():
+        if 0.0 < child.deadline.value < monotonic():
+            print(f"{child.order['name']} has hung: it is ended", file=sys.stderr, flush=True)
+            os.kill(process, signal.SIGKILL)
 
 
 def _report(reports: int, order: dict[str, Any], **fields: int) -> None:
@@ -77,7 +96,7 @@ def _threads() -> int:
         return threading.active_count()
 
 
-def _fork(order: dict[str, Any], inherited: tuple[int, ...]) -> int:
+def _fork(order: dict[str, Any], deadline: c_double, inherited: tuple[int, ...]) -> int:
     process = os.fork()
     if process:
         return process
@@ -91,7 +110,7 @@ def _fork(order: dict[str, Any], inherited: tuple[int, ...]) -> int:
         os.dup2(nothing, 0)
         from framework.runtime.launch.sampler_process import run_sampler
 
-        code = run_sampler(**order)
+        code = run_sampler(**order, deadline=deadline)
     except BaseException:
         print(f"{order['name']}:", file=sys.stderr)
         traceback.print_exc()

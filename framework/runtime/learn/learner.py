@@ -26,7 +26,6 @@ from framework.runtime.learn.malloc import keep_freed_memory
 from framework.runtime.learn.sampling import open_source
 from framework.runtime.learn.state import Checkpoints, initial_state
 from framework.runtime.learn.update import Update, Updater
-from framework.runtime.link.listener import Listener
 from framework.runtime.link.rounds import make_rounds
 from framework.runtime.link.source import Event
 from framework.runtime.rollout.worker import Worker
@@ -96,6 +95,8 @@ class Learner:
         self._rounds = make_rounds(pipeline.sampling)
         listener = None
         if pipeline.runtime.listen is not None:
+            from framework.runtime.link.listener import Listener  # imports asyncio, which nobody else needs
+
             listener = Listener(pipeline.runtime.listen, record.directory, self._tell_of_token)
         self._source = self._open.enter_context(
             open_source(pipeline, record.directory.name, self._state.shards, self._worker, launcher, endpoint, listener)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
 
 from attrs import evolve
 
@@ -16,10 +17,12 @@ from framework.runtime.launch.supervisor import Supervisor
 from framework.runtime.link.admission import Admission
 from framework.runtime.link.inprocess import InProcess
 from framework.runtime.link.leases import Leases
-from framework.runtime.link.listener import Listener
 from framework.runtime.link.server import Server
 from framework.runtime.link.source import Source
 from framework.runtime.rollout.worker import Worker
+
+if TYPE_CHECKING:
+    from framework.runtime.link.listener import Listener
 
 
 @contextmanager

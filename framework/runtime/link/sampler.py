@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 from collections import deque
+from ctypes import c_double
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -29,12 +30,14 @@ class Sampler:
     Args:
         client: the connection.
         directory: where Python files that the pipeline names are looked for; by default where the learner says.
+        deadline: see `framework.runtime.rollout.watchdog.Watchdog`.
     """
 
-    def __init__(self, client: Client, directory: Path | None = None):
+    def __init__(self, client: Client, directory: Path | None = None, deadline: c_double | None = None):
         self._client = client
         self._directory = directory
         self._worker: Worker | None = None
+        self._deadline = deadline
         self._watchdog = Watchdog(0.0)
         self._directives: deque[wire.Message] = deque()
         self._unacknowledged: dict[tuple[int, int], list[Any]] = {}
@@ -61,7 +64,7 @@ class Sampler:
             raise wire.ProtocolError(f"the learner answered hello with {welcome.type}")
         self._pipeline = welcome.arrays["pipeline"].tobytes()
         pipeline = Pipeline.from_plain(json.loads(self._pipeline), self._directory or Path(welcome["directory"]))
-        self._watchdog = Watchdog(pipeline.runtime.environment_timeout)
+        self._watchdog = Watchdog(pipeline.runtime.environment_timeout, self._deadline)
         with self._watchdog:
             self._worker = Worker(pipeline, self._watchdog)
         fingerprint = self._worker.specification.fingerprint
@@ -71,17 +74,19 @@ class Sampler:
 
     def serve(self) -> NoReturn:
         """Collect what is granted."""
-        while True:
-            message = self._client.receive(0 if self._directives else IDLE)
-            while message is not None:
-                self._receive(message)
-                message = self._client.receive(0)
-            if self._directives:
-                self._collect(self._directives[0])
-            elif self._client.idle:
-                self._client.check_silence()
-                self._client.send("alive")
-                self._send_again()
+        with self._watchdog:
+            while True:
+                self._watchdog.progress()
+                message = self._client.receive(0 if self._directives else IDLE)
+                while message is not None:
+                    self._receive(message)
+                    message = self._client.receive(0)
+                if self._directives:
+                    self._collect(self._directives[0])
+                elif self._client.idle:
+                    self._client.check_silence()
+                    self._client.send("alive")
+                    self._send_again()
 
     def close(self) -> None:
         """Close the environments."""
@@ -128,6 +133,13 @@ class Sampler:
         self._worker.forget()
         self._client.send("ready", **self._ready)
 
+    def _wait(self) -> wire.Message:
+        """The next message; it is not the environments that are waited for."""
+        while (message := self._client.receive(IDLE)) is None:
+            self._client.check_silence()
+            self._watchdog.progress()
+        return message
+
     def _send_again(self) -> None:
         """What is not acknowledged may have been lost."""
         for frames in self._unacknowledged.values():
@@ -138,18 +150,16 @@ class Sampler:
         shard, number, version = directive["shard"], directive["number"], directive["version"]
         while not self._worker.has(version):
             self._client.send("pull", version=version)
-            self._receive(self._client.wait())
+            self._receive(self._wait())
             if not any(waiting is directive for waiting in self._directives):
                 return  # it was withdrawn: its version is gone
         self._directives.popleft()
         if directive["restore"]:
             state = ShardState.from_arrays(directive.arrays) if directive.arrays else None
-            with self._watchdog:
-                lost = self._worker.restore(shard, state)
+            lost = self._worker.restore(shard, state)
             if lost:
                 self._client.send("not_replayable", {"environments": np.array(lost, np.int64)}, shard=shard)
-        with self._watchdog:
-            trajectory = self._worker.collect(shard, number, version)
+        trajectory = self._worker.collect(shard, number, version)
         timing = trajectory.timing
         self._unacknowledged[shard, number] = self._client.send(
             "trajectory",

@@ -11,7 +11,7 @@ import queue
 import threading
 from functools import partial
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import zmq
@@ -22,13 +22,15 @@ from framework.runtime.data.policy_snapshot import PolicySnapshot
 from framework.runtime.link import wire
 from framework.runtime.link.admission import Admission
 from framework.runtime.link.dispatcher import Dispatcher
-from framework.runtime.link.endpoint import HEARTBEAT, HEARTBEAT_TIMEOUT
+from framework.runtime.link.endpoint import HEARTBEAT, HEARTBEAT_TIMEOUT, OVERHEAD
 from framework.runtime.link.leases import Leases
-from framework.runtime.link.listener import Listener
 from framework.runtime.link.mailbox import Mailbox
 from framework.runtime.link.membership import no_keys
 from framework.runtime.link.sessions import Way
 from framework.runtime.link.source import Accepted, Event, Failure, News
+
+if TYPE_CHECKING:
+    from framework.runtime.link.listener import Listener
 
 _TICK = 0.25  # seconds
 _LOOK = 1.0  # seconds after which connections are looked after again
@@ -69,7 +71,7 @@ class Server:
         self._router.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT)
         self._router.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT)
         largest = max(wire.HEADER_LIMIT, wire.ECHO_LIMIT, *admission.specification.bytes.values())
-        self._router.setsockopt(zmq.MAXMSGSIZE, largest)
+        self._router.setsockopt(zmq.MAXMSGSIZE, largest + OVERHEAD)
         self._router.bind(endpoint)
         try:
             if listener is not None:
