@@ -20,8 +20,8 @@ from framework.runtime.link import wire
 STEPS, ENVIRONMENTS = 128, 8
 RUN, SAMPLER = "benchmark", "sampler-0"
 COMPONENTS: dict[str, str] = {}
-#: Shape and dtype of one observation: a vector makes 0.29 MB, four stacked frames make 29 MB.
-OBSERVATIONS = {"290 kB": ((64,), np.float32), "29 MB": ((4, 84, 84), np.uint8)}
+#: Shape and dtype of one observation: a number makes 0.03 MB, a vector 0.29 MB, four stacked frames 29 MB.
+OBSERVATIONS = {"30 kB": ((1,), np.float32), "290 kB": ((64,), np.float32), "29 MB": ((4, 84, 84), np.uint8)}
 #: How many messages may wait in a bare socket, and how many trajectories the link grants ahead.
 AHEAD = 8
 
