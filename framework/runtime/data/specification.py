@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import numpy as np
 
 from framework.errors import FrameworkError
-from framework.runtime.data.tasks import LIMIT, decode_tasks
+from framework.runtime.data import failures, tasks
+from framework.runtime.data.failures import decode_failures
+from framework.runtime.data.tasks import decode_tasks
 from framework.runtime.data.trajectory import PER_EPISODE, Trajectory
 
 
 class SpecificationError(FrameworkError):
     """Arrays that are not those of the run's trajectories."""
+
+
+Value = TypeVar("Value")
+
+#: Arrays of bytes, and how many they may have.
+_BYTES = {"tasks": tasks.LIMIT, "failures": failures.LIMIT}
 
 
 class Specification:
@@ -26,8 +35,8 @@ class Specification:
         self.arrays: dict[str, tuple[str, tuple[int, ...]]] = {}
         self.environments = example.arrays["rewards"].shape[1]
         for name, array in example.arrays.items():
-            if name == "tasks":
-                self.arrays[name] = ("uint8", (LIMIT,))
+            if name in _BYTES:
+                self.arrays[name] = ("uint8", (_BYTES[name],))
                 continue
             shape = array.shape
             if name.startswith(PER_EPISODE):
@@ -55,7 +64,7 @@ class Specification:
         counts = set()
         for name, (dtype, shape) in self.arrays.items():
             array = arrays[name]
-            if name == "tasks":
+            if name in _BYTES:
                 continue
             per_episode = name.startswith(PER_EPISODE)
             if (
@@ -73,16 +82,23 @@ class Specification:
             raise SpecificationError("final_index out of range")
         if arrays["episode"].min() < 0:
             raise SpecificationError("episode numbers are counted from 0")
+        ended = index.size
         if "tasks" in self.arrays:
-            self._check_tasks(arrays["tasks"], index.size + self.environments)
+            count, episodes = len(_decoded("tasks", decode_tasks, arrays)), ended + self.environments
+            if count != episodes:
+                raise SpecificationError(f"{count} tasks for {episodes} episodes")
+        if "failures" in self.arrays:
+            count = _decoded("failures", decode_failures, arrays).count
+            # A replay may lose each episode in progress, and each that begins may come after one that failed in reset.
+            if count > 2 * (ended + self.environments):
+                raise SpecificationError(f"{count} failures where {ended} episodes ended")
 
-    @staticmethod
-    def _check_tasks(array: np.ndarray, count: int) -> None:
-        if array.dtype != np.uint8 or array.ndim != 1:
-            raise SpecificationError(f"tasks are {array.dtype.name}{array.shape}, agreed was uint8[bytes]")
-        try:
-            tasks = len(decode_tasks(array))
-        except ValueError as error:
-            raise SpecificationError(f"tasks that cannot be read: {str(error)[:100]}") from None
-        if tasks != count:
-            raise SpecificationError(f"{tasks} tasks for {count} episodes")
+
+def _decoded(name: str, decode: Callable[[np.ndarray], Value], arrays: Mapping[str, np.ndarray]) -> Value:
+    array = arrays[name]
+    if array.dtype != np.uint8 or array.ndim != 1 or array.size > _BYTES[name]:
+        raise SpecificationError(f"{name} are {array.dtype.name}{array.shape}, agreed was uint8[bytes]")
+    try:
+        return decode(array)
+    except ValueError as error:
+        raise SpecificationError(f"{name} that cannot be read: {str(error)[:100]}") from None
