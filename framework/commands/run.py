@@ -109,6 +109,8 @@ _NOTABLE = {
     "sampler_refused": "a sampler was refused: {reason}",
     "not_replayable": "environments {environments} could not be restored (they are not "
     "deterministic, or cannot be seeded): they start new episodes, and the run is not exactly repeatable",
+    "environment_failed": "{traceback}\nenvironment {environment} failed in {call}: {reason}; its episode {episode} is "
+    "given up, and the next begins (failed episodes so far: {failures})",
     "plugin_dropped": "plugin {plugin} failed in {hook} and is left out from here on\n{reason}",
     "checkpoint_failed": "checkpoint {checkpoint} could not be saved: {reason}",
     "checkpoint_skipped": "{reason}",

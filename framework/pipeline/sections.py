@@ -76,7 +76,9 @@ class Checkpoint:
 
 @frozen(repr=False)
 class Runtime:
-    """Where the run happens: changes its speed and, but for ``precision`` and ``compile``, nothing else."""
+    """Where the run happens: changes its speed, and what is learned only by ``precision`` and ``compile``, and where an
+    environment raises.
+    """
 
     samplers: int = option(
         1,
@@ -100,6 +102,17 @@ class Runtime:
         help="Seconds that a step or a reset may take in a sampler; one that takes longer is taken to hang, and the "
         "sampler is replaced. 0 waits for ever.",
         ge=0,
+    )
+    on_environment_error: Literal["stop", "restart"] = option(
+        "stop",
+        help='What an exception in an environment does: "stop" ends the run; "restart" truncates its episode, makes '
+        "it anew and begins the next.",
+    )
+    environment_error_share: float = option(
+        0.05,
+        help='Share of the last 200 episodes that such exceptions may end under "restart", before they end the run.',
+        ge=0.01,
+        le=1,
     )
     reconnect_grace: float = option(
         10.0,

@@ -162,6 +162,8 @@ class Learner:
         self._record.episodes([{**progress, **episode} for episode in ended])
         self._record.metrics(metrics)
         self._lifecycle.call("update_finished", directory=self._record.directory, metrics=metrics)
+        if self._pipeline.runtime.on_environment_error == "restart":
+            state.environment_errors.check(self._pipeline.runtime.environment_error_share)
         evaluation = self._evaluate() if self._evaluator.due(state.steps) else None
         return Update(state.update, state.steps, metrics, evaluation)
 

@@ -82,7 +82,9 @@ class Worker:
         _check_default_dtype()
 
     def _make_vector(self) -> Vector:
-        return self._watchdog.watch(make_vector(self._environment, self._pipeline.sampling.shard))
+        restart = self._pipeline.runtime.on_environment_error == "restart"
+        vector = make_vector(self._environment, self._pipeline.sampling.shard, restart=restart)
+        return self._watchdog.watch(vector)
 
     def keep(self, version: int, snapshot: PolicySnapshot) -> None:
         """Keep a version for the grants that name it; versions that none can name any more are let go."""
