@@ -125,7 +125,12 @@ def _tell(event: str, fields: Mapping[str, Any]) -> None:
         fields = {**fields, "join": _as_typed(Path(fields["join"]))}
     if event in _NOTABLE:
         with suppress(OSError):  # the terminal may be gone
-            click.echo(_NOTABLE[event].format(**fields), err=True)
+            click.echo(_harmless(_NOTABLE[event].format(**fields)), err=True)
+
+
+def _harmless(text: str) -> str:
+    """Text without what a terminal would take for commands: some of it comes from other machines."""
+    return "".join(letter if letter.isprintable() or letter in "\n\t" else "?" for letter in text)
 
 
 def _interrupt_on_signals() -> Interrupt:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import signal
 import socket
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
 from framework.commands._duration import Duration
-
-if TYPE_CHECKING:
-    from framework.runtime.link.source import Event
 
 
 @click.command()
@@ -90,7 +88,7 @@ _NOTABLE = {
 }
 
 
-def _tell(event: Event) -> None:
-    if event.name in _NOTABLE:
+def _tell(event: str, fields: Mapping[str, Any]) -> None:
+    if event in _NOTABLE:
         with suppress(OSError):  # the terminal may be gone
-            click.echo(_NOTABLE[event.name].format(**event.fields), err=True)
+            click.echo(_NOTABLE[event].format(**fields), err=True)

@@ -5,9 +5,10 @@ This module does not import torch: the helper that samplers are forked from does
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import Any
 
 from framework.runtime.launch.local import LocalLauncher
 from framework.runtime.launch.supervisor import Supervisor
@@ -15,7 +16,6 @@ from framework.runtime.link.client import LearnerSilent, Rejected, Stopped
 from framework.runtime.link.endpoint import SocketFolder
 from framework.runtime.link.exit_codes import DONE, ENVIRONMENT_FAILED, NOT_LET_IN, TRY_AGAIN, WRONG_VERSION
 from framework.runtime.link.relay import HostFailed, Relay
-from framework.runtime.link.source import Event
 from framework.runtime.link.token import JoinToken
 from framework.runtime.link.uplink import KeyRefused
 
@@ -27,7 +27,7 @@ def run_host(
     *,
     patience: float,
     directory: Path | None = None,
-    tell: Callable[[Event], None],
+    tell: Callable[[str, Mapping[str, Any]], None],
 ) -> tuple[int, str]:
     """Work for the learner of a token until it says stop; returns the process's exit code, and why in words.
 
@@ -36,7 +36,7 @@ def run_host(
         name: of this machine, as the learner is to know it.
         patience: seconds for which a learner that cannot be reached is waited for.
         directory: where Python files that the pipeline names are looked for; by default where the learner says.
-        tell: hears of what happens.
+        tell: hears of what happens, by a name and with fields.
     """
     with ExitStack() as opened:
         folder = opened.enter_context(closing(SocketFolder()))
@@ -44,11 +44,12 @@ def run_host(
         relay = opened.enter_context(closing(Relay(folder.endpoint, token, name, samplers, patience)))
         try:
             host = relay.enter()
-            tell(Event("entered", {"host": host, "run": token.run, "endpoint": relay.learner}))
+            tell("entered", {"host": host, "run": token.run, "endpoint": relay.learner})
             opened.callback(Supervisor(launcher, samplers, token.run, relay, f"{host}/").close)
             opened.callback(relay.leave)
             while True:
-                tell(relay.serve())
+                event = relay.serve()
+                tell(event.name, event.fields)
         except Stopped:
             return DONE, "the learner needs no more"
         except Rejected as rejected:

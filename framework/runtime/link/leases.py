@@ -78,7 +78,7 @@ class Leases:
         self._held: dict[bytes, set[int]] = {}  # the shards of each sampler
         self._free = set(range(shards))  # the shards of none
         self._settled = True  # assigning shards anew would change nothing
-        self._shared = self._share()  # how many shards one sampler should have, when they were assigned last
+        self._shared = 0  # how many shards one sampler should have, when they were assigned last
         self._due: list[tuple[int, int]] = []  # a heap of shards that may have work: those furthest behind first
         self._version = 0
 
