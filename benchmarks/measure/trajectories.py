@@ -16,6 +16,7 @@ from framework.runtime.data.fingerprint import versions
 from framework.runtime.data.specification import Specification
 from framework.runtime.data.trajectory import EPISODE_COLUMNS, Trajectory
 from framework.runtime.link import wire
+from framework.runtime.link.curve import use_key
 
 STEPS, ENVIRONMENTS = 128, 8
 RUN, SAMPLER = "benchmark", "sampler-0"
@@ -86,6 +87,7 @@ def send_through_link(endpoint: str, size: str) -> None:
         protocol=wire.PROTOCOL,
         framework=framework.__version__,
         run=RUN,
+        session="sender",
         sampler=SAMPLER,
         incarnation=0,
         process=os.getpid(),
@@ -107,11 +109,13 @@ def send_through_link(endpoint: str, size: str) -> None:
             return
 
 
-def send_bare(endpoint: str, size: str) -> None:
-    """Send the same frames as fast as the socket takes them, until killed."""
+def send_bare(endpoint: str, size: str, server: str) -> None:
+    """Send the same frames as fast as the socket takes them, until killed; to the ``server`` with this public key."""
     arrays = make(size)
     socket = zmq.Context().socket(zmq.PUSH)
     socket.setsockopt(zmq.SNDHWM, AHEAD)
+    if server:
+        use_key(socket, zmq.curve_keypair(), server.encode())
     socket.connect(endpoint)
     packer = msgpack.Packer(autoreset=True)
     described = [[name, array.dtype.name, list(array.shape)] for name, array in arrays.items()]
@@ -151,8 +155,12 @@ def main() -> None:
     arguments.add_argument("way", choices=("link", "bare"))
     arguments.add_argument("endpoint")
     arguments.add_argument("size", choices=tuple(OBSERVATIONS))
+    arguments.add_argument("--server", default="", help="public key of a server with CURVE")
     options = arguments.parse_args()
-    (send_through_link if options.way == "link" else send_bare)(options.endpoint, options.size)
+    if options.way == "link":
+        send_through_link(options.endpoint, options.size)
+    else:
+        send_bare(options.endpoint, options.size, options.server)
 
 
 if __name__ == "__main__":
