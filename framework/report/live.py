@@ -159,7 +159,8 @@ def _machines(metrics: dict[str, Any]) -> dict[str, str]:
     rows = {}
     for name in names[:_MACHINES]:
         values = {column: metrics[f"{_MACHINE}{machine}/{column}"] for machine, _, column in columns if machine == name}
-        rows[name] = f"{values['samplers']} samplers, {values['steps_per_second']:,.0f} steps/s"
+        samplers = f"{values['samplers']} sampler{'' if values['samplers'] == 1 else 's'}"
+        rows[name] = f"{samplers}, {values['steps_per_second']:,.0f} steps/s"
         if "lag" in values:
             rows[name] += f", lag {values['lag']:.3g}"
         if values["reconnects"]:
