@@ -55,6 +55,9 @@ class Guard:
 
     def close(self) -> None:
         """Let nobody in any more."""
+        if not self.alive and self._authenticator.pipe is not None:  # to a thread that died `stop` would write for ever
+            self._authenticator.pipe.close(linger=0)
+            self._authenticator.pipe = None  # type: ignore[assignment]
         self._authenticator.stop()
 
 
@@ -109,3 +112,4 @@ def _lets_in(context: zmq.Context[Any], endpoint: str, server: bytes) -> bool | 
             return bool(recv_monitor_message(monitor)["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED)
         finally:
             socket.disable_monitor()
+            monitor.close()  # which a context, when it ends, waits for
