@@ -104,6 +104,7 @@ def _lets_in(context: zmq.Context[Any], endpoint: str, server: bytes) -> bool | 
     with context.socket(zmq.DEALER) as socket:
         socket.linger = 0
         use_key(socket, zmq.curve_keypair(), server)
+        socket.ipv6 = "[" in endpoint
         monitor = socket.get_monitor_socket(_HANDSHAKES)
         try:
             socket.connect(endpoint)
