@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,7 +14,9 @@ from framework.runtime.link import wire
 
 #: What must be equal whatever the policy's lag is; other versions change results only by rounding.
 ALWAYS = {"framework"}
+#: Letters of a stranger's text that are told; and how many of the things that only it has: a refusal is one message.
 _TEXT_LIMIT = 100
+_EXTRA_LIMIT = 8
 
 
 @frozen
@@ -49,9 +52,9 @@ class Admission:
 def differences(learner: Mapping[str, str], sampler: Mapping[str, str]) -> dict[str, str]:
     """What a sampler has otherwise than the learner: for each, both sides and how to mend it."""
     return {
-        name: f"{name}: the learner has {learner.get(name, 'none')}, the sampler "
+        name: f"{printable(name)}: the learner has {learner.get(name, 'none')}, the sampler "
         f"{printable(sampler.get(name, 'none'))}; {_advice(name, learner.get(name, ''), sampler.get(name, ''))}"
-        for name in sorted(learner.keys() | sampler.keys(), key=lambda name: (name not in learner, name))
+        for name in (*sorted(learner), *sorted(sampler.keys() - learner.keys())[:_EXTRA_LIMIT])
         if learner.get(name) != sampler.get(name)
     }
 
@@ -68,7 +71,8 @@ def _joined(lines: Iterator[str] | Any) -> str | None:
 def _advice(name: str, learner: str, sampler: str) -> str:
     """How the sampler's machine is brought to what the learner has."""
     if name == "processor":
-        levels = sorted((text.rpartition(" ")[2].lower() for text in (learner, sampler)), key=_level)
+        capabilities = (text.rpartition(" ")[2].lower() for text in (learner, sampler))
+        levels = sorted(filter(re.compile("[a-z0-9]+").fullmatch, capabilities), key=_level)  # it may be anything
         return f'start both with ATEN_CPU_CAPABILITY={levels[0]} in the environment, or set policy_lag = "free"'
     if name == "python":
         return f"run the sampler with Python {learner}"
