@@ -24,7 +24,7 @@ def parse(listen: str) -> tuple[str, int]:
     if host not in _ANY and not host.startswith("["):
         try:
             host = socket.gethostbyname(host)
-        except OSError:
+        except (OSError, UnicodeError):  # the latter where a part of the name is empty or too long
             raise RunError(f"{listen!r}: no such host as {host}") from None
     return host, int(match[2])
 
