@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 _SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_LONGEST = 36_500 * _SECONDS["d"]  # dates end some time
 
 
 class Duration(click.ParamType[float]):
@@ -22,4 +23,7 @@ class Duration(click.ParamType[float]):
         match = re.fullmatch(r"(\d{1,9}(?:\.\d+)?)([smhd]?)", str(value))
         if match is None:
             self.fail(f"{value!r} is no duration: write a number with s, m, h or d, such as 10m", param, ctx)
-        return float(match[1]) * _SECONDS[match[2]]
+        seconds = float(match[1]) * _SECONDS[match[2]]
+        if seconds > _LONGEST:
+            self.fail(f"{value!r} is longer than a hundred years", param, ctx)
+        return seconds
