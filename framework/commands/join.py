@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from pathlib import Path
 
 import click
 
 from framework.commands._duration import Duration
+from framework.pipeline.sections import LISTEN
 
 
 @click.command()
@@ -29,6 +31,8 @@ def command(
     """
     from framework.runtime.link.keys import Keys
 
+    if address is not None and not _names_a_place(address):
+        raise click.BadParameter(f"{address!r} must be HOST:PORT, such as example.org:5555", param_hint="--at")
     keys = Keys(run)
     if revoke is not None:
         keys.revoke(revoke)
@@ -40,6 +44,12 @@ def command(
         endpoint = None if address is None else f"tcp://{address}"
         lifetime = None if expires is None else timedelta(seconds=expires)
         click.echo(str(keys.issue(name, once=once, expires=lifetime, endpoint=endpoint)))
+
+
+def _names_a_place(address: str) -> bool:
+    """Whether an address has a host and a port; it need not be known here."""
+    match = re.fullmatch(LISTEN, address)
+    return match is not None and match[1] is not None and 0 < int(match[2]) <= 65535
 
 
 def describe(name: str, client: dict[str, object]) -> str:

@@ -33,7 +33,7 @@ class Keys:
     """
 
     def __init__(self, directory: Path, *, create: bool = False):
-        self.directory = directory
+        self.directory = directory.resolve()  # its name is the run's
         self._path = directory / FILE
         if create and not self._path.exists():
             public, secret = (key.decode() for key in zmq.curve_keypair())
@@ -79,7 +79,8 @@ class Keys:
         """A new join key, and the token that has it.
 
         Args:
-            name: of the key; by default ``join-2`` and so on. Raises `RunError` where it is taken.
+            name: of the key; by default ``join-2`` and so on. Raises `RunError` where it is taken, or where nobody
+                knows an endpoint, as the learner has not listened yet.
             once: whether it is for one host only.
             expires: how long hosts may enter with it.
             endpoint: the learner's address as the host sees it, where that is another one.
@@ -87,13 +88,16 @@ class Keys:
         public, secret = (key.decode() for key in zmq.curve_keypair())
         with self._changing() as values:
             clients = values["clients"]
+            endpoints = [endpoint] if endpoint else values["endpoints"]
+            if not endpoints:
+                advice = "wait until it does, or tell where it will, with --at"
+                raise RunError(f"{self.directory} has not listened yet: {advice}")
             if name in clients:
                 raise RunError(f"{self.directory} has a join key named {name} already")
             name = name or next(free for n in range(2, len(clients) + 3) if (free := f"{FIRST}-{n}") not in clients)
             now = datetime.now(UTC)
             until = None if expires is None else (now + expires).isoformat()
             clients[name] = {"public": public, "created": now.isoformat(), "once": once, "expires": until}
-            endpoints = [endpoint] if endpoint else values["endpoints"]
         return JoinToken(name, self.directory.name, tuple(endpoints), self.server_public, public, secret)
 
     def revoke(self, name: str) -> None:
