@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
-from attrs import define
+from attrs import define, field
 
 from framework.runtime.link.hosts import LEARNER
 from framework.runtime.link.source import Accepted, Event
@@ -16,7 +16,7 @@ PREFIX = "time/machine/"
 
 @define
 class _Machine:
-    samplers: int = 0  # at work
+    samplers: set[str] = field(factory=set)  # at work
     reconnects: int = 0
 
 
@@ -38,16 +38,19 @@ class Machines:
         elif event.name in ("host_left", "host_gone", "host_refused"):
             self._machines.pop(str(host), None)
         elif event.name in ("sampler_joined", "sampler_lost", "sampler_gone"):
-            machine = self._machines.get(str(event.fields["sampler"]).rpartition("/")[0] or LEARNER)
-            if machine is not None:
-                machine.samplers = max(0, machine.samplers + (1 if event.name == "sampler_joined" else -1))
+            sampler = str(event.fields["sampler"])
+            machine = self._machines.get(sampler.rpartition("/")[0] or LEARNER)
+            if machine is not None and event.name == "sampler_joined":
+                machine.samplers.add(sampler)
+            elif machine is not None:
+                machine.samplers.discard(sampler)  # it may be told twice, and of one that was never ready
 
     def columns(self, accepted: Sequence[Accepted], update: int, seconds: float) -> dict[str, float]:
         """What an update that took so many seconds says of each machine; nothing where there has been one only."""
         columns: dict[str, float] = {}
         for name, machine in self._machines.items() if self._several else ():
             brought = [item.trajectory for item in accepted if (item.host or LEARNER) == name]
-            columns[f"{PREFIX}{name}/samplers"] = machine.samplers
+            columns[f"{PREFIX}{name}/samplers"] = len(machine.samplers)
             columns[f"{PREFIX}{name}/reconnects"] = machine.reconnects
             columns[f"{PREFIX}{name}/steps_per_second"] = sum(item.steps for item in brought) / max(seconds, 1e-9)
             if brought:
