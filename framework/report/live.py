@@ -73,7 +73,7 @@ class Progress:
             row["time"] = f"{waiting:.0%} sampling, {1 - waiting:.0%} learning"
         else:
             row["bottleneck"] = f"sampling ({waiting:.0%} waiting)" if waiting > _WAITING_SHARE else "learning"
-        row |= _machines(metrics)
+        row |= {name: value for name, value in _machines(metrics).items() if name not in row}
         row["left"] = duration(max(0, self._total - update.steps) / rate) if rate else "-"
         self._since, self._steps = now, update.steps
         self._waiting = self._updating = 0.0

@@ -9,7 +9,6 @@ import pytest
 
 from framework.__main__ import main
 from framework.runtime.launch import agent
-from framework.runtime.link.source import Event
 from framework.runtime.link.token import VARIABLE, JoinToken
 
 TOKEN = JoinToken("join", "run", ("tcp://127.0.0.1:1",), "v" * 40, "p" * 40, "s" * 40)
@@ -67,8 +66,8 @@ def test_a_host_is_run(sampler, monkeypatch, tmp_path):
 
     def host(token, samplers, name, *, patience, directory, tell):
         runs.append((token, samplers, name, patience, directory))
-        tell(Event("entered", {"host": "box", "run": "run", "endpoint": "tcp://x:1"}))
-        tell(Event("unnoted", {}))
+        tell("entered", {"host": "box", "run": "run", "endpoint": "tcp://x:1"})
+        tell("unnoted", {})
         return 0, "the run is done"
 
     monkeypatch.setenv(VARIABLE, str(TOKEN))

@@ -78,7 +78,7 @@ def test_machines_have_rows() -> None:
             shown.metrics[f"time/machine/{name}/{column}"] = value
     shown.metrics["time/machine/box/lag"] = 1.5
     row = Progress(1000).row(shown)
-    assert row["learner"] == "1 samplers, 1,000 steps/s"
+    assert row["learner"] == "1 sampler, 1,000 steps/s"
     assert row["box"] == "16 samplers, 20,000 steps/s, lag 1.5, 2 reconnects"
     assert "machines" not in row
 

@@ -19,6 +19,8 @@ SAMPLER_LIMIT = 1024
 #: Versions whose arrival a host has not confirmed, beyond which it is sent no more of them: bounds what it can make
 #: the learner hold by not reading.
 UNCONFIRMED = 4
+#: Seconds after which a host that confirms nothing has to make a new connection.
+STUCK = 30.0
 
 
 @define
@@ -34,6 +36,7 @@ class Host:
     lost: float = 0.0  #: when its connection was lost, in seconds of a monotonic clock
     versions: set[int] = field(factory=set)  #: versions whose weights it was sent
     unconfirmed: set[int] = field(factory=set)  #: those of them that it has not said to have
+    stuck: float | None = None  #: since when it may be sent no more versions, as it has confirmed none of the last
     reconnects: int = 0
     sessions: int = 0  #: of its samplers
 
@@ -47,6 +50,14 @@ class Host:
         self.sessions += 1
         if self.sessions > 2 * min(self.samplers, SAMPLER_LIMIT):  # some may be about to be replaced
             raise ProtocolError(f"a host of {self.samplers} samplers has {self.sessions}")
+
+    def stays_stuck(self, now: float) -> bool:
+        """Whether it has not confirmed any weights for so long that they, or what it says, must have been lost."""
+        if len(self.unconfirmed) < UNCONFIRMED:
+            self.stuck = None
+        elif self.stuck is None:
+            self.stuck = now
+        return self.stuck is not None and now - self.stuck > STUCK
 
 
 class Hosts:
@@ -91,6 +102,7 @@ class Hosts:
             host.peer, host.lost = None, now
             host.versions -= host.unconfirmed
             host.unconfirmed.clear()
+            host.stuck = None
 
     def forget(self, host: Host) -> None:
         """A host has left."""

@@ -19,6 +19,9 @@ from framework.runtime.link.curve import (
 )
 from framework.runtime.link.keys import Keys
 
+#: What the key of someone is called whose key is none of the run's.
+_UNKNOWN = "?"
+
 
 class Listener:
     """Listens at ``address`` (``HOST:PORT``) for those who have a key of the run in ``directory``.
@@ -70,14 +73,30 @@ class Listener:
         except zmq.ZMQError:
             return ""
         if public not in self._names:
-            self._names[public] = next(
-                (name for name, client in self.keys.clients().items() if client["public"] == public), "?"
-            )
-        return self._names[public]
+            with suppress(RunError):  # nobody has a key while the keys cannot be read
+                names = {client["public"]: name for name, client in self.keys.clients().items()}
+                self._names[public] = names.get(public, _UNKNOWN)
+        return self._names.get(public, _UNKNOWN)
+
+    def admit(self, key: str, session: str) -> str | None:
+        """See `framework.runtime.link.keys.Keys.admit`."""
+        try:
+            return self.keys.admit(key, session)
+        except RunError:
+            return "the learner cannot read its keys"
+
+    def revoked(self, key: str, session: str) -> str | None:
+        """See `framework.runtime.link.keys.Keys.revoked`; while the keys cannot be read those stay who are in."""
+        try:
+            return self.keys.revoked(key, session)
+        except RunError:
+            return None
 
     def keys_changed(self) -> bool:
         """Whether keys may have been revoked since this was last asked."""
-        before, self._stamp = self._stamp, self.keys.stamp
+        before = self._stamp
+        with suppress(OSError):
+            self._stamp = self.keys.stamp
         return before != self._stamp
 
     def close(self) -> None:

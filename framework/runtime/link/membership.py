@@ -287,7 +287,10 @@ class Membership:
         """
         self._now = now
         for host in self._hosts:
-            if host.peer is not None:
+            if host.peer is not None and host.stays_stuck(now):
+                self._ignore(host.peer)  # so it hears nothing, and connects anew
+                self._lose(host)
+            elif host.peer is not None:
                 self.tell_host(host, "ping")
             elif now - host.lost > self._grace:
                 self._gone(host)

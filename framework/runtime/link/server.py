@@ -79,7 +79,7 @@ class Server:
         except BaseException:
             self._free()
             raise
-        admit = no_keys if listener is None else listener.keys.admit
+        admit = no_keys if listener is None else listener.admit
         self._dispatcher = Dispatcher(leases, admission, kept_versions, grace, self._send, self._news.put, admit)
         self._mailbox = Mailbox(self._context, lambda: not self._thread.is_alive())
         self._stopping = self._complete = False
@@ -159,7 +159,7 @@ class Server:
     def _look(self, now: float) -> None:
         self._dispatcher.tick(now)
         if self._listener is not None and self._listener.keys_changed():
-            self._dispatcher.revoke(self._listener.keys.revoked)
+            self._dispatcher.revoke(self._listener.revoked)
 
     def _receive_all(self, limit: int) -> None:
         for _ in range(limit):

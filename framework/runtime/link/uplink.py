@@ -125,6 +125,7 @@ class Uplink:
         use_key(self.socket, pair, self._token.server.encode())
         self._monitor = self.socket.get_monitor_socket(_EVENTS)
         self.endpoint = self._nearest()
+        self.socket.ipv6 = "[" in self.endpoint
         self.socket.connect(self.endpoint)
 
     def _nearest(self) -> str:

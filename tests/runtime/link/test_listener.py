@@ -179,3 +179,22 @@ def test_everywhere_is_here_too(tmp_path: Path) -> None:
         assert host == "127.0.0.1"
         with joined(opened.listener.keys.issue(endpoint=f"tcp://127.0.0.1:{port}")):
             assert opened.key_of_next() == "join-2"
+
+
+@pytest.mark.parametrize("damage", ["missing", "damaged"])
+def test_keys_that_cannot_be_read_let_nobody_in_and_end_nothing(listening: Listening, damage: str) -> None:
+    """Those who are in stay; nobody is let in until the keys are there again."""
+    listener = listening.listener
+    assert listener.admit(FIRST, "a session") is None
+    path = listener.keys.directory / "keys.json"
+    text = path.read_text()
+    token = listener.keys.issue("late")
+    path.unlink() if damage == "missing" else path.write_text("{")
+    assert listener.admit(FIRST, "another session") == "the learner cannot read its keys"
+    assert listener.revoked(FIRST, "a session") is None
+    assert listener.keys_changed() in (False, True)
+    with dealer(token.endpoints[0], token.server.encode(), (token.public.encode(), token.secret.encode())) as stranger:
+        stranger.send(b"message")
+        assert not listening.router.poll(200)
+    path.write_text(text)
+    assert listener.admit(FIRST, "another session") is None
