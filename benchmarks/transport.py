@@ -6,8 +6,9 @@ import itertools
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import msgpack
@@ -16,17 +17,27 @@ import zmq
 
 from framework.errors import RunError
 from framework.interfaces import SamplerExit
+from framework.runtime.data.fingerprint import versions
 from framework.runtime.launch.supervisor import Supervisor
-from framework.runtime.link.dispatcher import Admission
+from framework.runtime.link.address import LOOPBACK
+from framework.runtime.link.admission import Admission
 from framework.runtime.link.leases import Leases
+from framework.runtime.link.listener import Listener
 from framework.runtime.link.server import Server
 from framework.runtime.link.source import Accepted
 from measure import trajectories
 from measure.processes import environment, module
 from measure.results import Measurement, interleaved, machine, middle, parser, publish, ratio, table
-from measure.trajectories import AHEAD, OBSERVATIONS, Arrays, consume
+from measure.trajectories import AHEAD, Arrays, consume
 
 LINK, BARE, MEMCPY = "link", "bare pyzmq", "memcpy"
+NETWORK, BARE_CURVE = "link with CURVE", "bare pyzmq with CURVE"
+#: What each way is compared with.
+BASES = {LINK: BARE, BARE: BARE, MEMCPY: BARE, NETWORK: BARE_CURVE, BARE_CURVE: BARE_CURVE}
+SIZES = ("290 kB", "29 MB")
+#: As in a run with policy_lag 1: two trajectories of each shard on their way, new weights after each round.
+SHARDS = AHEAD // 2
+WEIGHTS = np.zeros(40_000, np.uint8)
 
 
 class Sender:
@@ -53,49 +64,86 @@ class Sender:
 
 def through_link(size: str, seconds: float) -> Measurement:
     """The product's code from encoding to the learner's hands: wire, link, leases, check, and acknowledgement."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        closing(_server(size, folder)) as link,
+        closing(Supervisor(Sender(size), 1, trajectories.RUN, link)),
+    ):
+        return consume(_receiving(link), size, seconds)
+
+
+def through_network(size: str, seconds: float) -> Measurement:
+    """The same from a host: over TCP, with keys."""
     with tempfile.TemporaryDirectory() as folder:
-        admission = Admission(
-            run=trajectories.RUN,
-            pipeline={},
-            directory=folder,
-            components=trajectories.COMPONENTS,
-            specification=trajectories.specification(size),
-        )
-        # As in a run with policy_lag 1: two trajectories of each shard on their way, new weights after each round.
-        shards = AHEAD // 2
-        link = Server(f"ipc://{folder}/link", Leases(shards, 1), admission, kept_versions=1)
-        supervisor = Supervisor(Sender(size), 1, trajectories.RUN, link)
-        weights = np.zeros(40_000, np.uint8)
-        link.publish(0, {"weights": weights})
-        taken = itertools.count(1)
+        directory = Path(folder) / trajectories.RUN
+        directory.mkdir()
+        listener = Listener(f"{LOOPBACK}:0", directory, lambda file, endpoint: None)
+        with closing(_server(size, folder, listener)) as link:
+            command = module("fake_hosts", directory / "join", 1, SHARDS, 0, "--size", size)
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environment())
+            try:
+                return consume(_receiving(link), size, seconds)
+            finally:
+                process.kill()
+                process.wait()
+                process.stdin.close()  # type: ignore[union-attr]
 
-        def receive() -> Arrays:
-            while True:
-                news = link.receive(10.0)
-                if news is None:
-                    raise RunError("nothing has arrived for 10 s")
-                if isinstance(news, Accepted):
-                    rounds, rest = divmod(next(taken), shards)
-                    if not rest:
-                        link.publish(rounds, {"weights": weights})
-                        link.release(shards)
-                    return news.trajectory.arrays
-                if news.name == "sampler_refused":
-                    raise RunError(news.fields["reason"])
 
-        try:
-            return consume(receive, size, seconds)
-        finally:
-            supervisor.close()
-            link.close()
+def _server(size: str, folder: str, listener: Listener | None = None) -> Server:
+    admission = Admission(
+        run=trajectories.RUN,
+        pipeline={},
+        directory=folder,
+        versions=versions(),
+        components=trajectories.COMPONENTS,
+        specification=trajectories.specification(size),
+    )
+    leases = Leases(SHARDS, 1, expected=SHARDS if listener else 1)
+    link = Server(f"ipc://{folder}/link", leases, admission, kept_versions=1, listener=listener)
+    link.publish(0, {"weights": WEIGHTS})
+    return link
+
+
+def _receiving(link: Server) -> Callable[[], Arrays]:
+    taken = itertools.count(1)
+
+    def receive() -> Arrays:
+        while True:
+            news = link.receive(10.0)
+            if news is None:
+                raise RunError("nothing has arrived for 10 s")
+            if isinstance(news, Accepted):
+                rounds, rest = divmod(next(taken), SHARDS)
+                if not rest:
+                    link.publish(rounds, {"weights": WEIGHTS})
+                    link.release(SHARDS)
+                return news.trajectory.arrays
+            if news.name in ("sampler_refused", "host_refused"):
+                raise RunError(news.fields["reason"])
+
+    return receive
 
 
 def bare(size: str, seconds: float) -> Measurement:
     """PUSH to PULL, multipart, zero-copy, over ipc: a header and one frame for each array."""
-    with tempfile.TemporaryDirectory() as folder, zmq.Context() as context, context.socket(zmq.PULL) as socket:
+    with tempfile.TemporaryDirectory() as folder:
+        return _bare(f"ipc://{folder}/bare", "", size, seconds)
+
+
+def bare_curve(size: str, seconds: float) -> Measurement:
+    """The same over TCP with CURVE."""
+    return _bare(f"tcp://{LOOPBACK}:*", "curve", size, seconds)
+
+
+def _bare(address: str, security: str, size: str, seconds: float) -> Measurement:
+    with zmq.Context() as context, context.socket(zmq.PULL) as socket:
         socket.setsockopt(zmq.RCVHWM, AHEAD)
         socket.setsockopt(zmq.LINGER, 0)
-        socket.bind(f"ipc://{folder}/bare")
+        server = b""
+        if security:
+            server, secret = zmq.curve_keypair()
+            socket.curve_server, socket.curve_secretkey = True, secret
+        socket.bind(address)
 
         def receive() -> Arrays:
             header, *frames = (frame.buffer for frame in socket.recv_multipart(copy=False))
@@ -105,7 +153,7 @@ def bare(size: str, seconds: float) -> Measurement:
                 for (name, dtype, shape), frame in zip(described, frames, strict=True)
             }
 
-        with _sending("bare", f"ipc://{folder}/bare", size):
+        with _sending("bare", socket.getsockopt_string(zmq.LAST_ENDPOINT), size, server.decode()):
             return consume(receive, size, seconds)
 
 
@@ -126,8 +174,9 @@ def _measured(take: Callable[[str, float], Measurement], size: str, seconds: flo
     return take(size, seconds)
 
 
-def _start(way: str, endpoint: str, size: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(module("trajectories", way, endpoint, size), stdout=subprocess.PIPE, env=environment())
+def _start(way: str, endpoint: str, size: str, server: str = "") -> subprocess.Popen[bytes]:
+    command = module("trajectories", way, endpoint, size, *(["--server", server] if server else []))
+    return subprocess.Popen(command, stdout=subprocess.PIPE, env=environment())
 
 
 def _end(process: subprocess.Popen[Any] | None) -> None:
@@ -138,8 +187,8 @@ def _end(process: subprocess.Popen[Any] | None) -> None:
 
 
 @contextmanager
-def _sending(way: str, endpoint: str, size: str) -> Iterator[None]:
-    process = _start(way, endpoint, size)
+def _sending(way: str, endpoint: str, size: str, server: str) -> Iterator[None]:
+    process = _start(way, endpoint, size, server)
     try:
         yield
     finally:
@@ -152,25 +201,32 @@ def main() -> None:
     arguments.add_argument("--seconds", type=float, default=4.0, help="duration of each measurement (default 4)")
     options = arguments.parse_args()
     before = machine()
-    ways: dict[str, Callable[[str, float], Measurement]] = {LINK: through_link, BARE: bare, MEMCPY: memcpy}
+    ways: dict[str, Callable[[str, float], Measurement]] = {
+        LINK: through_link,
+        BARE: bare,
+        MEMCPY: memcpy,
+        NETWORK: through_network,
+        BARE_CURVE: bare_curve,
+    }
     rows = {
         f"{way}, {size}": partial(_measured, take, size, options.seconds)
-        for size in OBSERVATIONS
+        for size in SIZES
         for way, take in ways.items()
     }
     measurements = interleaved(rows, options.repeats)
     lines = []
-    for size in OBSERVATIONS:
+    for size in SIZES:
         for way in ways:
             row = f"{way}, {size}"
-            share = ratio(measurements, row, f"{BARE}, {size}", "gigabytes_per_second")
+            share = ratio(measurements, row, f"{BASES[way]}, {size}", "gigabytes_per_second")
             rate = middle(measurements, row, "trajectories_per_second")
             speed = middle(measurements, row, "gigabytes_per_second")
             lines.append([row, rate, speed, 1e6 / rate, f"{share:.0%}"])
     publish(
         "transport",
-        table(["", "trajectories/s", "GB/s", "us each", f"of {BARE}"], lines)
-        + "\n\nMedians; shares are taken repeat by repeat. The consumer reads one byte of each 4 KiB page.",
+        table(["", "trajectories/s", "GB/s", "us each", "of bare"], lines)
+        + "\n\nMedians; shares of bare pyzmq, with CURVE where the row "
+        "has it, are taken repeat by repeat. The consumer reads one byte of each 4 KiB page.",
         output=options.output,
         settings={"seconds": options.seconds, "repeats": options.repeats, "trajectories_ahead": AHEAD},
         measurements=measurements,

@@ -263,9 +263,9 @@ def find_function(target: str, directory: Path | None = None) -> Callable[..., A
     return named
 
 
-def function_provenance(target: str, directory: Path | None = None) -> dict[str, str | None]:
-    """As `provenance`, of the function that ``module:function`` names."""
-    return provenance(Component("function", target, target, file=_file_of(target, directory, "function")))
+def function_component(target: str, directory: Path | None = None) -> Component:
+    """The function that ``module:function`` names, for `provenance`."""
+    return Component("function", target, target, file=_file_of(target, directory, "function"))
 
 
 def _file_of(target: str, directory: Path | None, what: str) -> Path | None:

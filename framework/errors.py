@@ -60,7 +60,7 @@ class RunError(FrameworkError):
 
 
 class EnvironmentFailed(RunError):
-    """An environment raised an exception, which is the cause of this one; its traceback is shown."""
+    """An environment raised an exception, which is the cause of this one and whose traceback is shown; or many did."""
 
 
 @contextmanager

@@ -267,7 +267,7 @@ class Curriculum(Protocol):
 
         Each is a dict with ``task``, ``return``, ``length``, ``environment``, ``number`` (of the episode in its
         environment), ``success`` (bool) where the environment tells, and ``score`` where the algorithm does
-        (`EpisodeScores`).
+        (`EpisodeScores`). Episodes that an exception of the environment cut off are left out.
         """
 
     def state_dict(self) -> dict[str, Any]:

@@ -12,14 +12,17 @@ import numpy as np
 import zmq
 
 import framework
+from framework.runtime.data.fingerprint import versions
 from framework.runtime.data.specification import Specification
 from framework.runtime.data.trajectory import EPISODE_COLUMNS, Trajectory
 from framework.runtime.link import wire
+from framework.runtime.link.curve import use_key
 
 STEPS, ENVIRONMENTS = 128, 8
-RUN, SAMPLER, COMPONENTS = "benchmark", "sampler-0", "none"
-#: Shape and dtype of one observation: a vector makes 0.29 MB, four stacked frames make 29 MB.
-OBSERVATIONS = {"290 kB": ((64,), np.float32), "29 MB": ((4, 84, 84), np.uint8)}
+RUN, SAMPLER = "benchmark", "sampler-0"
+COMPONENTS: dict[str, str] = {}
+#: Shape and dtype of one observation: a number makes 0.03 MB, a vector 0.29 MB, four stacked frames 29 MB.
+OBSERVATIONS = {"30 kB": ((1,), np.float32), "290 kB": ((64,), np.float32), "29 MB": ((4, 84, 84), np.uint8)}
 #: How many messages may wait in a bare socket, and how many trajectories the link grants ahead.
 AHEAD = 8
 
@@ -76,7 +79,7 @@ def send_through_link(endpoint: str, size: str) -> None:
 
     def send(type: str, arrays: Arrays | None = None, **fields: Any) -> list[Any]:
         frames = wire.encode(type, arrays, **fields)
-        socket.send_multipart(frames, copy=False)
+        socket.send_multipart([b"", *frames], copy=False)
         return frames
 
     send(
@@ -84,13 +87,15 @@ def send_through_link(endpoint: str, size: str) -> None:
         protocol=wire.PROTOCOL,
         framework=framework.__version__,
         run=RUN,
+        session="sender",
         sampler=SAMPLER,
         incarnation=0,
         process=os.getpid(),
+        versions=versions(),
     )
     unacknowledged: dict[tuple[int, int], list[Any]] = {}
     while True:
-        received = socket.recv_multipart(copy=False)
+        _, *received = socket.recv_multipart(copy=False)
         message = wire.decode([frame.buffer for frame in received], limit=2**31)
         if message.type == "welcome":
             send("ready", specification=specification(size).fingerprint, components=COMPONENTS)
@@ -104,11 +109,13 @@ def send_through_link(endpoint: str, size: str) -> None:
             return
 
 
-def send_bare(endpoint: str, size: str) -> None:
-    """Send the same frames as fast as the socket takes them, until killed."""
+def send_bare(endpoint: str, size: str, server: str) -> None:
+    """Send the same frames as fast as the socket takes them, until killed; to the ``server`` with this public key."""
     arrays = make(size)
     socket = zmq.Context().socket(zmq.PUSH)
     socket.setsockopt(zmq.SNDHWM, AHEAD)
+    if server:
+        use_key(socket, zmq.curve_keypair(), server.encode())
     socket.connect(endpoint)
     packer = msgpack.Packer(autoreset=True)
     described = [[name, array.dtype.name, list(array.shape)] for name, array in arrays.items()]
@@ -148,8 +155,12 @@ def main() -> None:
     arguments.add_argument("way", choices=("link", "bare"))
     arguments.add_argument("endpoint")
     arguments.add_argument("size", choices=tuple(OBSERVATIONS))
+    arguments.add_argument("--server", default="", help="public key of a server with CURVE")
     options = arguments.parse_args()
-    (send_through_link if options.way == "link" else send_bare)(options.endpoint, options.size)
+    if options.way == "link":
+        send_through_link(options.endpoint, options.size)
+    else:
+        send_bare(options.endpoint, options.size, options.server)
 
 
 if __name__ == "__main__":

@@ -102,10 +102,13 @@ def _build(pipeline: Pipeline) -> Iterator[Problem]:
     import numpy as np
 
     from framework.pipeline.build import build, build_environment, make_context
-    from framework.runtime.rollout.make_vector import make_vector
+    from framework.runtime.rollout.make_vector import check_restart, make_vector
 
     try:
-        vector = make_vector(build_environment(pipeline), 1)
+        environment = build_environment(pipeline)
+        if pipeline.runtime.on_environment_error == "restart":
+            check_restart(environment)
+        vector = make_vector(environment, 1)
     except Exception as error:
         yield from _problems(error, "environment")
         return

@@ -15,7 +15,8 @@ import click
 from attrs import asdict, frozen
 
 from framework import __version__
-from framework.errors import EXIT_DONE, EXIT_RUN_FAILED
+from framework.commands._doctor_join import diagnose_join
+from framework.errors import EXIT_DONE, EXIT_RUN_FAILED, FrameworkError
 
 _SLOW_SECONDS = 0.05
 _LEAST_FREE_GB = 1.0
@@ -35,14 +36,23 @@ class Finding:
 @click.command()
 @click.option("--runs", default="runs", show_default=True, type=click.Path(path_type=Path), help="Folder of the runs.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
-def command(runs: Path, as_json: bool) -> int:
+@click.option("--join", metavar="FILE", help="Check too whether the run of this join token would let this machine in.")
+@click.option(
+    "--directory",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="With --join: where Python files that its pipeline names lie here.",
+)
+def command(runs: Path, as_json: bool, join: str | None, directory: Path | None) -> int:
     """Check versions, processors, torch, ZeroMQ, the folder of the runs, and plugins.
+
+    With --join also what a run on another machine would refuse, and why, and how fast it can be reached.
 
     The exit code is 1 where something keeps pipelines from running; warnings do not count.
     """
     from framework.commands._table import table
 
-    findings = list(diagnose(runs))
+    findings = list(diagnose(runs, join, directory))
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
@@ -52,7 +62,7 @@ def command(runs: Path, as_json: bool) -> int:
     return EXIT_RUN_FAILED if any(finding.status == "error" for finding in findings) else EXIT_DONE
 
 
-def diagnose(runs: Path) -> Iterator[Finding]:
+def diagnose(runs: Path, join: str | None = None, directory: Path | None = None) -> Iterator[Finding]:
     """Run all checks; one that raises is a finding, too."""
     checks: dict[str, Callable[[], Iterator[Finding]]] = {
         "versions": _versions,
@@ -63,9 +73,13 @@ def diagnose(runs: Path) -> Iterator[Finding]:
         "runs": lambda: _runs(runs),
         "plugins": _plugins,
     }
+    if join is not None:
+        checks["join"] = lambda: diagnose_join(join, directory)
     for topic, check in checks.items():
         try:
             yield from check()
+        except FrameworkError as error:
+            yield Finding(topic, "error", str(error))
         except Exception as error:
             yield Finding(topic, "error", f"{type(error).__name__}: {error}")
 
@@ -102,10 +116,10 @@ def _fast() -> Iterator[Finding]:
 
 
 def _processors(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> Iterator[Finding]:
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    share, period = quota.read_text().split() if quota.exists() else ("max", "1")
-    if share != "max" and int(share) < usable * int(period):
-        granted = int(share) / int(period)
+    from framework.toolkit.cores import affine_cores, granted_cores
+
+    usable, granted = affine_cores(), granted_cores(quota)
+    if granted is not None and granted < usable:
         advice = f"set runtime.samplers and runtime.threads for {granted:.1f} processors"
         yield Finding("processors", "warning", f"{usable} usable, but a quota grants {granted:.1f}", advice)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -35,8 +36,16 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder in which the run directory is created.",
 )
+@click.option(
+    "--listen",
+    metavar="HOST:PORT",
+    help="Let samplers on other machines join (framework sampler), such as at 0.0.0.0:5555; the same as "
+    "runtime.listen. A port alone is for this machine.",
+)
 @click.option("--trust", is_flag=True, help="Import Python files that RUN names, even if another account made it.")
-def command(pipeline: Path | None, overrides: tuple[str, ...], resume: Path | None, runs: Path, trust: bool) -> int:
+def command(
+    pipeline: Path | None, overrides: tuple[str, ...], resume: Path | None, runs: Path, listen: str | None, trust: bool
+) -> int:
     """Train the pipeline file PIPELINE, or resume a run.
 
     OVERRIDES are dotted keys with TOML values, such as algorithm.learning_rate=1e-4; ~curriculum removes a table.
@@ -47,6 +56,8 @@ def command(pipeline: Path | None, overrides: tuple[str, ...], resume: Path | No
     from framework.runtime.disk.load_run import load_run
     from framework.runtime.session import Session
 
+    if listen is not None:
+        overrides = (*overrides, f"runtime.listen={json.dumps(listen)}")
     if resume is not None:
         # With --resume the first argument is an override too.
         overrides = (*([str(pipeline)] if pipeline is not None else []), *overrides)
@@ -61,7 +72,8 @@ def command(pipeline: Path | None, overrides: tuple[str, ...], resume: Path | No
     output = Output(sys.stdout)
     output.say(f"run directory: {directory}")
     try:
-        last = watch(session.updates(), loaded.run.total_steps, output, samplers=loaded.runtime.samplers)
+        apart = bool(loaded.runtime.samplers) or loaded.runtime.listen is not None
+        last = watch(session.updates(), loaded.run.total_steps, output, apart=apart)
     except KeyboardInterrupt:
         click.echo(f"interrupted; resume with: framework run --resume {directory}", err=True)
         return EXIT_INTERRUPTED
@@ -83,6 +95,16 @@ _NOTABLE = {
     "sampler_disconnected": "{sampler} (process {process}) cannot be reached: it may be stopped, or hang",
     "sampler_reconnected": "{sampler} is back",
     "sampler_gone": "{sampler} did not come back: others do its work",
+    "listening": "listening at {endpoint}",
+    "join_file": "samplers on other machines join with: framework sampler --join {join}",
+    "host_joined": "{host} has joined with {samplers} samplers",
+    "host_disconnected": "{host} cannot be reached",
+    "host_reconnected": "{host} is back",
+    "host_gone": "{host} did not come back: its work is given to others",
+    "host_left": "{host} has left",
+    "host_refused": "{host} was refused: {reason}",
+    "host_quarantined": "{host} takes no part any more: its samplers end without delivering anything",
+    "sampler_differs": "{sampler} differs from the learner, so results may by rounding: {differs}",
     "nothing_delivered": "nobody has delivered anything for {seconds} s",
     "sampler_refused": "a sampler was refused: {reason}",
     "not_replayable": "environments {environments} could not be restored (they are not deterministic, cannot be "
@@ -91,6 +113,8 @@ _NOTABLE = {
     "episodes_too_long": "episodes of environments {environments} are longer than sampling.max_replay_steps = "
     "{max_replay_steps}: where their shard moves or the run is resumed they start anew, and the run is then not "
     "exactly repeatable",
+    "environment_failed": "{traceback}\nenvironment {environment} failed in {call}: {reason}; its episode {episode} is "
+    "given up, and the next begins (failed episodes so far: {failures})",
     "plugin_dropped": "plugin {plugin} failed in {hook} and is left out from here on\n{reason}",
     "checkpoint_failed": "checkpoint {checkpoint} could not be saved: {reason}",
     "checkpoint_skipped": "{reason}",
@@ -101,9 +125,16 @@ _NOTABLE = {
 
 
 def _tell(event: str, fields: Mapping[str, Any]) -> None:
+    if "join" in fields:
+        fields = {**fields, "join": _as_typed(Path(fields["join"]))}
     if event in _NOTABLE:
         with suppress(OSError):  # the terminal may be gone
-            click.echo(_NOTABLE[event].format(**fields), err=True)
+            click.echo(_harmless(_NOTABLE[event].format(**fields)), err=True)
+
+
+def _harmless(text: str) -> str:
+    """Text without what a terminal would take for commands: some of it comes from other machines."""
+    return "".join(letter if letter.isprintable() or letter in "\n\t" else "?" for letter in text)
 
 
 def _interrupt_on_signals() -> Interrupt:

@@ -14,6 +14,8 @@ from framework.pipeline.components import Chosen, as_table, choose, parts, refus
 from framework.schema import OptionError, join, option, plain, structure, unknown_keys
 
 DEFAULT_ENCODER = "mlp"
+#: A port, or a host and a port; of IPv6 in brackets.
+LISTEN = r"(?:(\[[0-9A-Fa-f:.%\w]+\]|[A-Za-z0-9_.*-]+):)?(\d{1,5})"
 
 
 @frozen(repr=False)
@@ -80,9 +82,22 @@ class Checkpoint:
 
 @frozen(repr=False)
 class Runtime:
-    """Where the run happens: changes its speed and, but for ``precision`` and ``compile``, nothing else."""
+    """Where the run happens: changes its speed, and what is learned only by ``precision`` and ``compile``, and where an
+    environment raises.
+    """
 
-    samplers: int = option(1, help="Sampler processes; 0 acts inside the learner, for a debugger.", ge=0)
+    samplers: int = option(
+        1,
+        help="Sampler processes on this machine; 0 acts inside the learner, for a debugger, or with `listen` leaves "
+        "all collecting to other machines.",
+        ge=0,
+    )
+    listen: str | None = option(
+        None,
+        help="Where samplers on other machines connect, `HOST:PORT` such as 0.0.0.0:5555; a port alone is for this "
+        "machine. Whoever connects needs a key of the run.",
+        pattern=LISTEN,
+    )
     launcher: str | dict[str, Any] | None = option(
         None,
         part="launcher",
@@ -93,6 +108,17 @@ class Runtime:
         help="Seconds that a step or a reset may take in a sampler; one that takes longer is taken to hang, and the "
         "sampler is replaced. 0 waits for ever.",
         ge=0,
+    )
+    on_environment_error: Literal["stop", "restart"] = option(
+        "stop",
+        help='What an exception in an environment does: "stop" ends the run; "restart" truncates its episode, makes '
+        "it anew and begins the next.",
+    )
+    environment_error_share: float = option(
+        0.05,
+        help='Share of the last 200 episodes that such exceptions may end under "restart", before they end the run.',
+        ge=0.01,
+        le=1,
     )
     reconnect_grace: float = option(
         10.0,

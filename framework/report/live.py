@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 _LIVE_INTERVAL = 0.25  # seconds between two updates of the live view
 _LINE_INTERVAL = 2.0  # seconds between two lines
+#: What columns about a machine begin with, and how many machines are shown.
+_MACHINE = "time/machine/"
+_MACHINES = 8
 #: Share of the time that the learner waits for data above which sampling is called the bottleneck.
 _WAITING_SHARE = 0.3
 
@@ -32,8 +35,8 @@ class View(Protocol):
 class Progress:
     """The numbers of the view: rates over the last interval rather than since the start."""
 
-    def __init__(self, total_steps: int, samplers: int = 1):
-        self._samplers = samplers
+    def __init__(self, total_steps: int, apart: bool = True):
+        self._apart = apart
         self._total = total_steps
         self._since: float | None = None
         self._steps = 0
@@ -66,10 +69,11 @@ class Progress:
             if name.startswith("bonus/") and name.endswith("/reward"):
                 row[name.split("/")[1]] = f"{value:.3g}"
         row["lag"] = str(metrics["lag"])
-        if not self._samplers:
+        if not self._apart:
             row["time"] = f"{waiting:.0%} sampling, {1 - waiting:.0%} learning"
         else:
             row["bottleneck"] = f"sampling ({waiting:.0%} waiting)" if waiting > _WAITING_SHARE else "learning"
+        row |= {name: value for name, value in _machines(metrics).items() if name not in row}
         row["left"] = duration(max(0, self._total - update.steps) / rate) if rate else "-"
         self._since, self._steps = now, update.steps
         self._waiting = self._updating = 0.0
@@ -106,9 +110,9 @@ class Output:
                 click.echo(f"standard output cannot be written to ({error}): the run continues without it", err=True)
 
 
-def watch(updates: Iterable[Update], total_steps: int, output: Output, *, samplers: int = 1) -> Update | None:
-    """Show a run of so many samplers while iterating over it; returns the last update."""
-    progress = Progress(total_steps, samplers)
+def watch(updates: Iterable[Update], total_steps: int, output: Output, *, apart: bool = True) -> Update | None:
+    """Show a run while iterating over it, whose samplers are processes ``apart``; returns the last update."""
+    progress = Progress(total_steps, apart)
     last: Update | None = None
     interval = _LIVE_INTERVAL if output.live else _LINE_INTERVAL
     shown = monotonic() - interval
@@ -146,6 +150,24 @@ def duration(seconds: float) -> str:
     minutes, second = divmod(round(seconds), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
+
+
+def _machines(metrics: dict[str, Any]) -> dict[str, str]:
+    """A line for each machine of an update's metrics, for the first few of them."""
+    columns = [name.removeprefix(_MACHINE).rpartition("/") for name in metrics if name.startswith(_MACHINE)]
+    names = list(dict.fromkeys(name for name, _, _ in columns))
+    rows = {}
+    for name in names[:_MACHINES]:
+        values = {column: metrics[f"{_MACHINE}{machine}/{column}"] for machine, _, column in columns if machine == name}
+        samplers = f"{values['samplers']} sampler{'' if values['samplers'] == 1 else 's'}"
+        rows[name] = f"{samplers}, {values['steps_per_second']:,.0f} steps/s"
+        if "lag" in values:
+            rows[name] += f", lag {values['lag']:.3g}"
+        if values["reconnects"]:
+            rows[name] += f", {values['reconnects']} reconnects"
+    if len(names) > _MACHINES:
+        rows["machines"] = f"{len(names) - _MACHINES} more"
+    return rows
 
 
 def _number(value: float | None) -> str:

@@ -51,11 +51,12 @@ class Session:
         with ExitStack() as opened:
             self._endpoint = ""
             self._launcher: Launcher | None = None
-            if pipeline.runtime.samplers:
+            if pipeline.runtime.samplers or pipeline.runtime.listen is not None:
                 folder = opened.enter_context(closing(SocketFolder()))
-                # The helper that local samplers come from imports torch at the same time as we do.
-                self._launcher = opened.enter_context(closing(build_launcher(pipeline) or LocalLauncher(folder)))
                 self._endpoint = folder.endpoint
+                if pipeline.runtime.samplers:
+                    # The helper that local samplers come from imports torch at the same time as we do.
+                    self._launcher = opened.enter_context(closing(build_launcher(pipeline) or LocalLauncher(folder)))
             self._record = self._open_record(root, resume, listener)
             self._open = opened.pop_all()
 

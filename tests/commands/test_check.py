@@ -205,6 +205,14 @@ class Stuck(Plain):
             raise OSError("no display")
 
 
+class Whole(Plain):
+    native = True
+
+    def make_vector(self, count):
+        mode = gymnasium.vector.AutoresetMode.DISABLED
+        return gymnasium.vector.SyncVectorEnv([self.world] * count, autoreset_mode=mode)
+
+
 class Learner:
     supports = {"streams"}
 
@@ -254,6 +262,23 @@ def test_build_refuses_environments(build, environment, code, start):
     exit_code, _, errors = build(environment)
     assert errors[0].startswith(start)
     assert exit_code == code
+
+
+RESTART = "runtime.on_environment_error='restart'"
+
+
+def test_build_refuses_restarts_of_what_is_one_object(build):
+    """At the line of the option, and not only when the run starts."""
+    code, _, errors = build("world:Whole", RESTART)
+    assert code == 2
+    assert errors[0].startswith('override: runtime.on_environment_error: "restart" needs environments that can be')
+    assert build("world:Whole")[0] == build("world:Plain", RESTART)[0] == 0
+
+
+def test_build_forgives_no_environment(build):
+    """One that cannot be reset is a mistake, also where a run would try again."""
+    code, _, errors = build("world:Stuck", RESTART)
+    assert (code, errors[0]) == (2, "p.toml:3: environment: environment 0 failed in reset: OSError: no display")
 
 
 def test_build_names_every_component_that_cannot_be_built(build):

@@ -54,7 +54,8 @@ def test_a_minimal_pipeline_is_filled_in(loaded, components, tmp_path):
     assert attrs.asdict(pipeline.evaluation) == {"episodes": 20, "every_steps": 0, "deterministic": True, "tasks": ()}
     assert attrs.asdict(pipeline.checkpoint) == {"every_seconds": 30.0, "keep": 3}
     assert attrs.asdict(pipeline.runtime) == {
-        "samplers": 1, "launcher": None, "environment_timeout": 300.0, "reconnect_grace": 10.0,
+        "samplers": 1, "listen": None, "launcher": None, "environment_timeout": 300.0, "on_environment_error": "stop",
+        "environment_error_share": 0.05, "reconnect_grace": 10.0,
         "device": "auto", "precision": "float32", "compile": False, "threads": "auto"
     }  # fmt: skip
     assert pipeline.directory == tmp_path

@@ -13,12 +13,12 @@ def update(number: int, waiting: float, updating: float) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("samplers", "name", "value"),
-    [(2, "bottleneck", "sampling (48% waiting)"), (0, "time", "48% sampling, 52% learning")],
+    ("apart", "name", "value"),
+    [(True, "bottleneck", "sampling (48% waiting)"), (False, "time", "48% sampling, 52% learning")],
 )
-def test_bottleneck_is_one_of_two_that_overlap(samplers: int, name: str, value: str) -> None:
+def test_bottleneck_is_one_of_two_that_overlap(apart: bool, name: str, value: str) -> None:
     """Without samplers nobody waits: sampling and learning take turns, and their shares are told."""
-    progress = Progress(1000, samplers)
+    progress = Progress(1000, apart)
     progress.add(update(1, 0.48, 0.52))
     row = progress.row(update(1, 0.48, 0.52))
     assert row[name] == value
@@ -68,3 +68,27 @@ def test_errors_of_the_run_are_not_taken_for_the_output_s(terminal: bool) -> Non
 def test_no_standard_output() -> None:
     """A closed standard output is none to write to."""
     assert watch(iter([update(1, 0.1, 0.1)]), 500, Output(None)) is not None
+
+
+def test_machines_have_rows() -> None:
+    """Each its samplers and speed, its lag where it brought something, and how often it came back."""
+    shown = update(1, 0.1, 0.1)
+    for name, values in (("learner", (1, 0, 1000.4)), ("box", (16, 2, 20_000.0))):
+        for column, value in zip(("samplers", "reconnects", "steps_per_second"), values, strict=True):
+            shown.metrics[f"time/machine/{name}/{column}"] = value
+    shown.metrics["time/machine/box/lag"] = 1.5
+    row = Progress(1000).row(shown)
+    assert row["learner"] == "1 sampler, 1,000 steps/s"
+    assert row["box"] == "16 samplers, 20,000 steps/s, lag 1.5, 2 reconnects"
+    assert "machines" not in row
+
+
+def test_of_many_machines_the_first_are_shown() -> None:
+    """And how many there are beside."""
+    shown = update(1, 0.1, 0.1)
+    for number in range(20):
+        for column in ("samplers", "reconnects", "steps_per_second"):
+            shown.metrics[f"time/machine/box-{number}/{column}"] = 1
+    row = Progress(1000).row(shown)
+    assert [name for name in row if name.startswith("box")] == [f"box-{number}" for number in range(8)]
+    assert row["machines"] == "12 more"

@@ -143,6 +143,13 @@ def _(run: Callable[..., int], folder: Path, monkeypatch: Any) -> int:
     return run("if self.steps == 7: raise ValueError('the simulator is gone')")
 
 
+@way("environments that are restarted raise too often")
+def _(run: Callable[..., int], folder: Path, monkeypatch: Any) -> int:
+    return run(
+        "if self.steps == 7: raise ValueError('the simulator is gone')", "runtime.on_environment_error='restart'"
+    )
+
+
 @way("an environment gives NaN or infinity")
 def _(run: Callable[..., int], folder: Path, monkeypatch: Any) -> int:
     return run("observation[0] = np.nan")

@@ -25,12 +25,12 @@ class RawLearner:
 
     def frames(self) -> list[bytes]:
         assert self._socket.poll(10_000), "nothing was sent"
-        self.identity, *frames = self._socket.recv_multipart()
+        self.identity, _, *frames = self._socket.recv_multipart()
         return frames
 
     def send(self, type: str, arrays: Any = None, **fields: Any) -> None:
         """Answer the sampler that was heard last."""
-        self._socket.send_multipart([self.identity, *wire.encode(type, arrays, **fields)])
+        self._socket.send_multipart([self.identity, b"", *wire.encode(type, arrays, **fields)])
 
     def close(self) -> None:
         self._context.destroy(linger=0)

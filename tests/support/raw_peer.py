@@ -8,6 +8,7 @@ from typing import Any
 import zmq
 
 import framework
+from framework.runtime.data.fingerprint import versions
 from framework.runtime.link import wire
 
 
@@ -28,15 +29,15 @@ class RawPeer:
         self._context.destroy(linger=0)
 
     def send(self, type: str, arrays: Any = None, **fields: Any) -> None:
-        self._socket.send_multipart(wire.encode(type, arrays, **fields))
+        self._socket.send_multipart([b"", *wire.encode(type, arrays, **fields)])
 
     def receive(self) -> wire.Message:
         assert self._socket.poll(10_000), "no answer"
-        return wire.decode(self._socket.recv_multipart(), limit=2**30)
+        return wire.decode(self._socket.recv_multipart()[1:], limit=2**30)
 
-    def join(self, specification: str, components: str, run: str = "run") -> tuple[dict[str, Any], str]:
+    def join(self, specification: str, components: dict[str, str], run: str = "run") -> tuple[dict[str, Any], str]:
         """Be ready for work, whether or not the learner agrees; returns the pipeline's values and its folder."""
-        hello = {"protocol": wire.PROTOCOL, "framework": framework.__version__, "run": run}
+        hello = {"protocol": wire.PROTOCOL, "framework": framework.__version__, "run": run, "versions": versions()}
         self.send("hello", **hello, session=f"session {id(self)}", sampler="sampler-0", incarnation=0, process=1)
         welcome = self.receive()
         assert welcome.type == "welcome"

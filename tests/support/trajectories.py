@@ -57,5 +57,6 @@ def make(
         "episodes/return": rng.standard_normal(count),
         "episodes/length": rng.integers(1, 99, count, np.int64),
         "episodes/success": rng.integers(-1, 2, count, np.int8),
+        "episodes/error": np.zeros(count, np.int8),
     }
     return Trajectory(shard, number, version, arrays)

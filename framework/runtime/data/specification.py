@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import numpy as np
 
 from framework.errors import FrameworkError
-from framework.runtime.data.episode_snapshot import LIMIT as SNAPSHOT_LIMIT
+from framework.runtime.data import episode_snapshot, failures, tasks
 from framework.runtime.data.episode_snapshot import decode_snapshots
-from framework.runtime.data.tasks import LIMIT, decode_tasks
+from framework.runtime.data.failures import decode_failures
+from framework.runtime.data.tasks import decode_tasks
 from framework.runtime.data.trajectory import PER_EPISODE, Trajectory
 
 
 class SpecificationError(FrameworkError):
     """Arrays that are not those of the run's trajectories."""
+
+
+Value = TypeVar("Value")
+
+#: Arrays of bytes, whose number varies.
+_BYTES = ("tasks", "failures", "snapshots/data")
 
 
 class Specification:
@@ -27,8 +35,10 @@ class Specification:
     def __init__(self, example: Trajectory, length: int):
         self.arrays: dict[str, tuple[str, tuple[int, ...]]] = {}
         self.environments = example.arrays["rewards"].shape[1]
+        most = (tasks.LIMIT, failures.LIMIT, self.environments * episode_snapshot.LIMIT)
+        limits = dict(zip(_BYTES, most, strict=True))
         for name, array in example.arrays.items():
-            if name in (limits := {"tasks": LIMIT, "snapshots/data": self.environments * SNAPSHOT_LIMIT}):
+            if name in limits:
                 self.arrays[name] = ("uint8", (limits[name],))
                 continue
             shape = array.shape
@@ -57,7 +67,7 @@ class Specification:
         counts = set()
         for name, (dtype, shape) in self.arrays.items():
             array = arrays[name]
-            if name in ("tasks", "snapshots/data"):
+            if name in _BYTES:
                 continue
             per_episode = name.startswith(PER_EPISODE)
             if (
@@ -75,30 +85,26 @@ class Specification:
             raise SpecificationError("final_index out of range")
         if arrays["episode"].min() < 0:
             raise SpecificationError("episode numbers are counted from 0")
+        self._check_bytes(arrays, ended=index.size)
+
+    def _check_bytes(self, arrays: Mapping[str, np.ndarray], ended: int) -> None:
         if "tasks" in self.arrays:
-            self._check_tasks(arrays["tasks"], index.size + self.environments)
+            count, episodes = len(self._decoded("tasks", decode_tasks, arrays)), ended + self.environments
+            if count != episodes:
+                raise SpecificationError(f"{count} tasks for {episodes} episodes")
+        if "failures" in self.arrays:
+            count = self._decoded("failures", decode_failures, arrays).count
+            # A replay may lose each episode in progress, and each that begins may come after one that failed in reset.
+            if count > 2 * (ended + self.environments):
+                raise SpecificationError(f"{count} failures where {ended} episodes ended")
         if "snapshots/data" in self.arrays:
-            self._check_snapshots(arrays)
+            self._decoded("snapshots/data", lambda _: decode_snapshots(arrays), arrays)
 
-    @staticmethod
-    def _check_snapshots(arrays: Mapping[str, np.ndarray]) -> None:
-        _check_bytes("snapshots", arrays["snapshots/data"])
+    def _decoded(self, name: str, decode: Callable[[np.ndarray], Value], arrays: Mapping[str, np.ndarray]) -> Value:
+        array, (limit,) = arrays[name], self.arrays[name][1]
+        if array.dtype != np.uint8 or array.ndim != 1 or array.size > limit:
+            raise SpecificationError(f"{name} are {array.dtype.name}{array.shape}, agreed was uint8[bytes]")
         try:
-            decode_snapshots(arrays)
+            return decode(array)
         except ValueError as error:
-            raise SpecificationError(f"snapshots that cannot be read: {str(error)[:100]}") from None
-
-    @staticmethod
-    def _check_tasks(array: np.ndarray, count: int) -> None:
-        _check_bytes("tasks", array)
-        try:
-            tasks = len(decode_tasks(array))
-        except ValueError as error:
-            raise SpecificationError(f"tasks that cannot be read: {str(error)[:100]}") from None
-        if tasks != count:
-            raise SpecificationError(f"{tasks} tasks for {count} episodes")
-
-
-def _check_bytes(name: str, array: np.ndarray) -> None:
-    if array.dtype != np.uint8 or array.ndim != 1:
-        raise SpecificationError(f"{name} are {array.dtype.name}{array.shape}, agreed was uint8[bytes]")
+            raise SpecificationError(f"{name} that cannot be read: {str(error)[:100]}") from None

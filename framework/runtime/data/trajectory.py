@@ -4,7 +4,8 @@ Array names are the fields of `framework.interfaces.Batch`; the entries of its d
 ``field/entry``. Beside them stand ``episode`` [N] int64, the number of the episode in progress after the last step,
 ``memory_after`` (the policy's memory there), and one row for each finished episode in ``episodes/...``; under a
 curriculum also ``tasks`` [bytes], those of the finished episodes and then those of the N in progress. Environments that
-offer snapshots add ``snapshots/...``, those that were taken after the last step, of episodes in progress.
+offer snapshots add ``snapshots/...``, those that were taken after the last step, of episodes in progress. Where
+environments that raise do not end the run, ``failures`` [bytes] tells of them.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 from attrs import frozen
 
 from framework.interfaces import Batch
+from framework.runtime.data.failures import Failures, decode_failures
 from framework.runtime.data.tasks import decode_tasks
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ EPISODE_COLUMNS = {
     "return": np.float64,
     "length": np.int64,
     "success": np.int8,  # 1, 0, or -1 where the environment does not say
+    "error": np.int8,  # 1 where the environment raised in its last step, else 0
 }
 
 #: Names of the arrays whose leading dimension is the number of finished episodes, or what they begin with.
@@ -76,6 +79,10 @@ class Trajectory:
         if "tasks" not in self.arrays:
             return ()
         return tuple(decode_tasks(self.arrays["tasks"])[len(self.arrays["final_index"]) :])
+
+    def failures(self) -> Failures:
+        """The episodes that ended because their environments raised, also those that never came to a first step."""
+        return decode_failures(self.arrays["failures"]) if "failures" in self.arrays else Failures()
 
 
 def group(arrays: Mapping[str, Any], prefix: str) -> dict[str, Any]:

@@ -31,10 +31,12 @@ class LocalLauncher:
 
     Args:
         folder: of the socket that they connect to; the helper removes it where this process is killed.
+        directory: where samplers look for Python files that the pipeline names; by default where the learner says.
     """
 
-    def __init__(self, folder: SocketFolder) -> None:
+    def __init__(self, folder: SocketFolder, directory: str | None = None) -> None:
         self._folder = folder
+        self._directory = directory
         self._running: dict[tuple[str, int], SamplerExit] = {}  # how each would end if the helper were killed now
         self._closing = False
         self._partial = b""  # of a report
@@ -44,7 +46,13 @@ class LocalLauncher:
     def start(self, endpoint: str, run: str, sampler: str, incarnation: int) -> None:
         """See `framework.interfaces.Launcher`."""
         self._running[sampler, incarnation] = SamplerExit(sampler, incarnation, 0, -signal.SIGKILL)
-        order = {"sampler": sampler, "incarnation": incarnation, "run": run, "endpoint": endpoint}
+        order = {
+            "endpoint": endpoint,
+            "run": run,
+            "name": sampler,
+            "incarnation": incarnation,
+            "directory": self._directory,
+        }
         with suppress(BrokenPipeError):  # then the helper is dead, and `exits` says that this sampler is
             self._commands.write(json.dumps(order).encode() + b"\n")
             self._commands.flush()

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from framework.interfaces import Launcher, SamplerExit
 from framework.plugins import describe
-from framework.runtime.launch.exit_codes import NOT_LET_IN, in_words
+from framework.runtime.link.exit_codes import NOT_LET_IN, WRONG_VERSION, in_words
 from framework.runtime.link.source import Event, Failure, News
 
 #: A sampler that is lost so often without delivering anything is not started again.
@@ -18,12 +18,12 @@ _TICK = 0.25
 
 
 class Roll(Protocol):
-    """What a supervisor needs of the learner's end of the link."""
+    """What a supervisor needs of whoever its samplers connect to: the learner's end of the link, or a host's relay."""
 
-    endpoint: str  #: where it listens
+    endpoint: str  #: where they do
 
-    def depart(self, sampler: str, incarnation: int) -> tuple[int, bool]:
-        """The process of a sampler has ended: what it held is free.
+    def depart(self, sampler: str, incarnation: int, status: int) -> tuple[int, bool]:
+        """The process of a sampler has ended, with this status: what it held is free.
 
         Returns how many trajectories that incarnation had delivered, and whether it had been rejected.
         """
@@ -35,14 +35,17 @@ class Roll(Protocol):
 class Supervisor:
     """Keeps ``samplers`` samplers of a run at work, from the constructor to `close`, in a thread of its own.
 
+    They are named ``prefix`` and a number.
+
     Where one dies `GIVE_UP_AFTER` times in a row without delivering anything, or the launcher fails, the learner is
     told that the run cannot go on.
     """
 
-    def __init__(self, launcher: Launcher, samplers: int, run: str, roll: Roll):
+    def __init__(self, launcher: Launcher, samplers: int, run: str, roll: Roll, prefix: str = "sampler-"):
         self._launcher = launcher
         self._samplers = samplers
         self._run = run
+        self._prefix = prefix
         self._roll = roll
         self._losses: Counter[str] = Counter()  # in a row, by sampler
         self._closing = threading.Event()
@@ -58,7 +61,7 @@ class Supervisor:
     def _supervise(self) -> None:
         try:
             for number in range(self._samplers):
-                self._start(f"sampler-{number}", 0)
+                self._start(f"{self._prefix}{number}", 0)
             while not self._closing.is_set():
                 for sampler_exit in self._launcher.exits(_TICK):
                     self._replace(sampler_exit)
@@ -69,7 +72,7 @@ class Supervisor:
 
     def _replace(self, sampler_exit: SamplerExit) -> None:
         sampler, incarnation = sampler_exit.sampler, sampler_exit.incarnation
-        delivered, rejected = self._roll.depart(sampler, incarnation)
+        delivered, rejected = self._roll.depart(sampler, incarnation, sampler_exit.status)
         lost = {"sampler": sampler, "process": sampler_exit.process, "status": sampler_exit.status}
         self._roll.announce(Event("sampler_lost", lost))
         if delivered:
@@ -77,7 +80,7 @@ class Supervisor:
         self._losses[sampler] += 1
         losses = self._losses[sampler]
         # An environment, too, may end its process with this exit code.
-        if sampler_exit.status == NOT_LET_IN and rejected:
+        if sampler_exit.status in (NOT_LET_IN, WRONG_VERSION) and rejected:
             self._roll.announce(Failure(f"{sampler} was not let in"))
         elif losses >= GIVE_UP_AFTER:
             reason = in_words(sampler_exit.status)

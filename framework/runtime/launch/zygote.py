@@ -16,11 +16,21 @@ import signal
 import sys
 import threading
 import traceback
+from ctypes import c_double
 from importlib import import_module
+from mmap import PAGESIZE, mmap
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 
 GRACE = 1.5  #: seconds that samplers have to close their environments
+_LOOK = 1.0  # seconds after which it is looked again whether one hangs
+
+
+class _Child(NamedTuple):
+    """A sampler that was forked."""
+
+    order: dict[str, Any]
+    deadline: c_double  #: when it is taken to hang, by the monotonic clock; 0 for never
 
 
 def main() -> None:
@@ -29,6 +39,7 @@ def main() -> None:
     os.dup2(2, 1)  # what environments print belongs on the terminal
     gc.disable()  # importing makes no garbage, and looking for some takes a quarter of the time
     import_module("framework.runtime.launch.sampler_process")  # all that a sampler needs, torch included: loaded once
+    import_module("framework.runtime.data.fingerprint").versions()  # of the code that was loaded now, not later
     threads = _threads()
     if threads != 1:
         raise RuntimeError(f"{threads} threads after importing: a fork would lose all but one of them")
@@ -39,15 +50,15 @@ def main() -> None:
     signal.set_wakeup_fd(wake)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    children: dict[int, dict[str, Any]] = {}
+    children: dict[int, _Child] = {}
     pending = b""
     while True:
-        readable, _, _ = select.select([0, woken], [], [])
+        readable, _, _ = select.select([0, woken], [], [], _LOOK if children else None)
+        _end_those_that_hang(children)
         if woken in readable:
             os.read(woken, 4096)
             for process, status in _ended():
-                order = children.pop(process)
-                _report(reports, order, process=process, status=status)
+                _report(reports, children.pop(process).order, process=process, status=status)
         if 0 in readable:
             data = os.read(0, 65536)
             if not data:
@@ -55,16 +66,25 @@ def main() -> None:
             *lines, pending = (pending + data).split(b"\n")
             for line in lines:
                 order = json.loads(line)
-                process = _fork(order, (reports, woken, wake))
-                children[process] = order
+                deadline = c_double.from_buffer(mmap(-1, PAGESIZE))  # memory that a fork shares
+                process = _fork(order, deadline, (reports, woken, wake))
+                children[process] = _Child(order, deadline)
                 _report(reports, order, process=process)
     _end(set(children))
     shutil.rmtree(sys.argv[1], ignore_errors=True)  # the socket's folder; a learner that was killed leaves it
     os._exit(0)  # an interpreter that has torch takes long to end
 
 
+def _end_those_that_hang(children: dict[int, _Child]) -> None:
+    """End the samplers whose deadline has passed: their own watchdogs, which would have, were stopped with them."""
+    for process, child in children.items():
+        if 0.0 < child.deadline.value < monotonic():
+            print(f"{child.order['name']} has hung: it is ended", file=sys.stderr, flush=True)
+            os.kill(process, signal.SIGKILL)
+
+
 def _report(reports: int, order: dict[str, Any], **fields: int) -> None:
-    report = {"sampler": order["sampler"], "incarnation": order["incarnation"], **fields}
+    report = {"sampler": order["name"], "incarnation": order["incarnation"], **fields}
     os.write(reports, json.dumps(report).encode() + b"\n")
 
 
@@ -76,7 +96,7 @@ def _threads() -> int:
         return threading.active_count()
 
 
-def _fork(order: dict[str, Any], inherited: tuple[int, ...]) -> int:
+def _fork(order: dict[str, Any], deadline: c_double, inherited: tuple[int, ...]) -> int:
     process = os.fork()
     if process:
         return process
@@ -90,9 +110,9 @@ def _fork(order: dict[str, Any], inherited: tuple[int, ...]) -> int:
         os.dup2(nothing, 0)
         from framework.runtime.launch.sampler_process import run_sampler
 
-        code = run_sampler(order["endpoint"], order["run"], order["sampler"], order["incarnation"])
+        code = run_sampler(**order, deadline=deadline)
     except BaseException:
-        print(f"{order['sampler']}:", file=sys.stderr)
+        print(f"{order['name']}:", file=sys.stderr)
         traceback.print_exc()
     finally:
         sys.stdout.flush()

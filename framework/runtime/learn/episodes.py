@@ -1,4 +1,4 @@
-"""The episodes that have ended, and the means over the last of them."""
+"""The episodes that have ended, and the means over the last of them that no error ended."""
 
 from __future__ import annotations
 
@@ -35,12 +35,14 @@ class Episodes:
             success = episode.pop("success")
             if success >= 0:
                 episode["success"] = bool(success)
+            if episode.pop("error"):
+                episode["error"] = True
         self.count += len(ended)
-        self._window.extend(ended)
+        self._window.extend(episode for episode in ended if "error" not in episode)
         return ended
 
     def means(self) -> dict[str, float]:
-        """``return``, ``length`` and, where it is known, ``success``, over the last episodes."""
+        """``return``, ``length`` and, where it is known, ``success``, over the last episodes that no error ended."""
         means = {}
         for name in ("return", "length", "success"):
             values = [episode[name] for episode in self._window if name in episode]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import monotonic
 
-from framework.runtime.disk.run_directory import Record
 from framework.runtime.learn.interrupt import Interrupt
 from framework.runtime.link.rounds import Rounds
 from framework.runtime.link.source import Accepted, Event, Source
@@ -15,11 +15,12 @@ _LONG = 60.0
 
 
 def gather(
-    source: Source, rounds: Rounds, update: int, record: Record, interrupt: Interrupt
+    source: Source, rounds: Rounds, update: int, hear: Callable[[Event], None], interrupt: Interrupt
 ) -> tuple[list[Accepted], list[Accepted]]:
     """What update ``update`` learns from, and what was too old to be learned from, whose credit is returned.
 
-    Waits for it, and tells where it waits for long; raises what `Source.receive` raises, and `KeyboardInterrupt`.
+    Waits for it, and tells where it waits for long; ``hear`` is told every event. Raises what `Source.receive` raises,
+    and `KeyboardInterrupt`.
     """
     dropped: list[Accepted] = []
     began = told = monotonic()
@@ -32,10 +33,10 @@ def gather(
         with interrupt.at_once():
             news = source.receive(_POLL)
         if isinstance(news, Event):
-            record.event(news.name, **news.fields)
+            hear(news)
         elif news is not None:
             rounds.add(news)
             began = told = monotonic()
         elif monotonic() - told >= _LONG:
             told = monotonic()
-            record.event("nothing_delivered", seconds=round(told - began))
+            hear(Event("nothing_delivered", {"seconds": round(told - began)}))

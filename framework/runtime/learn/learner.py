@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -20,11 +21,13 @@ from framework.runtime.learn.device import learner_threads, usable_device
 from framework.runtime.learn.evaluation import Evaluator
 from framework.runtime.learn.gather import gather
 from framework.runtime.learn.interrupt import Interrupt
+from framework.runtime.learn.machines import Machines
 from framework.runtime.learn.malloc import keep_freed_memory
 from framework.runtime.learn.sampling import open_source
 from framework.runtime.learn.state import Checkpoints, initial_state
 from framework.runtime.learn.update import Update, Updater
 from framework.runtime.link.rounds import make_rounds
+from framework.runtime.link.source import Event
 from framework.runtime.rollout.worker import Worker
 from framework.toolkit.processor import emulates_bfloat16
 
@@ -89,9 +92,15 @@ class Learner:
             self._checkpoints.resume()
         self._updater = Updater(pipeline, record, self._state, device)
         self._evaluator = Evaluator(pipeline, self._interrupt)
+        self._machines = Machines()
         self._rounds = make_rounds(pipeline.sampling)
+        listener = None
+        if pipeline.runtime.listen is not None:
+            from framework.runtime.link.listener import Listener  # imports asyncio, which nobody else needs
+
+            listener = Listener(pipeline.runtime.listen, record.directory, self._tell_of_token)
         self._source = self._open.enter_context(
-            open_source(pipeline, record.directory.name, self._state.shards, self._worker, launcher, endpoint)
+            open_source(pipeline, record.directory.name, self._state.shards, self._worker, launcher, endpoint, listener)
         )
         for version, snapshot in sorted(self._state.snapshots.items()):
             self._source.publish(version, snapshot)
@@ -110,6 +119,7 @@ class Learner:
                 self._record.check_place()
                 if self._checkpoints.due:
                     self._checkpoints.save()
+            self._source.complete()
         except BaseException as raised:
             error = raised
             raise
@@ -125,7 +135,7 @@ class Learner:
     def _advance(self) -> Update:
         """One update, and the evaluation that follows it."""
         state, waited = self._state, monotonic()
-        accepted, dropped = gather(self._source, self._rounds, state.update, self._record, self._interrupt)
+        accepted, dropped = gather(self._source, self._rounds, state.update, self._hear, self._interrupt)
         started = monotonic()
         trajectories = [item.trajectory for item in accepted]
         self._updating = True
@@ -149,10 +159,13 @@ class Learner:
             "time/waiting": started - waited,
             "time/updating": finished - started,
             **sampler_times(trajectories),
+            **self._machines.columns(accepted, state.update - 1, finished - waited),
         }
         self._record.episodes([{**progress, **episode} for episode in ended])
         self._record.metrics(metrics)
         self._lifecycle.call("update_finished", directory=self._record.directory, metrics=metrics)
+        if self._pipeline.runtime.on_environment_error == "restart":
+            state.environment_errors.check(self._pipeline.runtime.environment_error_share)
         evaluation = self._evaluate() if self._evaluator.due(state.steps) else None
         return Update(state.update, state.steps, metrics, evaluation)
 
@@ -176,6 +189,15 @@ class Learner:
         self._lifecycle.call("evaluation_finished", directory=self._record.directory, evaluation=evaluation)
         self._checkpoints.save_if_best(evaluation["evaluation/return"])
         return evaluation
+
+    def _hear(self, event: Event) -> None:
+        self._record.event(event.name, **event.fields)
+        self._machines.hear(event)
+
+    def _tell_of_token(self, file: Path | None, endpoint: str) -> None:
+        self._record.event("listening", endpoint=endpoint)
+        if file is not None:
+            self._record.event("join_file", join=str(file))
 
     def _close_worker(self) -> None:
         with self._interrupt.closing():

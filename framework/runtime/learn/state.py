@@ -19,6 +19,7 @@ from framework.runtime.data.shard import ShardState
 from framework.runtime.disk import checkpoint
 from framework.runtime.disk.run_directory import Record
 from framework.runtime.learn.curriculum import TaskSource
+from framework.runtime.learn.environment_errors import EnvironmentErrors
 from framework.runtime.learn.episodes import Episodes
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class RunState:
     steps_per_update: int  #: environment steps
     update: int = 0  #: how many updates there have been
     episodes: Episodes = field(factory=Episodes)
+    environment_errors: EnvironmentErrors = field(factory=EnvironmentErrors)
     evaluated: int = 0  #: the update that the last evaluation followed
     best: float = -math.inf  #: the highest mean return of an evaluation
     snapshots: dict[int, PolicySnapshot] = field(factory=dict)  #: by version
@@ -76,6 +78,7 @@ class RunState:
             "update": self.update,
             "elapsed": monotonic() - self.started,
             "episodes": self.episodes.state_dict(),
+            "environment_errors": self.environment_errors.state_dict(),
             "evaluated": self.evaluated,
             "best": self.best,
             "algorithm": self.algorithm.state_dict(),
@@ -89,6 +92,8 @@ class RunState:
         self.update = state["update"]
         self.started = monotonic() - state["elapsed"]
         self.episodes.load_state_dict(state["episodes"])
+        if "environment_errors" in state:  # older checkpoints have none
+            self.environment_errors.load_state_dict(state["environment_errors"])
         self.evaluated = state.get("evaluated", self.update)  # older checkpoints do not tell
         self.best = state["best"]
         self.algorithm.load_state_dict(state["algorithm"])

@@ -54,12 +54,16 @@ class Updater:
         batch = collate(trajectories, self._device, progress=progress, lag=lag)
         learned = numbers_by_name("the algorithm's update()", state.algorithm.update(batch))
         ended = state.episodes.add([*dropped, *trajectories], self._scores())
-        learned |= state.tasks.update(ended)
+        for event in state.environment_errors.add([*dropped, *trajectories], ended):
+            self._record.event("environment_failed", **event)
+        learned |= state.tasks.update([episode for episode in ended if "error" not in episode])
         if bad := bad_metrics(learned):
             raise RunError(f"update {state.update + 1}: {bad}; the batch is in {self._save_bad(trajectories)}")
         metrics = {"episodes": state.episodes.count, **state.episodes.means(), "lag": lag}
         if sampling.policy_lag == "free":
             metrics["dropped"] = len(dropped)
+        if self._pipeline.runtime.on_environment_error == "restart":
+            metrics["failed_episodes"] = state.environment_errors.count
         return metrics | learned, ended
 
     def _scores(self) -> Sequence[float]:

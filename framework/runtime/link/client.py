@@ -27,7 +27,11 @@ class Stopped(End):
 
 
 class Rejected(End):
-    """The learner does not let this sampler in."""
+    """The learner does not let this sampler in, which is to end with the exit code ``status``."""
+
+    def __init__(self, reason: str, status: int):
+        super().__init__(reason)
+        self.status = status
 
 
 class Superseded(End):
@@ -59,7 +63,7 @@ class Client:
 
     def send_again(self, frames: list[Any]) -> None:
         """Send frames that `send` returned."""
-        self._socket.send_multipart(frames, copy=False)
+        self._socket.send_multipart([b"", *frames], copy=False)  # an envelope, for hosts on the way to write on
 
     def receive(self, seconds: float) -> wire.Message | None:
         """The next message, or None after ``seconds``. Raises `Stopped` and `Rejected` where it is such a one.
@@ -67,7 +71,7 @@ class Client:
         None too where the learner only shows that it is there.
         """
         while self._socket.poll(int(seconds * 1000)):
-            frames = self._socket.recv_multipart(copy=False)
+            _, *frames = self._socket.recv_multipart(copy=False)
             self._heard = monotonic()
             message = wire.decode([frame.buffer for frame in frames], limit=_MESSAGE_LIMIT)
             if message.type == "ping":
@@ -77,7 +81,7 @@ class Client:
             if message.type == "stop":
                 raise Stopped
             if message.type == "reject":
-                raise Rejected(message["reason"])
+                raise Rejected(message["reason"], message["status"])
             return message
         return None
 

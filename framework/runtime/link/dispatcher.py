@@ -1,37 +1,23 @@
-"""What the learner answers to each message of a sampler. No sockets and no clocks are here."""
+"""What the learner answers to each message of a sampler or a host. No sockets and no clocks are here."""
 
 from __future__ import annotations
 
-import json
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from attrs import frozen
 
-import framework
 from framework.runtime.data.policy_snapshot import PolicySnapshot
-from framework.runtime.data.specification import Specification, SpecificationError
+from framework.runtime.data.specification import SpecificationError
 from framework.runtime.data.trajectory import Timing, Trajectory
 from framework.runtime.link import wire
+from framework.runtime.link.admission import Admission
+from framework.runtime.link.exit_codes import WRONG_VERSION
+from framework.runtime.link.hosts import UNCONFIRMED, Host
 from framework.runtime.link.leases import Grant, Leases
-from framework.runtime.link.sessions import Session, Sessions
+from framework.runtime.link.membership import Membership, Refused, Send, no_keys
+from framework.runtime.link.sessions import Session, Way
 from framework.runtime.link.source import Accepted, Event, Failure, News
-
-#: Of so many peers and samplers it is remembered that they were refused.
-_REMEMBERED = 1024
-
-
-@frozen
-class Admission:
-    """What a sampler is told, and what it must agree with."""
-
-    run: str
-    pipeline: dict[str, Any]
-    directory: str
-    components: str
-    specification: Specification
 
 
 class Dispatcher:
@@ -45,9 +31,9 @@ class Dispatcher:
         admission: who is let in.
         kept_versions: how many versions back a sampler may still ask for.
         grace: seconds that a lost connection has to come back.
-        send: ``send(peer, type, arrays, **fields)`` sends one message to the peer of that routing id; whether there
-            is a connection to it.
+        send: sends one message the way that a connection has; whether there is one.
         announce: hears the news.
+        admit: whether a key lets a host in; see `Membership`.
     """
 
     def __init__(
@@ -56,20 +42,17 @@ class Dispatcher:
         admission: Admission,
         kept_versions: int,
         grace: float,
-        send: Callable[..., bool],
+        send: Send,
         announce: Callable[[News], None],
+        admit: Callable[[str, str], str | None] = no_keys,
     ):
         self._leases = leases
         self._admission = admission
         self._kept_versions = kept_versions
-        self._grace = grace
         self._send = send
         self._announce = announce
-        self._now = 0.0
+        self._members = Membership(admission, kept_versions, grace, send, announce, self._leave, admit)
         self._snapshots: dict[int, PolicySnapshot] = {}
-        self._sessions = Sessions()
-        self._refused: dict[bytes, None] = {}  # in their order
-        self._rejected: deque[tuple[str, int]] = deque(maxlen=_REMEMBERED)  # samplers that were told, and incarnations
         self._bytes = sum(admission.specification.bytes.values())
 
     def publish(self, version: int, snapshot: PolicySnapshot) -> None:
@@ -77,8 +60,8 @@ class Dispatcher:
         self._snapshots[version] = snapshot
         for old in [number for number in self._snapshots if number < version - self._kept_versions]:
             del self._snapshots[old]
-        for session in self._sessions:
-            session.versions &= self._snapshots.keys()
+        for member in (*self._members, *self._members.hosts):
+            member.versions &= self._snapshots.keys()
         self._leases.version = version
         self._grant()
 
@@ -88,137 +71,136 @@ class Dispatcher:
         self._grant()
 
     def depart(self, sampler: str, incarnation: int) -> tuple[int, bool]:
-        """The process of a sampler has ended: grant to others what it held.
+        """The process of a sampler on this machine has ended: grant to others what it held.
 
         Returns how many trajectories that incarnation had delivered, and whether it had been rejected.
         """
-        delivered = 0
-        for session in self._sessions:
-            if (session.sampler, session.incarnation) == (sampler, incarnation):
-                delivered += session.deliveries
-                self._forget(session)
+        departure = self._members.depart(sampler, incarnation)
         self._grant()
-        return delivered, (sampler, incarnation) in self._rejected
+        return departure
 
     def tick(self, now: float) -> None:
-        """Look after connections, about once a second: ``now`` is the time of a monotonic clock, in seconds.
-
-        Where a sampler cannot be reached its connection is lost; one that stays lost for longer than the grace is
-        forgotten, and what it held is granted to others.
-        """
-        self._now = now
-        for session in self._sessions:
-            if session.peer is not None:
-                self._tell(session, "ping")
-            elif now - session.lost > self._grace:
-                self._forget(session)
-                if session.ready:
-                    self._announce(Event("sampler_gone", session.who))
-                    # Nobody knows whether it comes back, so nothing is kept for it.
-                    self._leases.expect(sum(present.ready for present in self._sessions))
+        """Look after connections, about once a second: ``now`` is the time of a monotonic clock, in seconds."""
+        if self._members.tick(now):
+            # Nobody knows whether those who are gone come back, so nothing is kept for them.
+            self._leases.expect(sum(session.ready for session in self._members))
         self._grant()
 
-    def stop(self) -> None:
-        """Tell every sampler to stop."""
-        for session in self._sessions:
-            self._tell(session, "stop")
+    def revoke(self, revoked: Callable[[str, str], str | None]) -> None:
+        """Refuse hosts whose key is not valid any more: ``revoked(key, session)`` says why."""
+        self._members.revoke(revoked)
+        self._grant()
 
-    def receive(self, peer: bytes, frames: list[Any]) -> None:
-        """Deal with one message.
+    def stop(self, complete: bool = True) -> None:
+        """Tell samplers to stop; see `Membership.stop`."""
+        self._members.stop(complete)
 
-        A peer that breaks the protocol is refused, and not listened to again. One that is not known is asked who it
-        is: it may be a sampler whose connection, or whose learner, was another one before.
+    def receive(self, way: Way, frames: Any, key: str = "") -> None:
+        """Deal with one message, which came with the join key of this name.
+
+        Who breaks the protocol is refused, and not listened to again. Who is not known is asked who it is: it may be
+        a sampler whose connection, or whose learner, was another one before.
         """
-        if peer in self._refused:
+        if not self._members.listens_to(way):
             return
-        session = self._sessions.of_peer(peer)
         try:
-            if session is None and wire.type_of(frames) not in ("hello", None):
-                self._send(peer, "who")
-                return
-            message = wire.decode(frames, limit=self._bytes if session and session.ready else 0)
-            if session is None or message.type == "hello":
-                self._hello(peer, message)
-            elif message.type == "ready":
-                self._ready(session, message)
-            elif message.type == "failed":
-                self._failed(session, message)
-            elif not session.ready:
-                raise wire.ProtocolError(f"a {message.type} message before the sampler was ready")
-            elif message.type == "trajectory":
-                self._trajectory(session, message)
-            elif message.type == "pull":
-                self._pull(session, message["version"])
-            elif message.type == "alive":
-                self._alive(session)
-            elif message.type == "not_replayable":
-                self._not_replayable(session, message)
-            else:
-                raise wire.ProtocolError(f"a sampler does not send {message.type} messages")
-        except (wire.ProtocolError, SpecificationError) as error:
-            self._refuse(peer, str(error))
+            self._receive(way, frames, key)
+        except wire.ProtocolError as error:
+            self._members.refuse(way, error)
+            self._grant()
+        except SpecificationError as error:
+            self._members.refuse(way, wire.ProtocolError(str(error)))
+            self._grant()
 
-    def _hello(self, peer: bytes, message: wire.Message) -> None:
-        """Open a session, or go on with one whose sampler has a new connection."""
-        connected = self._sessions.of_peer(peer)
-        if connected is not None and connected.name != message["session"]:
-            raise wire.ProtocolError("a second session over one connection")
-        session = self._sessions.get(message["session"])
-        if session is None:
-            names = message["session"], message["sampler"], message["incarnation"]
-            session = Session(*names, message["process"])
-        elif session.who != {name: message[name] for name in session.who}:
-            raise wire.ProtocolError("the session belongs to another sampler")
-        self._sessions.connect(session, peer)
-        expected = {"protocol": wire.PROTOCOL, "framework": framework.__version__, "run": self._admission.run}
-        for name, value in expected.items():
-            if message[name] != value:
-                raise wire.ProtocolError(f"this run has {name} {value!r}, the sampler has {message[name]!r}")
-        if session.ready and session is not connected:
-            self._announce(Event("sampler_reconnected", session.who))
-        # As an array: a pipeline may be larger than a header.
-        pipeline = np.frombuffer(json.dumps(self._admission.pipeline).encode(), np.uint8)
-        fields = {"directory": self._admission.directory, "ready": session.ready}
-        self._tell(session, "welcome", {"pipeline": pipeline}, **fields)
-        self._direct_again(session)
+    def _receive(self, way: Way, frames: Any, key: str) -> None:
+        session = self._members.session_of(way)
+        host = self._members.host_of(way)
+        header = wire.header(frames)
+        if header["type"] in wire.INTRODUCTIONS:
+            if reason := self._admission.check_introduction(header):
+                raise Refused(reason, WRONG_VERSION, header)
+            self._introduce(way, wire.decode(frames, limit=0, fields=header), key)
+        elif header["type"] == "echo" and key:
+            message = wire.decode(frames, limit=wire.ECHO_LIMIT, fields=header)
+            self._send(way, "echo", dict(message.arrays), number=message["number"])
+        elif host is not None and len(way) == 1:
+            self._receive_host(host, wire.decode(frames, limit=0, fields=header))
+        elif session is None:
+            self._members.ask(way)
+        else:
+            limit = self._bytes if session.ready else 0
+            self._receive_sampler(session, wire.decode(frames, limit=limit, fields=header))
 
-    def _ready(self, session: Session, message: wire.Message) -> None:
-        if session.ready:
-            raise wire.ProtocolError("the sampler was ready before")
-        if message["components"] != self._admission.components:
-            raise wire.ProtocolError("the sampler has other versions of the pipeline's components")
-        if message["specification"] != self._admission.specification.fingerprint:
-            raise wire.ProtocolError("the sampler's environment or policy gives other arrays than the learner's")
-        session.ready = True
-        self._leases.join(session.key)
-        self._announce(Event("sampler_joined", session.who))
-        self._grant()
+    def _introduce(self, way: Way, message: wire.Message, key: str) -> None:
+        if message.type == "enter":
+            self._members.enter(way, message, key)
+        elif message.type == "inspect":
+            self._members.inspect(way)
+        elif key and len(way) == 1:
+            raise wire.ProtocolError("samplers of other machines join through a host: framework sampler --join")
+        else:
+            self._direct_again(self._members.hello(way, message))
+
+    def _receive_host(self, host: Host, message: wire.Message) -> None:
+        if message.type == "departed":
+            self._members.departed(host, message)
+            self._grant()
+        elif message.type == "have":
+            host.unconfirmed.discard(message["version"])
+        elif message.type == "alive":
+            self._members.tell_host(host, "alive")
+        elif message.type == "leave":
+            self._members.leave(host)
+            self._grant()
+        else:
+            raise wire.ProtocolError(f"a host does not send {message.type} messages")
+
+    def _receive_sampler(self, session: Session, message: wire.Message) -> None:
+        if message.type == "ready":
+            self._members.ready(session, message)
+            self._leases.join(session.key)
+            self._grant()
+        elif message.type == "failed":
+            self._failed(session, message)
+        elif not session.ready:
+            raise wire.ProtocolError(f"a {message.type} message before the sampler was ready")
+        elif message.type == "trajectory":
+            self._trajectory(session, message)
+        elif message.type == "pull":
+            self._pull(session, message["version"])
+        elif message.type == "alive":
+            self._alive(session)
+        elif message.type == "not_replayable":
+            self._not_replayable(session, message)
+        else:
+            raise wire.ProtocolError(f"a sampler does not send {message.type} messages")
 
     def _trajectory(self, session: Session, message: wire.Message) -> None:
         shard, number, version = message["shard"], message["number"], message["version"]
         if not 0 <= shard < self._leases.shards:
             raise wire.ProtocolError(f"there is no shard {shard}")
         timing = message["timing"]
-        if len(timing) != 3 or not all(isinstance(seconds, float) for seconds in timing):
+        if len(timing) != 3:
             raise wire.ProtocolError("a timing must be three numbers")
         self._admission.specification.check(message.arrays)
         trajectory = Trajectory(shard, number, version, dict(message.arrays), Timing(*timing))
         state = self._leases.accept(session.key, trajectory)
         if state is not None:
             session.deliveries += 1
-            self._announce(Accepted(trajectory, state))
-        self._tell(session, "acknowledge", shard=shard, number=number)
+            self._announce(Accepted(trajectory, state, session.place))
+        self._members.tell(session, "acknowledge", shard=shard, number=number)
         self._grant()
 
     def _pull(self, session: Session, version: int) -> None:
         """Send weights again; where they are gone, because the sampler stalled, what it owes with them is regranted."""
         if version in self._snapshots:
+            (session.host or session).versions.discard(version)
             self._send_weights(session, version)
         elif version > self._leases.version:
             raise wire.ProtocolError(f"there is no version {version} yet")
         else:
             for shard, number in self._leases.withdraw(session.key, version):
-                self._tell(session, "withdraw", shard=shard, number=number)
+                self._members.tell(session, "withdraw", shard=shard, number=number)
             self._grant()
 
     def _not_replayable(self, session: Session, message: wire.Message) -> None:
@@ -233,12 +215,16 @@ class Dispatcher:
 
     def _alive(self, session: Session) -> None:
         """An idle sampler asks whether there is nothing for it to do: what it owes is granted again."""
-        self._tell(session, "alive")
+        self._members.tell(session, "alive")
         self._direct_again(session)
 
     def _failed(self, session: Session, message: wire.Message) -> None:
         self._announce(Event("sampler_failed", {**session.who, "message": message["message"]}))
-        self._announce(Failure(f"{session.sampler} failed: {message['message']}\n{message['traceback']}".rstrip()))
+        if session.host is None or session.ready:  # else something is wrong with that host, which will lose it
+            self._announce(Failure(f"{session.sampler} failed: {message['message']}\n{message['traceback']}".rstrip()))
+
+    def _leave(self, session: Session) -> None:
+        self._leases.drop(session.key)
 
     def _grant(self) -> None:
         for grant in self._leases.grant():
@@ -249,41 +235,25 @@ class Dispatcher:
             self._direct(grant)
 
     def _direct(self, grant: Grant) -> None:
-        session = self._sessions.get(grant.sampler.decode())
-        assert session is not None
-        if session.peer is None:
+        session = self._members.session(grant.sampler.decode())
+        if session.way is None:
             return  # it will be told when it is back
         # Weights that are gone, because the sampler was away, it asks for; then what it owes with them is withdrawn.
-        if grant.version not in session.versions and grant.version in self._snapshots:
+        if grant.version in self._snapshots:
             self._send_weights(session, grant.version)
         session.restores += grant.restore
         state = grant.state.to_arrays() if grant.restore and grant.state is not None else None
         fields = {"shard": grant.shard, "number": grant.number, "version": grant.version}
-        self._tell(session, "directive", state, **fields, restore=grant.restore)
+        self._members.tell(session, "directive", state, **fields, restore=grant.restore)
 
     def _send_weights(self, session: Session, version: int) -> None:
-        session.versions.add(version)
-        self._tell(session, "weights", self._snapshots[version], version=version)
-
-    def _tell(self, session: Session, type: str, arrays: dict[str, np.ndarray] | None = None, **fields: Any) -> None:
-        """Send a message to a sampler that is there; whether it still is shows in this."""
-        if session.peer is not None and not self._send(session.peer, type, arrays, **fields):
-            self._sessions.disconnect(session, self._now)
-            if session.ready:
-                self._announce(Event("sampler_disconnected", session.who))
-
-    def _refuse(self, peer: bytes, reason: str) -> None:
-        session = self._sessions.of_peer(peer)
-        self._refused[peer] = None
-        if len(self._refused) > _REMEMBERED:
-            del self._refused[next(iter(self._refused))]
-        self._announce(Event("sampler_refused", {"reason": reason} | (session.who if session else {})))
-        self._send(peer, "reject", reason=reason)
-        if session is not None:
-            self._rejected.append((session.sampler, session.incarnation))
-            self._forget(session)
-            self._grant()
-
-    def _forget(self, session: Session) -> None:
-        self._sessions.forget(session)
-        self._leases.drop(session.key)
+        """Send weights that a sampler lacks, or its host, which then has them for all of its samplers."""
+        snapshot, host = self._snapshots[version], session.host
+        if host is None:
+            if version not in session.versions:
+                session.versions.add(version)
+                self._members.tell(session, "weights", snapshot, version=version)
+        elif version not in host.versions and len(host.unconfirmed) < UNCONFIRMED:
+            host.versions.add(version)
+            host.unconfirmed.add(version)
+            self._members.tell_host(host, "weights", snapshot, version=version)

@@ -18,6 +18,8 @@ from framework.errors import RunError
 
 #: So often, in milliseconds, either end asks whether the other is there; a connection ends where it is not for so long.
 HEARTBEAT, HEARTBEAT_TIMEOUT = 2000, 6000
+#: Bytes that a frame grows by where it is encrypted, and then some: ZeroMQ's limit counts them.
+OVERHEAD = 64
 #: Bytes that the path of a socket file may have.
 _PATH_LIMIT = 107
 _PREFIX = "framework-link-"

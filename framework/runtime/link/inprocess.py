@@ -58,5 +58,8 @@ class InProcess:
             raise RunError(f"trajectory {trajectory.number} of shard {trajectory.shard} was not owed")
         return Accepted(trajectory, state)
 
+    def complete(self) -> None:
+        """See `Source`."""
+
     def close(self) -> None:
         """Nothing: the worker belongs to the learner."""

@@ -81,6 +81,7 @@ class Leases:
         self._held: dict[bytes, set[int]] = {}  # the shards of each sampler
         self._free = set(range(shards))  # the shards of none
         self._settled = True  # assigning shards anew would change nothing
+        self._shared = 0  # how many shards one sampler should have, when they were assigned last
         self._due: list[tuple[int, int]] = []  # a heap of shards that may have work: those furthest behind first
         self._version = 0
 
@@ -165,6 +166,7 @@ class Leases:
                 kept = versions.index(version)
                 withdrawn.append((number, shard.granted[kept][0]))
                 self._take_back(number, kept)
+                self._look_at(number)
         self._settled = False
         return withdrawn
 
@@ -196,11 +198,14 @@ class Leases:
     def _assign(self) -> None:
         """Hand out free shards, and take idle ones from those who have more than their share."""
         share = self._share()
+        changed: set[int] = set()
         for held in self._held.values():
-            for number in sorted(held)[share:] if len(held) > share else ():
-                if not self._shards[number].granted:
-                    held.remove(number)
-                    self._set_free(number)
+            surplus = sorted(held)[share:] if len(held) > share else ()
+            idle = [number for number in surplus if not self._shards[number].granted]
+            for number in idle:
+                held.remove(number)
+                self._set_free(number)
+            changed |= held if idle else set()
         poorest = [
             (len(held), order, sampler) for order, (sampler, held) in enumerate(self._held.items()) if len(held) < share
         ]
@@ -212,12 +217,18 @@ class Leases:
             self._held[sampler].add(number)
             self._free.remove(number)
             self._shards[number].sampler = sampler
+            changed.add(number)
             if count + 1 < share:
                 heapreplace(poorest, (count + 1, order, sampler))
             else:
                 heappop(poorest)
         self._settled = True
-        self._look_at_all()
+        if share > self._shared:
+            self._look_at_all()
+        else:
+            for number in changed:
+                self._look_at(number)
+        self._shared = share
 
     def _look_at(self, number: int) -> None:
         heappush(self._due, (self._shards[number].upcoming, number))

@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 from collections import deque
+from ctypes import c_double
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -13,7 +14,7 @@ import numpy as np
 
 import framework
 from framework.pipeline.sections import Pipeline
-from framework.runtime.data.fingerprint import components_fingerprint
+from framework.runtime.data.fingerprint import fingerprints, versions
 from framework.runtime.data.shard import ShardState
 from framework.runtime.link import wire
 from framework.runtime.link.client import IDLE, Client, Superseded
@@ -25,11 +26,18 @@ class Sampler:
     """The work of one sampler, over a connection that it does not own.
 
     `join` comes first. Both end with whatever the client raises at the learner's last word, and with `Superseded`.
+
+    Args:
+        client: the connection.
+        directory: where Python files that the pipeline names are looked for; by default where the learner says.
+        deadline: see `framework.runtime.rollout.watchdog.Watchdog`.
     """
 
-    def __init__(self, client: Client):
+    def __init__(self, client: Client, directory: Path | None = None, deadline: c_double | None = None):
         self._client = client
+        self._directory = directory
         self._worker: Worker | None = None
+        self._deadline = deadline
         self._watchdog = Watchdog(0.0)
         self._directives: deque[wire.Message] = deque()
         self._unacknowledged: dict[tuple[int, int], list[Any]] = {}
@@ -48,34 +56,37 @@ class Sampler:
             "sampler": name,
             "incarnation": incarnation,
             "process": os.getpid(),
+            "versions": versions(),
         }
         self._client.send("hello", **self._hello)
         welcome = self._client.wait()
         if welcome.type != "welcome":
             raise wire.ProtocolError(f"the learner answered hello with {welcome.type}")
         self._pipeline = welcome.arrays["pipeline"].tobytes()
-        pipeline = Pipeline.from_plain(json.loads(self._pipeline), Path(welcome["directory"]))
-        self._watchdog = Watchdog(pipeline.runtime.environment_timeout)
+        pipeline = Pipeline.from_plain(json.loads(self._pipeline), self._directory or Path(welcome["directory"]))
+        self._watchdog = Watchdog(pipeline.runtime.environment_timeout, self._deadline)
         with self._watchdog:
             self._worker = Worker(pipeline, self._watchdog)
         fingerprint = self._worker.specification.fingerprint
-        self._ready = {"specification": fingerprint, "components": components_fingerprint(pipeline)}
+        self._ready = {"specification": fingerprint, "components": fingerprints(pipeline)}
         self._client.send("ready", **self._ready)
         self._client.was_busy()
 
     def serve(self) -> NoReturn:
         """Collect what is granted."""
-        while True:
-            message = self._client.receive(0 if self._directives else IDLE)
-            while message is not None:
-                self._receive(message)
-                message = self._client.receive(0)
-            if self._directives:
-                self._collect(self._directives[0])
-            elif self._client.idle:
-                self._client.check_silence()
-                self._client.send("alive")
-                self._send_again()
+        with self._watchdog:
+            while True:
+                self._watchdog.progress()
+                message = self._client.receive(0 if self._directives else IDLE)
+                while message is not None:
+                    self._receive(message)
+                    message = self._client.receive(0)
+                if self._directives:
+                    self._collect(self._directives[0])
+                elif self._client.idle:
+                    self._client.check_silence()
+                    self._client.send("alive")
+                    self._send_again()
 
     def close(self) -> None:
         """Close the environments."""
@@ -122,6 +133,13 @@ class Sampler:
         self._worker.forget()
         self._client.send("ready", **self._ready)
 
+    def _wait(self) -> wire.Message:
+        """The next message; it is not the environments that are waited for."""
+        while (message := self._client.receive(IDLE)) is None:
+            self._client.check_silence()
+            self._watchdog.progress()
+        return message
+
     def _send_again(self) -> None:
         """What is not acknowledged may have been lost."""
         for frames in self._unacknowledged.values():
@@ -132,18 +150,16 @@ class Sampler:
         shard, number, version = directive["shard"], directive["number"], directive["version"]
         while not self._worker.has(version):
             self._client.send("pull", version=version)
-            self._receive(self._client.wait())
+            self._receive(self._wait())
             if not any(waiting is directive for waiting in self._directives):
                 return  # it was withdrawn: its version is gone
         self._directives.popleft()
         if directive["restore"]:
             state = ShardState.from_arrays(directive.arrays) if directive.arrays else None
-            with self._watchdog:
-                lost = self._worker.restore(shard, state)
+            lost = self._worker.restore(shard, state)
             if lost:
                 self._client.send("not_replayable", {"environments": np.array(lost, np.int64)}, shard=shard)
-        with self._watchdog:
-            trajectory = self._worker.collect(shard, number, version)
+        trajectory = self._worker.collect(shard, number, version)
         timing = trajectory.timing
         self._unacknowledged[shard, number] = self._client.send(
             "trajectory",

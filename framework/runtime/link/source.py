@@ -17,6 +17,7 @@ class Accepted:
 
     trajectory: Trajectory
     state: ShardState
+    host: str = ""  #: whose sampler collected it; empty for one on the learner's machine
 
 
 @frozen
@@ -48,6 +49,9 @@ class Source(Protocol):
 
     def receive(self, timeout: float) -> Accepted | Event | None:
         """The next news, or None after ``timeout`` seconds. Raises `RunError` when the run cannot go on."""
+
+    def complete(self) -> None:
+        """The run has done all its steps: those who would wait for it to be resumed need not."""
 
     def close(self) -> None:
         """Tell all who collect to stop, and free what is held for them."""

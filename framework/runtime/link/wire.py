@@ -17,11 +17,12 @@ from attrs import frozen
 
 from framework.errors import FrameworkError
 
-PROTOCOL = 4
+PROTOCOL = 5
 HEADER_LIMIT = 64 * 1024
 ARRAY_LIMIT = 256  #: arrays in one message
 ITEM_LIMIT = 4096  #: entries of one list or map of a header: bounds what nested claims of large ones can allocate
 DIMENSION_LIMIT = 8
+WAY_LIMIT = 2  #: stages of the way between a sampler and the learner
 DTYPES = {"bool", "float16", "float32", "float64"} | {f"{kind}{2**n}" for kind in ("int", "uint") for n in range(3, 7)}
 
 #: Fields of each message and their types; every message has ``type``, and ``arrays`` where frames follow.
@@ -35,17 +36,37 @@ SCHEMAS: dict[str, dict[str, type | tuple[type, ...]]] = {
         "sampler": str,
         "incarnation": int,
         "process": int,
+        "versions": dict,
     },
-    "ready": {"specification": str, "components": str},
+    "ready": {"specification": str, "components": dict},
     "trajectory": {"shard": int, "number": int, "version": int, "timing": list},
     "pull": {"version": int},
     "alive": {},
     "not_replayable": {"shard": int},
     "failed": {"message": str, "traceback": str},
+    # host -> learner
+    "enter": {
+        "protocol": int,
+        "framework": str,
+        "run": str,
+        "session": str,
+        "host": str,
+        "samplers": int,
+        "process": int,
+    },
+    "departed": {"session": str, "status": int},
+    "have": {"version": int},
+    "leave": {},
+    "inspect": {"protocol": int, "framework": str, "run": str},
+    # learner -> host
+    "entered": {"name": str, "known": bool, "kept_versions": int},
+    "terms": {"versions": dict, "components": dict, "exact": bool, "bytes": int},
+    # either way
+    "echo": {"number": int},
     # learner -> sampler
     "who": {},
     "welcome": {"directory": str, "ready": bool},
-    "reject": {"reason": str},
+    "reject": {"reason": str, "status": int},
     "weights": {"version": int},
     "directive": {"shard": int, "number": int, "version": int, "restore": bool},
     "withdraw": {"shard": int, "number": int},
@@ -53,8 +74,10 @@ SCHEMAS: dict[str, dict[str, type | tuple[type, ...]]] = {
     "ping": {},
     "stop": {},
 }
-#: What the lists among the fields hold.
-_ITEMS: dict[str, type[float] | type[int]] = {"timing": float}
+#: Bytes of the arrays of an `echo`.
+ECHO_LIMIT = 2**20
+#: What introduces whoever has not been heard of; its protocol is looked at before anything else.
+INTRODUCTIONS = ("hello", "enter", "inspect")
 
 
 class ProtocolError(FrameworkError):
@@ -82,15 +105,15 @@ def encode(type: str, arrays: Mapping[str, np.ndarray] | None = None, **fields: 
 
     Raises `ProtocolError` where no receiver would take the message.
     """
-    header: dict[str, Any] = {"type": type, **fields}
+    described: dict[str, Any] = {"type": type, **fields}
     frames: list[Any] = [b""]
     if arrays:
         for name, array in arrays.items():
             if array.dtype.name not in DTYPES or not array.dtype.isnative:
                 raise ProtocolError(f"array {name!r} has dtype {array.dtype.str}, which cannot be sent")
-        header["arrays"] = [[name, array.dtype.name, list(array.shape)] for name, array in arrays.items()]
+        described["arrays"] = [[name, array.dtype.name, list(array.shape)] for name, array in arrays.items()]
         frames += [np.ascontiguousarray(array) if array.size else b"" for array in arrays.values()]
-    packed = _packer.pack(header)
+    packed = _packer.pack(described)
     if len(packed) > HEADER_LIMIT:
         raise ProtocolError(
             f"the header of a {type} message has {len(packed)} bytes; at most {HEADER_LIMIT} are allowed"
@@ -99,35 +122,51 @@ def encode(type: str, arrays: Mapping[str, np.ndarray] | None = None, **fields: 
     return frames
 
 
-def type_of(frames: Sequence[Any]) -> str | None:
-    """The type of a message of which nothing else is decoded, or None where it is none of `SCHEMAS`."""
-    kind = _unpack(frames[0]).get("type") if frames else None
-    return kind if isinstance(kind, str) and kind in SCHEMAS else None
+def split(parts: Sequence[Any]) -> tuple[tuple[bytes, ...], Sequence[Any]]:
+    """The way that a message has come, and its frames.
+
+    As in ZeroMQ's own patterns, every ROUTER on the way has put the routing id of the connection in front, and an
+    empty frame ends them: ``(learner's, )`` or, of a sampler behind a host, ``(learner's, host's)``.
+    """
+    for depth, part in enumerate(parts[: WAY_LIMIT + 1]):
+        if not memoryview(part).nbytes:
+            return tuple(bytes(stage) for stage in parts[:depth]), parts[depth + 1 :]
+    raise ProtocolError("a message without an envelope")
 
 
-def decode(frames: Sequence[Any], *, limit: int) -> Message:
-    """Frames (bytes or buffers) to a message whose arrays have at most ``limit`` bytes altogether."""
+def header(frames: Sequence[Any]) -> dict[str, Any]:
+    """The header of a message of which nothing is checked but that its type is one of `SCHEMAS`."""
     if not frames:
         raise ProtocolError("a message without frames")
-    header = _unpack(frames[0])
-    kind = header.pop("type", None)
-    schema = SCHEMAS.get(kind) if isinstance(kind, str) else None
-    if schema is None:
+    fields = _unpack(frames[0])
+    kind = fields.get("type")
+    if not isinstance(kind, str) or kind not in SCHEMAS:
         raise ProtocolError(
             f"unknown message type {kind[:40]!r}" if isinstance(kind, str) else "a message without a type"
         )
-    described = header.pop("arrays", [])
-    if header.keys() != schema.keys():
+    return fields
+
+
+def decode(frames: Sequence[Any], *, limit: int, fields: dict[str, Any] | None = None) -> Message:
+    """Frames (bytes or buffers) to a message whose arrays have at most ``limit`` bytes altogether.
+
+    ``fields`` are what `header` gave of these frames, where it was called before; they are used up.
+    """
+    fields = header(frames) if fields is None else fields
+    kind = fields.pop("type")
+    schema = SCHEMAS[kind]
+    described = fields.pop("arrays", [])
+    if fields.keys() != schema.keys():
         raise ProtocolError(f"a {kind} message must have the fields {sorted(schema)}")
     for name, expected in schema.items():
-        value = header[name]
+        value = fields[name]
         if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
             raise ProtocolError(f"field {name!r} of a {kind} message has the wrong type")
-        if isinstance(value, list) and not all(
-            isinstance(item, _ITEMS[name]) and not isinstance(item, bool) and math.isfinite(item) for item in value
-        ):
+        if isinstance(value, list) and not all(isinstance(item, float) and math.isfinite(item) for item in value):
             raise ProtocolError(f"field {name!r} of a {kind} message holds something else than finite numbers")
-    return Message(kind, header, _arrays(described, frames[1:], limit))
+        if isinstance(value, dict) and not all(isinstance(item, str) for pair in value.items() for item in pair):
+            raise ProtocolError(f"field {name!r} of a {kind} message holds something else than text")
+    return Message(kind, fields, _arrays(described, frames[1:], limit))
 
 
 def _unpack(frame: Any) -> dict[str, Any]:
@@ -135,7 +174,7 @@ def _unpack(frame: Any) -> dict[str, Any]:
     if size > HEADER_LIMIT:
         raise ProtocolError(f"a header of {size} bytes; at most {HEADER_LIMIT} are allowed")
     try:
-        header = msgpack.unpackb(
+        fields = msgpack.unpackb(
             frame,
             max_ext_len=0,
             max_array_len=ITEM_LIMIT,
@@ -147,9 +186,9 @@ def _unpack(frame: Any) -> dict[str, Any]:
         )
     except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
         raise ProtocolError(f"a header that is not msgpack: {str(error)[:100]}") from None
-    if not isinstance(header, dict):
+    if not isinstance(fields, dict):
         raise ProtocolError("a header that is not a map")
-    return header
+    return fields
 
 
 def _unique(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:

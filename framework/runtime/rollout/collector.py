@@ -10,17 +10,19 @@ import numpy as np
 import torch
 
 from framework.runtime.data.episode_snapshot import INTERVAL, EpisodeSnapshot, encode_snapshots
+from framework.runtime.data.failures import encode_failures
 from framework.runtime.data.seeds import episode_seed, task_order_seed, trajectory_seed
 from framework.runtime.data.shard import ShardState, digests
 from framework.runtime.data.tasks import encode_tasks, in_order
 from framework.runtime.data.trajectory import Timing, Trajectory
 from framework.runtime.rollout.episode_replay import replay_episodes
 from framework.runtime.rollout.episode_stats import EpisodeStats, FinishedEpisodes
+from framework.runtime.rollout.failure_log import FailureLog
 from framework.runtime.rollout.rollout_buffer import RolloutBuffer, batch_arrays
 
 if TYPE_CHECKING:
     from framework.interfaces import Policy
-    from framework.runtime.rollout.vector import Vector
+    from framework.runtime.rollout.vector import Raised, Vector
 
 
 class Collector:
@@ -38,6 +40,7 @@ class Collector:
         self._count = len(environments)
         self._number = 0
         self._stats = EpisodeStats(self._count)
+        self._failures = FailureLog(environments)
         self._first = np.ones(self._count, bool)
         self._memory: dict[str, torch.Tensor] = {}
         self._tasks: list[Any] = [None] * self._count  # of the episodes in progress
@@ -51,9 +54,11 @@ class Collector:
     def restore(self, state: ShardState | None, policy: Policy) -> list[int]:
         """Go to ``state`` by playing its episodes again, from their snapshots if there are any; or to the beginning.
 
-        Returns the environments (as numbered in the run) that did not arrive at the recorded observation or cannot be
-        replayed at all, as where their episodes were too long to be recorded: they start new episodes.
+        Returns the environments (as numbered in the run) that did not arrive at the recorded observation, raised on the
+        way to it, or cannot be replayed at all, as where their episodes were too long to be recorded: they start new
+        episodes.
         """
+        self._failures.clear()
         self._memory = policy.initial_memory(self._count)
         self._number = 0 if state is None else state.number
         self._stats.number = np.zeros(self._count, np.int64) if state is None else state.episode.copy()
@@ -67,10 +72,11 @@ class Collector:
         unrecorded = np.array([pieces is None for pieces in state.actions])
         actions = [np.concatenate(pieces or ((),)).astype(state.action_dtype) for pieces in state.actions]
         snapshots = state.snapshots or (None,) * self._count
-        replay_episodes(self._vector, actions, lambda index: self._return_to(snapshots, index), self._stats)
+        failed = self._replay(actions, snapshots)
         self._first = np.array([not len(actions[n]) and snapshots[n] is None for n in range(self._count)])
         self._memory = {name: torch.from_numpy(value.copy()) for name, value in state.memory.items()}
         elsewhere = (digests(self._vector.observations) != state.digest).any(axis=1)
+        elsewhere[self._failures.note(failed, self._stats.number)] = True
         lost = np.flatnonzero(elsewhere | unrecorded)
         self._stats.number[lost] += 1
         self._due = lost
@@ -116,6 +122,7 @@ class Collector:
                 "episode": self._stats.number.copy(),
                 **self._snapshots(),
                 **({} if tasks is None else {"tasks": encode_tasks([*finished.tasks, *self._tasks])}),
+                **({"failures": encode_failures(self._failures.take())} if vector.restarts else {}),
                 **{f"memory_after/{name}": value.numpy() for name, value in memory.items()},
             },
             timing=Timing(acting=acting, stepping=stepping, total=perf_counter() - started),
@@ -137,6 +144,26 @@ class Collector:
         ]
         return encode_snapshots(taken)
 
+    def _replay(self, actions: Sequence[np.ndarray], snapshots: Sequence[EpisodeSnapshot | None]) -> dict[int, Raised]:
+        """Play the episodes in progress again; returns the environments that raised on the way to where they stood.
+
+        Not those that raised before their last reset: what they were given until then were not their own actions.
+        """
+        vector = self._vector
+        failed: dict[int, Raised] = {}
+
+        def reset(index: np.ndarray) -> None:
+            for n in index.tolist():
+                failed.pop(n, None)
+            failed.update(vector.failed)
+            self._reset(index)
+            if vector.failed:
+                self._reset(np.array(list(vector.failed)))
+            self._load(snapshots, index)
+
+        replay_episodes(vector, actions, reset, self._stats)
+        return failed | vector.failed
+
     def _finish(self, t: int, buffer: RolloutBuffer, finished: FinishedEpisodes) -> None:
         """Record the episodes that end with step ``t``, and start new ones."""
         vector, stats = self._vector, self._stats
@@ -144,6 +171,8 @@ class Collector:
         for n in done.tolist():
             stats.count_steps(n, buffer.rewards, t + 1)
         finished.add(t, done, vector, stats, self._tasks)
+        if vector.failed:
+            self._failures.note(vector.failed, stats.number)
         if not vector.self_resetting:
             stats.number[done] += 1
             self._begin(done, t + 1)
@@ -163,16 +192,22 @@ class Collector:
         self._due = self._due[:0]
 
     def _begin(self, index: np.ndarray, step: int = 0) -> None:
-        """Start new episodes before ``step`` of the trajectory, on the tasks that come next."""
-        for n in index.tolist():
-            self._tasks[n] = next(self._upcoming)
-        if index.size:
+        """Start new episodes before ``step`` of the trajectory, on the tasks that come next.
+
+        In place of those that fail in reset, the episodes after them start.
+        """
+        while index.size:
+            for n in index.tolist():
+                self._tasks[n] = next(self._upcoming)
             self._reset(index, step)
             self._first[index] = True
+            if not self._vector.failed:
+                break
+            index = self._failures.note(self._vector.failed, self._stats.number)
+            self._stats.number[index] += 1
 
-    def _return_to(self, snapshots: Sequence[EpisodeSnapshot | None], index: np.ndarray) -> None:
-        """Start the episodes of the environments ``index`` again, those with a snapshot from there."""
-        self._reset(index)
+    def _load(self, snapshots: Sequence[EpisodeSnapshot | None], index: np.ndarray) -> None:
+        """Go on from the snapshots of the environments ``index``, which were just reset."""
         for n in index.tolist():
             snapshot = snapshots[n]
             if snapshot is not None and self._vector.snapshots is not None:

@@ -62,9 +62,8 @@ class FinishedEpisodes:
             self._observations.setdefault(name, []).append(array[done])
         for n in done.tolist():
             self._index.append(t * len(self._environments) + n)
-            self._rows.append(
-                (t, self._environments[n], stats.number[n], stats.returns[n], stats.lengths[n], vector.success[n])
-            )
+            played = stats.number[n], stats.returns[n], stats.lengths[n]
+            self._rows.append((t, self._environments[n], *played, vector.success[n], n in vector.failed))
             self.tasks.append(tasks[n])
 
     def index(self) -> np.ndarray:

@@ -26,9 +26,13 @@ class Snapshots:
         show: ``show(index, observation, info)`` makes the vector show these.
     """
 
-    def __init__(self, environments: Sequence[SnapshotEnvironment], show: Callable[[int, Any, Any], None]):
-        self._environments = environments
+    def __init__(self, environments: Sequence[Any], show: Callable[[int, Any, Any], None]):
+        self._environments: list[SnapshotEnvironment] = [_without_order(environment) for environment in environments]
         self._show = show
+
+    def replace(self, index: int, environment: Any) -> None:
+        """Another environment stands in place of one that raised."""
+        self._environments[index] = _without_order(environment)
 
     def save(self, index: int) -> bytes:
         """A snapshot of an environment, which stays as it is."""
@@ -67,9 +71,8 @@ def find_snapshots(environments: Sequence[Any], show: Callable[[int, Any, Any], 
 
     None too where this account can keep no key to seal them with.
     """
-    layers = [_without_order(environment) for environment in environments]
-    offered = all(isinstance(layer, SnapshotEnvironment) for layer in layers)
-    return Snapshots(layers, show) if offered and trust.can_seal() else None
+    offered = all(isinstance(_without_order(environment), SnapshotEnvironment) for environment in environments)
+    return Snapshots(environments, show) if offered and trust.can_seal() else None
 
 
 def _without_order(environment: Any) -> Any:

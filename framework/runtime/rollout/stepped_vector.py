@@ -15,7 +15,7 @@ from framework.plugins import describe
 from framework.runtime.rollout.environments import close_environment
 from framework.runtime.rollout.noticed_options import NoticedOptions
 from framework.runtime.rollout.snapshots import find_snapshots
-from framework.runtime.rollout.vector import VectorArrays, success_code
+from framework.runtime.rollout.vector import Raised, VectorArrays, success_code
 from framework.toolkit import spaces
 
 #: Types of rewards that need no further look.
@@ -23,12 +23,17 @@ _NUMBERS = frozenset((float, int, bool, np.float32, np.float64))
 
 
 class SteppedVector(VectorArrays):
-    """Single environments, stepped one after the other in this process. Autoreset does not exist here."""
+    """Single environments, stepped one after the other in this process. Autoreset does not exist here.
+
+    Args:
+        environments: all with the same spaces.
+        make: makes another such environment in place of one that raised; without it one that raises is an error.
+    """
 
     replayable = True
     self_resetting = False
 
-    def __init__(self, environments: Sequence[Env[Any, Any]]):
+    def __init__(self, environments: Sequence[Env[Any, Any]], make: Callable[[], Env[Any, Any]] | None = None):
         first = environments[0]
         self._space = first.observation_space
         for index, environment in enumerate(environments):
@@ -37,6 +42,8 @@ class SteppedVector(VectorArrays):
         super().__init__(len(environments), self._space, first.action_space)
         self._environments = list(environments)
         self.snapshots = find_snapshots(environments, self._show_snapshot)
+        self._make = make
+        self.restarts = make is not None
         self.metrics: list[Any] = [None] * self.count  #: ``info["metrics"]``, read where an episode just ended
         self._steps = [environment.step for environment in environments]
         paths = spaces.leaf_paths(self._space)
@@ -55,9 +62,13 @@ class SteppedVector(VectorArrays):
         for i, seed, task in zip(index.tolist(), seeds, tasks, strict=True):
             options = None if task is None else NoticedOptions("task", {"task": deepcopy(task)})
             try:
+                if i in self.failed:
+                    self._replace(i)
                 observation, info = self._environments[i].reset(seed=seed, options=options)
             except (Exception, SystemExit) as error:
-                raise EnvironmentFailed(f"environment {i} failed in reset: {describe(error)}") from error
+                self._fail(i, "reset", error)
+                continue
+            self.failed.pop(i, None)
             _check_info(i, info)
             if options is not None and not options.read:
                 raise RunError(
@@ -70,6 +81,8 @@ class SteppedVector(VectorArrays):
                 self.prepare_masks("action_mask" in info)
                 self._started = True
             self.read_mask(i, info)
+        if self.failed:
+            index = np.array([i for i in index.tolist() if i not in self.failed], np.int64)
         self.check_choices(index)
         self.check_masks(index, np.zeros(len(index), bool))
 
@@ -88,7 +101,13 @@ class SteppedVector(VectorArrays):
         index = 0
         try:
             for step, action in zip(self._steps, batch, strict=True):
-                observation, reward, terminated, truncated, info = step(action)
+                try:
+                    observation, reward, terminated, truncated, info = step(action)
+                except (Exception, SystemExit) as error:
+                    self._cut_off(index, error)
+                    rewards.append(0.0)
+                    index += 1
+                    continue
                 # At once, as the next environment may reuse the same array.
                 kind = type(observation)
                 if (kind is array and observation.dtype is dtype and observation.shape == shape) or kind in scalars:
@@ -104,10 +123,8 @@ class SteppedVector(VectorArrays):
                 index += 1
         except RunError:
             raise
-        except FrameworkError as error:
-            raise RunError(f"environment {index}: {error}") from error
         except (Exception, SystemExit) as error:
-            raise EnvironmentFailed(f"environment {index} failed in step: {describe(error)}") from error
+            raise _in_words(index, error) from error
         self._keep(rewards)
         if self._choices:
             self.check_choices(slice(None))
@@ -132,6 +149,36 @@ class SteppedVector(VectorArrays):
         self.read_mask(index, info)
         self.check_choices(np.array([index]))
         self.check_masks(np.array([index]), np.zeros(1, bool))
+
+    def _cut_off(self, index: int, error: BaseException) -> None:
+        """Truncate the episode of an environment that raised in step, at its last observation."""
+        if isinstance(error, FrameworkError) or _breaks_contract(error):  # another environment would do no better
+            raise error
+        self._fail(index, "step", error)
+        self.truncated[index] = True
+        self.success[index] = -1
+        self.metrics[index] = None
+        self._ended = True
+
+    def _fail(self, index: int, call: str, error: BaseException) -> None:
+        """Note what an environment raised. Raises `EnvironmentFailed` where it is not made anew, or was so in vain."""
+        before = self.failed.get(index)
+        in_vain = before is not None and before.call == "reset"
+        if not self.restarts or in_vain or isinstance(error, RunError):
+            raise EnvironmentFailed(f"environment {index} failed in {call}: {describe(error)}") from error
+        self.failed[index] = Raised(call, error)
+
+    def _replace(self, index: int) -> None:
+        """Close an environment that raised, whatever comes of it, and make another."""
+        assert self._make is not None
+        close_environment(self._environments[index], f"environment {index}")
+        environment = self._make()
+        if (environment.observation_space, environment.action_space) != (self._space, self.action_space):
+            raise RunError(f"environment {index} was made anew with other spaces")
+        self._environments[index] = environment
+        self._steps[index] = environment.step
+        if self.snapshots is not None:
+            self.snapshots.replace(index, environment)
 
     def render(self) -> list[np.ndarray]:
         """A picture of each environment, uint8 [height, width, 3]; they must have the render mode ``rgb_array``."""
@@ -173,6 +220,21 @@ class SteppedVector(VectorArrays):
             for index, environment in enumerate(self._environments)
             for problem in close_environment(environment, f"environment {index}")
         ]
+
+
+def _breaks_contract(error: BaseException) -> bool:
+    """Whether the call of an environment failed, and not its code: it takes no action, or does not give five results.
+
+    Unpacking them in the same breath costs `SteppedVector.step` nothing; storing them first does.
+    """
+    trace = error.__traceback__
+    return isinstance(error, TypeError | ValueError) and trace is not None and trace.tb_next is None
+
+
+def _in_words(index: int, error: BaseException) -> RunError:
+    if isinstance(error, FrameworkError):
+        return RunError(f"environment {index}: {error}")
+    return EnvironmentFailed(f"environment {index} failed in step: {describe(error)}")
 
 
 def _check_info(index: int, info: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from gymnasium import Space
@@ -11,6 +11,13 @@ from gymnasium import Space
 from framework.errors import FrameworkError, RunError
 from framework.runtime.rollout.snapshots import Snapshots
 from framework.toolkit import spaces
+
+
+class Raised(NamedTuple):
+    """An exception that an environment raised, and in which call."""
+
+    call: str  #: ``step`` or ``reset``
+    error: BaseException
 
 
 class Vector(Protocol):
@@ -34,15 +41,23 @@ class Vector(Protocol):
     success: np.ndarray  #: [N] int8: 1, 0, or -1 where it is unknown; meaningful where an episode just ended
     valid: np.ndarray  #: [N] bool: false where the step only reset the environment
     action_mask: np.ndarray | None  #: [N, M] bool: the legal actions; None where the environment gives none
+    restarts: bool  #: environments that raise are made anew, instead of ending the run
+    failed: dict[int, Raised]  #: those that raised, by their index, until a reset of them succeeds
 
     def reset(self, index: np.ndarray, seeds: Sequence[int], tasks: Sequence[Any]) -> None:
         """Start a new episode in the environments ``index``, with one seed and one task (or None) each.
 
-        Refreshes their rows of ``observations`` and ``action_mask``, and nothing else.
+        Refreshes their rows of ``observations`` and ``action_mask``, and nothing else. Where the vector `restarts`,
+        those that `failed` are made anew first, and one that raises now is among them afterwards and has to be reset
+        again; `EnvironmentFailed` where it raises twice in a row.
         """
 
     def step(self, actions: np.ndarray) -> None:
-        """Apply one action in each environment. Finished ones keep the true last observation until they are reset."""
+        """Apply one action in each environment. Finished ones keep the true last observation until they are reset.
+
+        Where the vector `restarts`, the episode of one that raises is truncated, with a reward of 0 and the observation
+        before; it is among those that `failed` until it is reset.
+        """
 
     def close(self) -> list[str]:
         """Close the environments; what they raised in doing so, a line each."""
@@ -53,6 +68,7 @@ class VectorArrays:
 
     action_mask: np.ndarray | None = None
     snapshots: Snapshots | None = None
+    restarts = False
 
     def __init__(self, count: int, observation_space: Space[Any], action_space: Space[Any]):
         spaces.check_action_space(action_space)
@@ -73,6 +89,7 @@ class VectorArrays:
         self.terminated, self.truncated = self.ended
         self.success = np.full(count, -1, np.int8)
         self.valid = np.ones(count, bool)
+        self.failed: dict[int, Raised] = {}
 
     def prepare_masks(self, masked: bool) -> None:
         """Decide at the first reset whether there are action masks; `read_mask` holds all that follow to it."""

@@ -1,8 +1,14 @@
-"""The watchdog of a sampler: ends its process where an environment does not come back."""
+"""The watchdog of a sampler: ends its process where an environment does not come back.
+
+Two alarms are set. The sampler's own is a thread of C, which shows where it hangs, also where foreign code holds
+Python's lock. The other is a time in memory that the process which has forked the sampler reads: it goes off where the
+whole sampler was stopped.
+"""
 
 from __future__ import annotations
 
 import faulthandler
+from ctypes import c_double
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -19,14 +25,14 @@ _INTERVAL = 1.0
 class Watchdog:
     """A context in which the process ends, with a traceback of every thread, where nothing happens for too long.
 
-    The alarm is a thread of C, which also rings where foreign code holds Python's lock.
-
     Args:
         seconds: that one call of an environment may take; 0 watches nothing.
+        deadline: where the time is written, of this machine's monotonic clock, after which others may end the process.
     """
 
-    def __init__(self, seconds: float):
+    def __init__(self, seconds: float, deadline: c_double | None = None):
         self._seconds = seconds
+        self._deadline = c_double() if deadline is None else deadline
         self._set = 0.0
 
     def __enter__(self) -> None:
@@ -36,12 +42,14 @@ class Watchdog:
     def __exit__(self, kind: type | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         if self._seconds:
             faulthandler.cancel_dump_traceback_later()
+            self._deadline.value = 0.0
 
     def progress(self) -> None:
-        """An environment has come back."""
+        """An environment has come back, or there is none to wait for."""
         if self._seconds and monotonic() - self._set > _INTERVAL:
-            faulthandler.dump_traceback_later(self._seconds + _INTERVAL, exit=True, file=2)
             self._set = monotonic()
+            faulthandler.dump_traceback_later(self._seconds + _INTERVAL, exit=True, file=2)
+            self._deadline.value = self._set + self._seconds + 2 * _INTERVAL
 
     def watch(self, vector: Vector) -> Vector:
         """The same vector, whose steps and resets are progress from now on."""

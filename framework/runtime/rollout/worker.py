@@ -9,7 +9,7 @@ import torch
 
 from framework.errors import PluginError
 from framework.pipeline.build import build_curriculum, build_environment, build_policy
-from framework.runtime.data.policy_snapshot import PolicySnapshot, kept_versions, unpack
+from framework.runtime.data.policy_snapshot import PolicySnapshot, kept_versions, pack, unpack
 from framework.runtime.data.shard import ShardState, shard_environments
 from framework.runtime.data.specification import Specification
 from framework.runtime.data.tasks import decode_tasks, draw_tasks
@@ -77,12 +77,18 @@ class Worker:
         example = Collector(self._seed, 0, self._shards[0], vector, 1)
         example.restore(None, self._policy)
         curriculum = build_curriculum(pipeline, vector.observation_space, vector.action_space)
-        tasks = None if curriculum is None else decode_tasks(draw_tasks(curriculum, 1, self._seed, 0))
+        #: The policy as it was built, to collect with where there is no learner.
+        self.example_snapshot: PolicySnapshot = {"weights": pack(self._policy)}
+        if curriculum is not None:
+            self.example_snapshot["tasks"] = draw_tasks(curriculum, 1, self._seed, 0)
+        tasks = decode_tasks(self.example_snapshot["tasks"]) if curriculum is not None else None
         self.specification = Specification(example.collect(self._policy, 0, tasks), pipeline.sampling.rollout_length)
         _check_default_dtype()
 
     def _make_vector(self) -> Vector:
-        return self._watchdog.watch(make_vector(self._environment, self._pipeline.sampling.shard))
+        restart = self._pipeline.runtime.on_environment_error == "restart"
+        vector = make_vector(self._environment, self._pipeline.sampling.shard, restart=restart)
+        return self._watchdog.watch(vector)
 
     def keep(self, version: int, snapshot: PolicySnapshot) -> None:
         """Keep a version for the grants that name it; versions that none can name any more are let go."""

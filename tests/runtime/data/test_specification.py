@@ -6,6 +6,7 @@ import trajectories
 from attrs import evolve
 
 from framework.runtime.data.episode_snapshot import LIMIT, EpisodeSnapshot, encode_snapshots
+from framework.runtime.data.failures import Failure, Failures, encode_failures
 from framework.runtime.data.specification import Specification, SpecificationError
 from framework.runtime.data.tasks import encode_tasks
 from framework.runtime.data.trajectory import Trajectory
@@ -166,3 +167,30 @@ def test_snapshots_are_of_any_size_within_a_limit() -> None:
             specification.check(bad)
     with pytest.raises(SpecificationError, match="other arrays"):
         SPECIFICATION.check(snapshots(some, some, some))
+
+
+def failures(count: int, told: int = 0) -> np.ndarray:
+    return encode_failures(Failures(count, (Failure(0, 1, "step", "gone", ""),) * told))
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (failures(2 * ENVIRONMENTS + 1), "7 failures where 0 episodes ended"),
+        (np.frombuffer(b"[1, 2", np.uint8), "failures that cannot be read"),
+        (np.frombuffer(b"[1, 2]", np.uint8), "failures that cannot be read: a failure with other fields"),
+        (np.zeros(3, np.float32), "failures are float32"),
+        (np.full(2**20 + 1, ord(" "), np.uint8), "failures are uint8"),
+    ],
+)
+def test_specification_refuses_other_failures(array: np.ndarray, message: str) -> None:
+    """They are agreed on by their example, small, and no more than episodes can have failed."""
+    example = trajectories.make(steps=1, environments=ENVIRONMENTS)
+    specification = Specification(with_array(example, "failures", failures(0)), STEPS)
+    assert specification.fingerprint != SPECIFICATION.fingerprint
+    quiet = make(first=np.zeros((STEPS + 1, ENVIRONMENTS)))
+    specification.check(with_array(quiet, "failures", failures(2 * ENVIRONMENTS, 3)).arrays)
+    with pytest.raises(SpecificationError, match=message):
+        specification.check(with_array(quiet, "failures", array).arrays)
+    with pytest.raises(SpecificationError, match="other arrays"):
+        specification.check(quiet.arrays)

@@ -5,6 +5,7 @@ import torch
 import trajectories
 from attrs import evolve
 
+from framework.runtime.data.failures import Failure, Failures, encode_failures
 from framework.runtime.data.tasks import encode_tasks
 from framework.runtime.data.trajectory import EPISODE_COLUMNS, Timing, Trajectory, collate, group, sampler_times
 
@@ -129,3 +130,10 @@ def test_times_are_summed() -> None:
     timings = [Timing(acting=1.0, stepping=2.0, total=4.0), Timing(acting=0.5, stepping=0.25, total=1.0)]
     times = sampler_times([evolve(make(), timing=timing) for timing in timings])
     assert times == {"time/acting": 1.5, "time/stepping": 2.25, "time/total": 5.0}
+
+
+def test_failures_are_those_of_its_array() -> None:
+    """None without one: where environments that raise end the run."""
+    failures = Failures(2, (Failure(7, 1, "reset", "OSError: gone", "Traceback"),))
+    assert with_array(make(), "failures", encode_failures(failures)).failures() == failures
+    assert make().failures() == Failures(0, ())

@@ -12,9 +12,9 @@ import pytest
 from processes import alive, ended, folder_of, helper_of, start, wait_for
 
 from framework.interfaces import SamplerExit
-from framework.runtime.launch.exit_codes import DONE
 from framework.runtime.launch.local import LocalLauncher
 from framework.runtime.link.endpoint import SocketFolder
+from framework.runtime.link.exit_codes import DONE
 
 
 @pytest.fixture(scope="module")

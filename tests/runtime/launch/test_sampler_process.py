@@ -14,9 +14,9 @@ import torch
 from raw_learner import RawLearner
 
 from framework.errors import RunError
-from framework.runtime.launch.exit_codes import DONE, ENVIRONMENT_FAILED, NOT_LET_IN, TRY_AGAIN
 from framework.runtime.launch.sampler_process import run_sampler
 from framework.runtime.link import client, wire
+from framework.runtime.link.exit_codes import DONE, ENVIRONMENT_FAILED, NOT_LET_IN, TRY_AGAIN
 from framework.runtime.link.sampler import Sampler
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -122,7 +122,7 @@ def test_who_is_not_let_in_says_why(run: Callable[..., int], capsys: pytest.Capt
 
     def behave(learner: RawLearner) -> None:
         learner.receive()
-        learner.send("reject", reason="this run has protocol 4")
+        learner.send("reject", reason="this run has protocol 4", status=NOT_LET_IN)
 
     assert run(behave) == NOT_LET_IN == 77
     assert capsys.readouterr().err == "the learner does not let this sampler in: this run has protocol 4\n"
@@ -291,7 +291,7 @@ def test_as_a_program_it_takes_four_arguments(
 
     def behave(learner: RawLearner) -> None:
         hello.append(learner.receive())
-        learner.send("reject", reason="by design")
+        learner.send("reject", reason="by design", status=NOT_LET_IN)
 
     def program() -> int:
         with pytest.raises(SystemExit) as caught:

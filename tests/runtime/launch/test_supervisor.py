@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from framework.interfaces import SamplerExit
-from framework.runtime.launch.exit_codes import NOT_LET_IN
 from framework.runtime.launch.supervisor import GIVE_UP_AFTER, Supervisor
+from framework.runtime.link.exit_codes import NOT_LET_IN
 from framework.runtime.link.source import Event, Failure, News
 
 
@@ -41,7 +41,7 @@ class FakeRoll:
         self.news: queue.SimpleQueue[News] = queue.SimpleQueue()
         self.conduct: dict[tuple[str, int], tuple[int, bool]] = {}
 
-    def depart(self, sampler: str, incarnation: int) -> tuple[int, bool]:
+    def depart(self, sampler: str, incarnation: int, status: int) -> tuple[int, bool]:
         return self.conduct.get((sampler, incarnation), (0, False))
 
     def announce(self, *news: News) -> None:

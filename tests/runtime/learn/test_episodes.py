@@ -53,6 +53,17 @@ def test_success_is_true_false_or_not_there(code: int, success: bool | None) -> 
         assert episode.keys() - {"success"} == {"environment", "number", "return", "length"}
 
 
+def test_episodes_that_an_error_ended_are_marked() -> None:
+    """They count, and are no part of the means: nobody knows what would have become of them."""
+    trajectory, episodes = collected(0, chance=1.0, success=1), Episodes()
+    trajectory.arrays["episodes/error"][::2] = 1
+    trajectory.arrays["episodes/return"][:] = np.where(trajectory.arrays["episodes/error"], 1e6, 2.0)
+    ended = episodes.add([trajectory])
+    assert [episode.get("error") for episode in ended[:4]] == [True, None, True, None]
+    assert episodes.count == len(ended) == STEPS * ENVIRONMENTS
+    assert (episodes.means()["return"], episodes.means()["success"]) == (2.0, 1.0)
+
+
 def test_tasks_stay_with_their_episodes() -> None:
     """However they are sorted."""
     ready = []

@@ -138,6 +138,9 @@ def scripted(*news: Any) -> tuple[Callable[..., Any], list[Any]]:
         def receive(self, timeout: float) -> Any:
             return next(upcoming)
 
+        def complete(self) -> None:
+            requests.append("complete")
+
     @contextmanager
     def opened(*args: Any) -> Iterator[Source]:
         yield Source()
@@ -163,7 +166,7 @@ def test_what_is_too_old_is_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     published = [("publish", number) for number in range(4)]
     assert requests == [
         *(published[0], ("release", 2), published[1], ("release", 2), published[2]),
-        *(("release", 1), ("release", 2), published[3], "closed"),
+        *(("release", 1), ("release", 2), published[3], "complete", "closed"),
     ]
     ended = sum(len(arrival.trajectory.episodes()) for arrival in news if arrival)
     assert updates[-1].metrics["episodes"] == ended

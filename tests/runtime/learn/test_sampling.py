@@ -10,7 +10,7 @@ from raw_peer import RawPeer
 from framework.errors import RunError
 from framework.interfaces import SamplerExit
 from framework.pipeline.sections import Pipeline
-from framework.runtime.data.fingerprint import components_fingerprint
+from framework.runtime.data.fingerprint import fingerprints
 from framework.runtime.data.shard import ShardState
 from framework.runtime.learn.sampling import open_source
 from framework.runtime.link import wire
@@ -122,7 +122,7 @@ def test_samplers_are_let_in_with_the_pipeline(tmp_path: Path, launcher: FakeLau
     endpoint = f"ipc://{tmp_path}/link"
     with open_source(pipeline, "run-7", {}, worker, launcher, endpoint) as source, RawPeer(endpoint) as peer:
         source.publish(0, {"weights": tiny.weights(0.0)})
-        values, folder = peer.join(worker.specification.fingerprint, components_fingerprint(pipeline), "run-7")
+        values, folder = peer.join(worker.specification.fingerprint, fingerprints(pipeline), "run-7")
         assert Pipeline.from_plain(values, Path(folder)).to_plain() == pipeline.to_plain()
         assert folder == str(tmp_path)
         news = source.receive(10.0)
@@ -144,13 +144,12 @@ def test_samplers_that_differ_are_not(tmp_path: Path, launcher: FakeLauncher) ->
     """A worker with other arrays or components would collect something else."""
     pipeline = load(tmp_path)
     worker = Worker(pipeline)
-    matching = [worker.specification.fingerprint, components_fingerprint(pipeline)]
+    wrong = ("0" * 32, fingerprints(pipeline)), (worker.specification.fingerprint, {})
     endpoint = f"ipc://{tmp_path}/link"
     with open_source(pipeline, "run-7", {}, worker, launcher, endpoint):
-        for position in (0, 1):
-            fingerprints = [value if index != position else "0" * 32 for index, value in enumerate(matching)]
+        for specification, components in wrong:
             with RawPeer(endpoint) as peer:
-                peer.join(*fingerprints, "run-7")
+                peer.join(specification, components, "run-7")
                 assert peer.receive().type == "reject"
 
 
@@ -163,7 +162,7 @@ def test_samplers_end_before_the_link(tmp_path: Path, launcher: FakeLauncher) ->
     with RawPeer(endpoint) as peer:
 
         def closing() -> None:
-            peer.join(worker.specification.fingerprint, components_fingerprint(pipeline), "run-7")
+            peer.join(worker.specification.fingerprint, fingerprints(pipeline), "run-7")
             messages.append(peer.receive())
 
         launcher.closing = closing

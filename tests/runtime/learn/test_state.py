@@ -14,6 +14,7 @@ import torch
 import trajectories
 
 from framework.pipeline.sections import Checkpoint
+from framework.runtime.data.failures import Failures, encode_failures
 from framework.runtime.data.policy_snapshot import pack
 from framework.runtime.data.shard import first_state
 from framework.runtime.data.tasks import decode_tasks, draw_tasks
@@ -40,7 +41,10 @@ def advanced(state: RunState, updates: int) -> RunState:
         algorithm.updates += 1
         algorithm.policy.weight.data.add_(number + 0.5)
         ready = [trajectories.make(number, shard=shard, number=number) for shard in range(2)]
-        state.tasks.update(state.episodes.add(ready))
+        ended = state.episodes.add(ready)
+        state.tasks.update(ended)
+        ready[0].arrays["failures"] = encode_failures(Failures(number, ()))
+        state.environment_errors.add(ready, ended)
         state.update += 1
         state.take_snapshot()
         for shard, trajectory in enumerate(ready):
@@ -78,6 +82,7 @@ def test_everything_survives_a_checkpoint(tmp_path: Path) -> None:
     assert plain(restored.state_dict()) == plain(state.state_dict())
     assert (restored.update, restored.best, restored.evaluated) == (5, 12.5, 4)
     assert restored.episodes.means() == state.episodes.means()
+    assert restored.environment_errors.count == state.environment_errors.count == 0 + 1 + 2 + 3 + 4
     assert list(restored.snapshots) == list(state.snapshots) == [3, 4, 5]
     assert list(restored.shards) == [0, 1]
     for shard, of_shard in state.shards.items():
@@ -105,6 +110,15 @@ def test_checkpoints_that_do_not_tell_of_evaluations_are_taken() -> None:
     restored = new()
     restored.load_state_dict(values)
     assert restored.evaluated == 3
+
+
+def test_checkpoints_that_do_not_tell_of_errors_are_taken() -> None:
+    """They were saved where environments that raised ended the run."""
+    values = advanced(new(), 3).state_dict()
+    del values["environment_errors"]
+    restored = new()
+    restored.load_state_dict(values)
+    assert restored.environment_errors.count == 0
 
 
 def test_time_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:

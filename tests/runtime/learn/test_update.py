@@ -11,6 +11,7 @@ from attrs import evolve
 import framework
 from framework.errors import RunError
 from framework.interfaces import Batch
+from framework.runtime.data.failures import Failure, Failures, encode_failures
 from framework.runtime.data.trajectory import Trajectory
 from framework.runtime.disk.checkpoint import load
 from framework.runtime.disk.run_directory import Record
@@ -109,3 +110,44 @@ def test_metrics_must_be_numbers_by_name(tmp_path: Path, record: Record) -> None
     update.algorithm.metrics = None
     with pytest.raises(RunError, match=r"the algorithm's update\(\) gave None"):
         update(*pair(3, 3))
+
+
+class Hearing:
+    """A curriculum that remembers which episodes it hears of."""
+
+    def update(self, episodes: Any) -> dict[str, float]:
+        self.episodes = list(episodes)
+        return {}
+
+
+def failing(trajectory: Trajectory, resets: int = 0) -> Trajectory:
+    """The same where the first of its episodes failed, and others in reset, where environments are made anew."""
+    error = trajectory.arrays["episodes/error"].copy()
+    error[:1] = 1
+    told = Failure(2 * trajectory.shard, 4, "step", "OSError: gone", "Traceback ...")
+    failures = encode_failures(Failures(len(error[:1]) + resets, (told,)))
+    return evolve(trajectory, arrays=trajectory.arrays | {"episodes/error": error, "failures": failures})
+
+
+@pytest.mark.parametrize("mode", ["stop", "restart"])
+def test_failed_episodes_are_told_and_taught_to_nobody(tmp_path: Path, record: Record, mode: str) -> None:
+    """An event has what was raised, the line has their number, and the curriculum does not hear of them."""
+    update = Update(tmp_path, record, **{"runtime.on_environment_error": mode})
+    curriculum: Any = Hearing()
+    update.state.tasks = TaskSource(curriculum, 0, 0)
+    failed = [failing(trajectory, resets=1) for trajectory in pair(3, 3)]
+    healthy = pair(3, 3)
+    metrics, ended = update(*(failed if mode == "restart" else healthy))
+    errors = [episode for episode in ended if "error" in episode]
+    assert curriculum.episodes == [episode for episode in ended if "error" not in episode]
+    assert len(curriculum.episodes) > 0
+    events = runs.events(tmp_path, "environment_failed")
+    if mode == "stop":
+        assert (events, errors) == ([], [])
+        assert "failed_episodes" not in metrics
+        return
+    assert (metrics["failed_episodes"], len(errors)) == (4, 2)
+    fields = {"environment": 0, "episode": 4, "call": "step", "reason": "OSError: gone", "traceback": "Traceback ..."}
+    first, second = ({name: value for name, value in event.items() if name != "time"} for event in events)
+    assert first == {"event": "environment_failed", **fields, "failures": 1}
+    assert second == first | {"environment": 2, "failures": 3}

@@ -109,7 +109,7 @@ def test_the_learner_says_stop(client: Client, learner: RawLearner) -> None:
 
 def test_the_learner_rejects_a_sampler(client: Client, learner: RawLearner) -> None:
     """With a reason."""
-    learner.send("reject", reason="another version")
+    learner.send("reject", reason="another version", status=78)
     with pytest.raises(Rejected, match=r"^another version$"):
         client.wait()
 

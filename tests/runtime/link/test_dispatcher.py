@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from dispatching import SPECIFICATION, Learner, Peer
+from dispatching import COMPONENTS, SPECIFICATION, Learner, Peer
 
 import framework
 from framework.runtime.link import wire
@@ -76,15 +76,15 @@ def test_other_versions_are_refused(learner: Learner, peer: Peer, changes: dict[
     ("changes", "reason"),
     [
         ({"specification": "other"}, "other arrays"),
-        ({"components": "other"}, "other versions of the pipeline's components"),
+        ({"components": {}}, "encoder/mlp: the learner has framework-rl 1.0 (abc), the sampler none"),
     ],
 )
-def test_other_components_are_refused(learner: Learner, peer: Peer, changes: dict[str, str], reason: str) -> None:
+def test_other_components_are_refused(learner: Learner, peer: Peer, changes: dict[str, Any], reason: str) -> None:
     """A sampler whose components or arrays differ from the learner's is refused before it gets any work."""
     peer.hello()
     peer.receive()
     fingerprint = SPECIFICATION.fingerprint
-    peer.send("ready", **({"specification": fingerprint, "components": "components"} | changes))
+    peer.send("ready", **({"specification": fingerprint, "components": COMPONENTS} | changes))
     assert reason in peer.receive()["reason"]
 
 
@@ -102,7 +102,7 @@ def test_strangers_get_nothing(learner: Learner, peer: Peer, frames: list[bytes]
     """A peer that sends garbage is refused; others go on as if nothing had happened."""
     stranger = Peer(learner, b"stranger")
     for _ in range(2):
-        learner.dispatcher.receive(stranger.identity, frames)
+        learner.dispatcher.receive((stranger.identity,), frames)
     assert stranger.receive().type == "reject"
     assert not learner.sent[b"stranger"]  # not listened to again
     peer.join()

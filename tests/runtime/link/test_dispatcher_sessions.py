@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from dispatching import SPECIFICATION, Learner, Peer
+from dispatching import COMPONENTS, SPECIFICATION, Learner, Peer
 
 from framework.runtime.link import wire
 from framework.runtime.link.source import Accepted, Event
@@ -33,14 +33,14 @@ def reconnect(learner: Learner, peer: Peer, identity: bytes = b"another") -> Pee
     [
         wire.encode("pull", version=0),
         wire.encode("trajectory", {"rewards": np.zeros(30_000)}, shard=0, number=0, version=0, timing=[]),
-        wire.encode("ready", specification="", components=""),
+        wire.encode("ready", specification="", components={}),
         wire.encode("failed", message="", traceback=""),
     ],
 )
 def test_who_is_not_known_is_asked(learner: Learner, peer: Peer, message: list[bytes]) -> None:
     """Whatever it says, and however much of it: it may be a sampler that has another connection now."""
     for _ in range(3):
-        learner.dispatcher.receive(peer.identity, message)
+        learner.dispatcher.receive((peer.identity,), message)
         assert peer.receive().type == "who"
     assert learner.news == []
     peer.join()
@@ -85,7 +85,7 @@ def test_work_of_a_sampler_that_stays_away_is_granted_to_others(learner: Learner
     assert [(directive["number"], directive["restore"]) for directive in granted] == [(0, True), (1, False)]
     again = reconnect(learner, peer)
     assert again.receive()["ready"] is False
-    again.send("ready", specification=SPECIFICATION.fingerprint, components="components")
+    again.send("ready", specification=SPECIFICATION.fingerprint, components=COMPONENTS)
     again.deliver(granted[0])
     assert again.receive().type == "acknowledge"
     assert not any(isinstance(news, Accepted) for news in learner.news)
@@ -150,7 +150,7 @@ def test_floods_end_at_the_first_message(learner: Learner, peer: Peer) -> None:
     another = Peer(learner, b"another")
     another.join()
     for _ in range(3):
-        another.send("ready", specification=SPECIFICATION.fingerprint, components="components")
+        another.send("ready", specification=SPECIFICATION.fingerprint, components=COMPONENTS)
     names = [news.name for news in learner.news if isinstance(news, Event)]
     assert names[3:] == ["sampler_joined", "sampler_refused"]
 
@@ -163,7 +163,7 @@ def test_what_is_remembered_of_versions_is_bounded(learner: Learner, peer: Peer)
         for directive in [message for message in learner.sent[b"peer"] if message.type == "directive"]:
             peer.deliver(directive)
             learner.sent[b"peer"].remove(directive)
-    (session,) = learner.dispatcher._sessions
+    (session,) = learner.dispatcher._members
     assert session.deliveries > 40
     assert len(session.versions) <= 2
 
@@ -171,5 +171,5 @@ def test_what_is_remembered_of_versions_is_bounded(learner: Learner, peer: Peer)
 def test_what_is_remembered_of_refused_peers_is_bounded(learner: Learner) -> None:
     """So many peers that send garbage, one after the other, take no memory."""
     for number in range(3000):
-        learner.dispatcher.receive(b"stranger %d" % number, [b"garbage"])
-    assert len(learner.dispatcher._refused) <= 1024
+        learner.dispatcher.receive((b"stranger %d" % number,), [b"garbage"])
+    assert len(learner.dispatcher._members._refused) <= 1024

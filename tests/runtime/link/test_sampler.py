@@ -10,7 +10,7 @@ from fake_client import FakeClient, Script, acknowledge, directive, message, wei
 
 import framework
 from framework.pipeline.sections import Pipeline
-from framework.runtime.data.fingerprint import components_fingerprint
+from framework.runtime.data.fingerprint import fingerprints, versions
 from framework.runtime.data.shard import first_state
 from framework.runtime.data.trajectory import Trajectory
 from framework.runtime.link import wire
@@ -74,10 +74,11 @@ def test_a_sampler_introduces_itself(client: FakeClient, pipeline: Pipeline) -> 
         "sampler": "sampler-0",
         "incarnation": 2,
         "process": os.getpid(),
+        "versions": versions(),
     }
     assert ready.type == "ready"
     assert ready["specification"] == Worker(pipeline).specification.fingerprint
-    assert ready["components"] == components_fingerprint(pipeline)
+    assert ready["components"] == fingerprints(pipeline)
 
 
 def test_another_answer_than_welcome_is_an_error(client: FakeClient) -> None:

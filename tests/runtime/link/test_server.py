@@ -6,11 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 import trajectories
+from dispatching import COMPONENTS
 from raw_peer import RawPeer
 
 from framework.errors import RunError
+from framework.runtime.data.fingerprint import versions
 from framework.runtime.data.specification import Specification
-from framework.runtime.link.dispatcher import Admission
+from framework.runtime.link.admission import Admission
 from framework.runtime.link.leases import Leases
 from framework.runtime.link.server import Server
 from framework.runtime.link.source import Accepted, Event, Failure
@@ -20,7 +22,7 @@ SPECIFICATION = Specification(trajectories.make(steps=1), 4)
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    admission = Admission("run", {}, str(tmp_path), "components", SPECIFICATION)
+    admission = Admission("run", {}, str(tmp_path), versions(), COMPONENTS, SPECIFICATION)
     server = Server(f"ipc://{tmp_path}/link", Leases(1, 1), admission, 1)
     server.publish(0, {"weights": np.zeros(8, np.uint8)})
     yield server
@@ -35,7 +37,7 @@ def peer(server: Server) -> Iterator[RawPeer]:
 
 def join(peer: RawPeer) -> None:
     """Be let in, and ready."""
-    peer.join(SPECIFICATION.fingerprint, "components")
+    peer.join(SPECIFICATION.fingerprint, COMPONENTS)
 
 
 def deliver(peer: RawPeer, number: int) -> None:
@@ -65,10 +67,10 @@ def test_what_a_sampler_has_sent_counts_before_its_departure(server: Server, pee
     join(peer)
     peer.receive()
     busy = threading.Event()
-    server._command(busy.wait)  # type: ignore[arg-type]
+    server._mailbox.command(busy.wait)  # type: ignore[arg-type]
     deliver(peer, 0)
     delivered: list[Any] = []
-    asking = threading.Thread(target=lambda: delivered.append(server.depart("sampler-0", 0)))
+    asking = threading.Thread(target=lambda: delivered.append(server.depart("sampler-0", 0, -9)))
     asking.start()
     peer._socket.poll(100)
     busy.set()
@@ -95,18 +97,18 @@ def test_an_error_in_the_thread_ends_the_run(server: Server) -> None:
     def fail() -> None:
         raise KeyError("the cause")
 
-    server._command(fail)
+    server._mailbox.command(fail)
     with pytest.raises(RunError, match="the link failed: KeyError: 'the cause'"):
         server.receive(5.0)
     with pytest.raises(RunError, match="the link's thread has ended"):
         server.receive(0.01)
     with pytest.raises(RunError, match="the link's thread has ended"):
-        server.depart("sampler-0", 0)
+        server.depart("sampler-0", 0, -9)
 
 
 def test_a_peer_that_closed_its_socket_is_noticed(tmp_path: Path) -> None:
     """Its connection, and after the grace the peer: what it held is another's."""
-    admission = Admission("run", {}, str(tmp_path), "components", SPECIFICATION)
+    admission = Admission("run", {}, str(tmp_path), versions(), COMPONENTS, SPECIFICATION)
     server = Server(f"ipc://{tmp_path}/link", Leases(1, 1), admission, 1, grace=0.5)
     server.publish(0, {"weights": np.zeros(8, np.uint8)})
     with RawPeer(server.endpoint) as gone:
@@ -129,5 +131,5 @@ def test_closing_tells_samplers_to_stop(server: Server, peer: RawPeer) -> None:
     """Those that have joined."""
     join(peer)
     assert [peer.receive().type for _ in range(2)] == ["weights", "directive"]
-    server._command(server._stop)
+    server._mailbox.command(server._stop)
     assert [peer.receive().type for _ in range(2)] == ["directive", "stop"]

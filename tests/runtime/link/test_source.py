@@ -12,7 +12,7 @@ METHODS = [name for name, value in vars(Source).items() if inspect.isfunction(va
 
 def test_a_source_has_methods() -> None:
     """Those that the learner calls."""
-    assert set(METHODS) == {"publish", "release", "receive", "close"}
+    assert set(METHODS) == {"publish", "release", "receive", "complete", "close"}
 
 
 @pytest.mark.parametrize("source", [Server, InProcess])

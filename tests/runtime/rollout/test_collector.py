@@ -87,7 +87,7 @@ class Reference:
     def row(self, t: int, tasks: bool) -> dict[str, Any]:
         """The row of an episode that ends with step ``t``."""
         values = {"step": t, "environment": self.number, "number": self.episode, "return": self.total}
-        values |= {"length": len(self.actions), "success": int(len(self.actions) > 3)}
+        values |= {"length": len(self.actions), "success": int(len(self.actions) > 3), "error": 0}
         return values | ({"task": self.task} if tasks else {})
 
 

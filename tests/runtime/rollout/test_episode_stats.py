@@ -24,6 +24,7 @@ class Play:
         shape = sum(cuts), environments
         self.rewards = (rng.standard_normal(shape) * 10.0 ** rng.integers(-3, 6, shape)).astype(np.float32)
         self.success = rng.integers(-1, 2, shape).astype(np.int8)
+        self.failed = rng.random(shape) < 0.3
         self.observations = rng.integers(0, 99, (*shape, 2))
         self.ended = rng.random(shape) < chance
         self.resets = np.zeros(shape, bool)
@@ -34,7 +35,8 @@ class Play:
 
     def vector(self, t: int) -> Any:
         """What the environments show after step ``t``."""
-        return SimpleNamespace(observations={"place": self.observations[t]}, success=self.success[t])
+        failed = dict.fromkeys(np.flatnonzero(self.failed[t]).tolist())
+        return SimpleNamespace(observations={"place": self.observations[t]}, success=self.success[t], failed=failed)
 
 
 def tracked(play: Play, cuts: list[int], numbers: range) -> tuple[list[dict[str, Any]], EpisodeStats]:
@@ -87,6 +89,7 @@ def counted(play: Play, cuts: list[int], numbers: range) -> tuple[list[dict[str,
                             "return": total[n],
                             "length": length[n],
                             "success": int(play.success[step, n]),
+                            "error": int(play.failed[step, n]),
                             "index": t * count + n,
                             "last": play.observations[step, n].tolist(),
                             "task": f"task {n}",
@@ -163,7 +166,7 @@ def test_last_observations_are_copies() -> None:
     """The vector's own arrays are overwritten by its next step."""
     finished, stats = FinishedEpisodes(range(3)), EpisodeStats(3)
     observations = {"a": np.arange(3.0), "b": np.arange(6, dtype=np.uint8).reshape(3, 2)}
-    vector: Any = SimpleNamespace(observations=observations, success=np.zeros(3, np.int8))
+    vector: Any = SimpleNamespace(observations=observations, success=np.zeros(3, np.int8), failed={})
     finished.add(0, np.array([0, 2]), vector, stats, [None] * 3)
     for array in observations.values():
         array[:] = 77

@@ -1,4 +1,5 @@
 from typing import Any
+from unittest.mock import Mock
 
 import gymnasium
 import numpy as np
@@ -115,3 +116,15 @@ def test_what_is_shown_then_must_fit_the_space(given: Any) -> None:
     """As after a reset."""
     with pytest.raises(RunError, match="environment 0"):
         snapshots_of(started(Giving(given))).load(0, trust.seal(b""))
+
+
+def test_an_environment_made_in_place_of_one_that_raised_gives_its_own() -> None:
+    """Not those of the one that was closed."""
+    broken, other = Giving(), Remembered()
+    vector = SteppedVector([broken], make=lambda: other)
+    vector.reset(np.arange(1), [0], [None])
+    broken.step = Mock(side_effect=ValueError)  # type: ignore[method-assign]
+    vector._steps[0] = broken.step
+    vector.step(np.zeros(1, np.int64))
+    vector.reset(np.arange(1), [1], [None])
+    assert trust.unseal(snapshots_of(vector).save(0)) == other.save_snapshot()

@@ -1,11 +1,11 @@
-"""How the process of a sampler ends. This module does not import torch or zmq."""
+"""How the process of a sampler or a host ends. This module does not import torch or zmq."""
 
 from __future__ import annotations
 
 import signal
 
-#: Exit codes of a sampler.
-DONE, ENVIRONMENT_FAILED, TRY_AGAIN, NOT_LET_IN = 0, 70, 75, 77
+#: Exit codes of a sampler, and of a host.
+DONE, ENVIRONMENT_FAILED, TRY_AGAIN, NOT_LET_IN, WRONG_VERSION = 0, 70, 75, 77, 78
 
 
 def in_words(status: int) -> str:

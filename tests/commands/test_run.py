@@ -1,0 +1,53 @@
+"""`framework run`: addresses to listen at."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+import runs
+
+from framework.__main__ import main
+
+
+@pytest.fixture
+def run(tmp_path, capsys):
+    """Run ``framework run`` with a pipeline of one update; returns exit code, output and errors."""
+
+    def run(*arguments):
+        pipeline = runs.write(tmp_path)
+        code = main(["run", str(pipeline), "--runs", str(tmp_path / "runs"), "runtime.samplers=0", *arguments])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+@pytest.mark.parametrize("address", ["here", "box:", "tcp://box:5555", "box:123456", ""])
+def test_what_is_no_address_is_an_option_that_is_wrong(run, tmp_path, address):
+    """Told with its key before anything is made."""
+    code, _, errors = run("--listen", address)
+    assert code == 2
+    assert "runtime.listen" in errors
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_port_that_there_is_none_of_is_told(run):
+    """It looks like one."""
+    code, _, errors = run("--listen", "99999")
+    assert code == 1
+    assert errors.endswith("'99999' is no address to listen at: write HOST:PORT, such as 0.0.0.0:5555\n")
+    assert "Traceback" not in errors
+
+
+def test_a_port_in_use_is_told(run):
+    """With what to do."""
+    with socket.socket() as thief:
+        thief.bind(("127.0.0.1", 0))
+        thief.listen()
+        port = thief.getsockname()[1]
+        code, _, errors = run("--listen", str(port))
+    assert code == 1
+    assert errors.startswith(f"cannot listen at {port}: Address already in use")
+    assert errors.endswith("; choose another port\n")
+    assert "Traceback" not in errors

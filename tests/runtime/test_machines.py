@@ -1,0 +1,84 @@
+"""Runs whose samplers are on other machines, which are killed, cut off and stopped: with the figures' own scenarios.
+
+Whatever happens, a run comes to what it does undisturbed and alone: weights, metrics and episodes, bit for bit.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+import runs
+
+import faults
+from measure.fleet import run_alone, wait_for
+from measure.network import Network, possible
+from measure.processes import environment
+
+HERE = Path(__file__).resolve().parents[2]
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not possible(), reason="needs root, ip and /dev/net/tun for network namespaces"),
+]
+
+
+@pytest.fixture(scope="module")
+def network() -> Iterator[Network]:
+    with Network(("learner", faults.HOST)) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What the undisturbed run comes to."""
+    return run_alone(tmp_path_factory.mktemp("alone"), faults.UPDATES)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", faults.SCENARIOS)
+def test_a_disturbed_run_comes_to_the_same(
+    name: str, network: Network, expected: dict[str, str], tmp_path: Path
+) -> None:
+    """Within the times that are promised, twice of which are allowed on machines that do something else beside."""
+    scenario, bars = faults.SCENARIOS[name]
+    measurement = scenario(network, tmp_path, 0)
+    assert measurement["outcome"] == expected
+    assert not measurement.get("shards_moved") or "60 s" in name or "10 s" in name
+    late = {field: measurement[field] for field, bar in bars.items() if measurement[field] > 2 * bar}
+    assert not late
+
+
+@pytest.mark.timeout(600)
+def test_hosts_that_come_and_go_change_nothing() -> None:
+    """One to eight and back to one, some of them killed, with memory and descriptors as at the beginning."""
+    measurement = faults._churn(30.0)
+    assert measurement["equal"]
+    assert measurement["joined"] >= 6
+    (early, late), (few, many) = measurement["megabytes"], measurement["descriptors"]
+    assert late < early + 30
+    assert many <= few + 30  # a connection has some, and there are eight
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("example", ["cartpole.toml", "minigrid-doorkey.toml"])
+def test_two_machines_learn_what_one_does(example: str, network: Network, tmp_path: Path) -> None:
+    """At a fixed lag: final weights, metrics and episodes."""
+    pipeline = HERE / "examples" / example
+    overrides = ["run.total_steps=20000", "sampling.policy_lag=1", "evaluation.episodes=0", "evaluation.every_steps=0"]
+    command = [sys.executable, "-m", "framework"]
+    start = partial(subprocess.Popen, env=environment(), stdout=subprocess.DEVNULL)
+    alone = start([*command, "run", str(pipeline), "--runs", str(tmp_path / "alone"), *overrides])
+    assert alone.wait(200) == 0
+    listen = ["--runs", str(tmp_path / "apart"), "--listen", "10.77.0.1:5556", *overrides, "runtime.samplers=0"]
+    learner = start(network.inside("learner", [*command, "run", str(pipeline), *listen]))
+    token = wait_for(lambda: next((tmp_path / "apart").glob("*/join"), None), 60)
+    host = start(network.inside(faults.HOST, [*command, "sampler", "--join", str(token), "--workers", "2"]))
+    assert learner.wait(200) == 0
+    assert host.wait(30) == 0
+    (first,), (second,) = (tmp_path / "alone").iterdir(), (tmp_path / "apart").iterdir()
+    runs.assert_equal_runs(first, second)
