@@ -2,14 +2,15 @@
 
 An episode is a function of its seed, its task and its actions. So the state is the number of each environment's
 episode in progress, its task, and its actions so far; whoever takes the shard over plays them again, and compares the
-observations it arrives at with the recorded digests. Where environments offer snapshots, the newest one replaces the
-actions before it. Actions that are too many are let go: that episode is lost where its shard is taken over.
+observations it arrives at with the recorded digests. Where environments offer snapshots, the actions since the newest
+one are enough for whoever can load it, and those before it are for whoever cannot. Actions that are too many are let
+go: that episode is lost where its shard is taken over by somebody who needs them.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,41 +53,60 @@ class ShardState:
     tasks: tuple[Any, ...] = ()  #: of each environment's episode in progress, where there is a curriculum
     #: The newest of each environment's episode in progress, where environments offer snapshots.
     snapshots: tuple[EpisodeSnapshot | None, ...] = ()
+    #: Beside them: the actions [L, ...] of the episode before its snapshot, none where it has none; None where the
+    #: episode has too many.
+    before: tuple[np.ndarray | None, ...] = ()
 
     def advance(self, trajectory: Trajectory, limit: int | None = None) -> ShardState:
-        """The state after ``trajectory``; of an episode with more than ``limit`` actions it keeps none."""
+        """The state after ``trajectory``; of an episode of over ``limit`` actions, those since a snapshot are kept."""
         return _after(trajectory, self, limit)
+
+    def actions_since(self, n: int, snapshot: EpisodeSnapshot | None) -> np.ndarray | None:
+        """Actions [L, ...] of environment ``n`` since its ``snapshot``, or for None since its episode's start.
+
+        None where they were too many to be kept.
+        """
+        pieces: tuple[np.ndarray, ...] | None = self.actions[n]
+        if snapshot is None and self.snapshots and self.snapshots[n] is not None:
+            before = self.before[n] if self.before else None
+            pieces = None if pieces is None or before is None else (before, *pieces)
+        return None if pieces is None else np.concatenate(pieces).astype(self.action_dtype)
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """As named arrays, for the wire and for checkpoints."""
-        whole = [None if pieces is None else np.concatenate(pieces) for pieces in self.actions]
-        kept = [actions for actions in whole if actions is not None]
+        lengths, actions = _joined([None if pieces is None else np.concatenate(pieces) for pieces in self.actions])
+        before_lengths, before = _joined(self.before)
         return {
             "number": np.array([self.number], np.int64),
             "episode": self.episode,
             "digest": self.digest,
-            "lengths": np.array([-1 if actions is None else len(actions) for actions in whole], np.int64),
-            "actions": np.concatenate(kept) if kept else np.empty(0, self.action_dtype),
+            "lengths": lengths,
+            "actions": np.empty(0, self.action_dtype) if actions is None else actions,
             "action": np.empty(0, self.action_dtype),  # which tells its dtype
             **{f"memory/{name}": value for name, value in self.memory.items()},
             **({"tasks": encode_tasks(self.tasks)} if self.tasks else {}),
             **encode_snapshots(self.snapshots),
+            **({"before_lengths": before_lengths} if self.before else {}),
+            **({} if before is None else {"before": before}),
         }
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> ShardState:
         """What `to_arrays` gave."""
-        lengths = arrays["lengths"]
-        pieces = np.split(np.array(arrays["actions"]), np.cumsum(lengths.clip(0))[:-1])
+        actions = _parted(arrays["lengths"], arrays["actions"])
+        snapshots = decode_snapshots(arrays)
+        unrecorded = np.full(len(snapshots), -1)
         return cls(
             number=int(arrays["number"][0]),
             episode=np.array(arrays["episode"]),
-            actions=tuple(None if length < 0 else (piece,) for length, piece in zip(lengths, pieces, strict=True)),
-            action_dtype=arrays.get("action", pieces[0]).dtype,  # older checkpoints do not tell: they keep it as it is
+            actions=tuple(None if piece is None else (piece,) for piece in actions),
+            # Older checkpoints do not tell: they keep it as it is.
+            action_dtype=arrays.get("action", arrays["actions"]).dtype,
             digest=np.array(arrays["digest"]),
             memory={name: np.array(value) for name, value in group(arrays, "memory").items()},
             tasks=tuple(decode_tasks(arrays["tasks"])) if "tasks" in arrays else (),
-            snapshots=decode_snapshots(arrays),
+            snapshots=snapshots,
+            before=_parted(arrays.get("before_lengths", unrecorded), arrays.get("before", arrays["actions"][:0])),
         )
 
 
@@ -101,16 +121,26 @@ def _after(trajectory: Trajectory, before: ShardState | None, limit: int | None)
     taken = decode_snapshots(arrays)
     pieces: list[tuple[np.ndarray, ...] | None] = []
     snapshots: list[EpisodeSnapshot | None] = []
+    before_snapshots: list[np.ndarray | None] = []
     for n in range(actions.shape[1]):
         starts = np.flatnonzero(first[:, n])
         continued = None if starts.size else before
         recent = np.array(actions[starts[-1] if starts.size else 0 :, n])
         earlier = () if continued is None else continued.actions[n]
         snapshot = continued.snapshots[n] if continued and continued.snapshots else None
-        if taken and taken[n] is not None:
-            earlier, recent, snapshot = (), recent[:0].copy(), taken[n]
-        pieces.append(None if earlier is None else _within(limit, (*earlier, recent)))
+        kept = None if earlier is None else (*earlier, recent)
+        if not taken:
+            pieces.append(_within(limit, kept))
+            continue
+        before_snapshot = recent[:0] if continued is None else continued.before[n] if continued.before else None
+        if taken[n] is not None:
+            whole = None if before_snapshot is None or kept is None else np.concatenate((before_snapshot, *kept))
+            before_snapshot, kept, snapshot = whole, (recent[:0].copy(),), taken[n]
+        if before_snapshot is not None and _within(limit, kept, len(before_snapshot)) is None:
+            before_snapshot = None
+        pieces.append(kept)
         snapshots.append(snapshot)
+        before_snapshots.append(before_snapshot)
     last = {name: array[-1] for name, array in group(arrays, "observations").items()}
     return ShardState(
         number=trajectory.number + 1,
@@ -120,15 +150,31 @@ def _after(trajectory: Trajectory, before: ShardState | None, limit: int | None)
         digest=digests(last),
         memory={name: np.array(array) for name, array in group(arrays, "memory_after").items()},
         tasks=trajectory.tasks(),
-        snapshots=tuple(snapshots) if taken else (),
+        snapshots=tuple(snapshots),
+        before=tuple(before_snapshots),
     )
 
 
-def _within(limit: int | None, pieces: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...] | None:
-    """The pieces of an episode, or None where they are longer than ``limit``."""
+def _within(limit: int | None, pieces: tuple[np.ndarray, ...] | None, before: int = 0) -> tuple[np.ndarray, ...] | None:
+    """The pieces of an episode, or None where they and the steps ``before`` them are longer than ``limit``."""
+    if pieces is None or limit is None:
+        return pieces
     # Only the first may have another length than a trajectory: there may be a thousand of them.
-    steps = len(pieces[0]) + (len(pieces) - 1) * len(pieces[-1])
-    return pieces if limit is None or steps <= limit else None
+    steps = before + len(pieces[0]) + (len(pieces) - 1) * len(pieces[-1])
+    return pieces if steps <= limit else None
+
+
+def _joined(rows: Sequence[np.ndarray | None]) -> tuple[np.ndarray, np.ndarray | None]:
+    """Lengths [N] of the rows, -1 for None, and all that are not None in one array, if any."""
+    kept = [row for row in rows if row is not None]
+    lengths = np.array([-1 if row is None else len(row) for row in rows], np.int64)
+    return lengths, np.concatenate(kept) if kept else None
+
+
+def _parted(lengths: np.ndarray, joined: np.ndarray) -> tuple[np.ndarray | None, ...]:
+    """What `_joined` was given."""
+    rows = np.split(np.array(joined), np.cumsum(lengths.clip(0))[:-1]) if len(lengths) else []
+    return tuple(None if length < 0 else row for length, row in zip(lengths, rows, strict=True))
 
 
 def _narrowed(actions: np.ndarray) -> np.ndarray:

@@ -69,9 +69,11 @@ class Collector:
             self._stats.number += 1
             return list(self._environments)
         self._tasks = list(state.tasks) if state.tasks else [None] * self._count
-        unrecorded = np.array([pieces is None for pieces in state.actions])
-        actions = [np.concatenate(pieces or ((),)).astype(state.action_dtype) for pieces in state.actions]
-        snapshots = state.snapshots or (None,) * self._count
+        snapshots = self._loadable(state)
+        recorded = [state.actions_since(n, snapshots[n]) for n in range(self._count)]
+        unrecorded = np.array([episode is None for episode in recorded])
+        nothing = np.empty(0, state.action_dtype)
+        actions = [nothing if episode is None else episode for episode in recorded]
         failed = self._replay(actions, snapshots)
         self._first = np.array([not len(actions[n]) and snapshots[n] is None for n in range(self._count)])
         self._memory = {name: torch.from_numpy(value.copy()) for name, value in state.memory.items()}
@@ -156,9 +158,7 @@ class Collector:
             for n in index.tolist():
                 failed.pop(n, None)
             failed.update(vector.failed)
-            self._reset(index)
-            if vector.failed:
-                self._reset(np.array(list(vector.failed)))
+            self._start_again(index)
             self._load(snapshots, index)
 
         replay_episodes(vector, actions, reset, self._stats)
@@ -206,13 +206,34 @@ class Collector:
             index = self._failures.note(self._vector.failed, self._stats.number)
             self._stats.number[index] += 1
 
-    def _load(self, snapshots: Sequence[EpisodeSnapshot | None], index: np.ndarray) -> None:
-        """Go on from the snapshots of the environments ``index``, which were just reset."""
+    def _loadable(self, state: ShardState) -> list[EpisodeSnapshot | None]:
+        """The snapshots of ``state``, without those that the environments here cannot load: of other accounts, say."""
+        snapshots = list(state.snapshots or (None,) * self._count)
+        index = np.array([n for n in range(self._count) if snapshots[n] is not None], np.int64)
+        if index.size:
+            self._start_again(index)
+            for n in self._load(snapshots, index):
+                snapshots[n] = None
+        return snapshots
+
+    def _load(self, snapshots: Sequence[EpisodeSnapshot | None], index: np.ndarray) -> list[int]:
+        """Go on from the snapshots of environments that were just reset; returns those that stay where they are."""
+        offered, refused = self._vector.snapshots, []
         for n in index.tolist():
             snapshot = snapshots[n]
-            if snapshot is not None and self._vector.snapshots is not None:
-                self._vector.snapshots.load(n, snapshot.data)
-                self._stats.returns[n], self._stats.lengths[n] = snapshot.episode_return, snapshot.length
+            if snapshot is None:
+                continue
+            if offered is None or not offered.load(n, snapshot.data):
+                refused.append(n)
+                continue
+            self._stats.returns[n], self._stats.lengths[n] = snapshot.episode_return, snapshot.length
+        return refused
+
+    def _start_again(self, index: np.ndarray) -> None:
+        """Start the same episodes again, once more where that fails."""
+        self._reset(index)
+        if self._vector.failed:
+            self._reset(np.array(list(self._vector.failed)))
 
     def _reset(self, index: np.ndarray, step: int = 0) -> None:
         """Start the episodes of the environments ``index`` from their seeds."""

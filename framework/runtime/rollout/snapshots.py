@@ -49,21 +49,22 @@ class Snapshots:
             )
         return trust.seal(data)
 
-    def load(self, index: int, sealed: bytes) -> None:
-        """Put an environment that was reset where it stood.
+    def load(self, index: int, sealed: bytes) -> bool:
+        """Put an environment that was reset where it stood; returns whether it is there.
 
         It stays where it is if another account has saved the snapshot, or if it refuses it.
         """
         data = trust.unseal(sealed)
         if data is None:
-            return
+            return False
         try:
             observation, info = self._environments[index].load_snapshot(data)
-        except ValueError:  # of another version of it, say: that it is elsewhere shows in what it observes
-            return
+        except ValueError:  # of another version of it, say
+            return False
         except (Exception, SystemExit) as error:
             raise EnvironmentFailed(f"environment {index} failed in load_snapshot: {describe(error)}") from error
         self._show(index, observation, info)
+        return True
 
 
 def find_snapshots(environments: Sequence[Any], show: Callable[[int, Any, Any], None]) -> Snapshots | None:

@@ -52,10 +52,8 @@ class Worker:
         self._vectors = [vector]
         # Only what can be replayed can be set back to its very beginning.
         self._spare = [vector] if vector.replayable else []
-        #: Steps of an episode that are recorded at most; None where snapshots see to it that they are few.
-        self.max_replay_steps: int | None = sampling.max_replay_steps if vector.replayable else 0
-        if vector.snapshots is not None:
-            self.max_replay_steps = None
+        #: Steps of an episode that are recorded at most, and always those since a snapshot.
+        self.max_replay_steps = sampling.max_replay_steps if vector.replayable else 0
         self._collectors: dict[int, Collector] = {}
         self._snapshots: dict[int, PolicySnapshot] = {}
         self._loaded: int | None = None

@@ -107,11 +107,15 @@ def test_states_keep_the_shape_of_actions() -> None:
     chance=st.sampled_from([0.0, 0.1, 0.4]),
     taken=st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=5),
     saved=st.booleans(),
+    limit=st.none() | st.integers(0, 9),
 )
 def test_a_snapshot_stands_for_the_actions_before_it(
-    seed: int, chance: float, taken: list[tuple[bool, bool]], saved: bool
+    seed: int, chance: float, taken: list[tuple[bool, bool]], saved: bool, limit: int | None
 ) -> None:
-    """The newest one of the same episode and the actions since are kept; here a snapshot is all actions before it."""
+    """The newest one of the same episode and the actions since are kept; here a snapshot is all actions before it.
+
+    Whoever has no use for it is told all actions of the episode, unless they are more than the limit.
+    """
     rng = np.random.default_rng(seed)
     patterns = [rng.random((4, 2)) < chance for _ in taken]
     whole: list[list[int]] = [[], []]
@@ -127,13 +131,16 @@ def test_a_snapshot_stands_for_the_actions_before_it(
             for flag, actions in zip(flags, whole, strict=True)
         ]
         complete = Trajectory(0, trajectory.number, 0, arrays | encode_snapshots(snapshots))
-        state = state.advance(complete) if state else first_state(complete)
+        state = state.advance(complete, limit) if state else first_state(complete, limit)
         state = ShardState.from_arrays(state.to_arrays()) if saved else state
         for n, (snapshot, since) in enumerate(zip(state.snapshots, whole_actions(state), strict=True)):
             before = [] if snapshot is None else list(snapshot.data)
             assert before + (since or []) == whole[n]
             assert snapshot is None or (snapshot.episode_return, snapshot.length) == (sum(before), len(before))
             assert since == [] or not flags[n]
+            told = state.actions_since(n, None)
+            fits = snapshot is None or limit is None or len(whole[n]) <= limit
+            assert (None if told is None else told.tolist()) == (whole[n] if fits else None)
 
 
 @settings(derandomize=True, deadline=None, max_examples=100, database=None)
@@ -160,6 +167,18 @@ def test_whole_numbers_take_a_byte_where_they_fit(dtype: str, values: list[list[
     np.testing.assert_array_equal(kept.astype(state.action_dtype), whole)
     if whole.min() >= 0 and whole.max() <= 255:
         assert kept.dtype == np.uint8
+
+
+def test_states_of_older_checkpoints_have_no_actions_before_snapshots() -> None:
+    """Where nobody recorded them, only those who can load the snapshot go on."""
+    some = EpisodeSnapshot(b"where it stood", 1.5, 2)
+    made = trajectories.make(first=np.zeros((3, 2)))
+    arrays = first_state(Trajectory(0, 0, 0, made.arrays | encode_snapshots([some, None]))).to_arrays()
+    del arrays["before"], arrays["before_lengths"]
+    state = ShardState.from_arrays(arrays)
+    assert state.actions_since(0, None) is None
+    since = [state.actions_since(n, snapshot) for n, snapshot in enumerate(state.snapshots)]
+    assert [None if actions is None else len(actions) for actions in since] == [0, 2]
 
 
 def test_states_of_older_checkpoints_keep_their_actions() -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -80,7 +81,8 @@ def test_a_snapshot_that_leads_elsewhere_is_found_out(monkeypatch: pytest.Monkey
     monkeypatch.setattr(module, "INTERVAL", 1)
     (trajectory,) = Shard().collected(1)
     state = first_state(trajectory)
-    heir = Shard(evolve(state, snapshots=(state.snapshots[0], EpisodeSnapshot(data, 0.0, 1), state.snapshots[2])))
+    snapshots = (state.snapshots[0], EpisodeSnapshot(data, 0.0, 1), state.snapshots[2])
+    heir = Shard(evolve(state, snapshots=snapshots, before=(None,) * 3))
     assert heir.lost == [NUMBERS[1]]
     (trajectory,) = heir.collected(1)
     assert trajectory.arrays["first"][0].tolist() == [False, True, False]
@@ -95,3 +97,28 @@ def test_a_snapshot_that_nobody_can_load_is_found_out() -> None:
     vector.snapshots = None
     nothing: Any = ((np.zeros(0, np.uint8),),) * 3
     assert Collector(7, 2, NUMBERS, vector, STEPS).restore(evolve(state, actions=nothing), Policy()) == list(NUMBERS)
+
+
+@pytest.mark.parametrize("tasks", [None, TASKS], ids=["", "tasks"])
+@pytest.mark.parametrize("limit", [None, 24, 23])
+def test_another_account_plays_whole_episodes_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, limit: int | None, tasks: list[Any] | None
+) -> None:
+    """And goes on with the same bits, up to the number of steps that are recorded; beyond it episodes are lost."""
+    monkeypatch.setattr(module, "INTERVAL", 8)
+    trajectories = Shard().collected(6, tasks)
+    state = first_state(trajectories[0], limit)
+    for trajectory in trajectories[1:4]:
+        state = ShardState.from_arrays(state.advance(trajectory, limit).to_arrays())
+    assert all(state.snapshots)
+    assert Shard(state).lost == []
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    heir = Shard(state)
+    assert heir.lost == (list(NUMBERS) if limit == 23 else [])
+    assert heir.environments[0].loaded == 0
+    if limit == 23:
+        return
+    for again, expected in zip(heir.collected(2, tasks), trajectories[4:], strict=True):
+        for name, array in again.arrays.items():
+            if name != "snapshots/data":  # which is sealed with another key
+                assert array.tobytes() == expected.arrays[name].tobytes(), name

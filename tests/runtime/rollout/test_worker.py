@@ -106,10 +106,10 @@ def test_what_cannot_be_played_again_needs_no_record(tmp_path: Path, native: str
     assert Worker(pipeline).max_replay_steps == steps
 
 
-def test_snapshots_see_to_it_that_few_actions_are_recorded(tmp_path: Path) -> None:
-    """No other limit is needed, and their arrays are part of what trajectories hold."""
+def test_snapshots_are_part_of_trajectories(tmp_path: Path) -> None:
+    """Where the environment offers them; what is recorded for those who cannot load them is limited as ever."""
     worker = Worker(tiny.load(tmp_path, environment__use="snapshotting:Environment"))
-    assert worker.max_replay_steps is None
+    assert worker.max_replay_steps == 100_000
     assert "snapshots/data" in worker.specification.arrays
 
 
