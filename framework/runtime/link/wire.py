@@ -25,6 +25,7 @@ DIMENSION_LIMIT = 8
 WAY_LIMIT = 2  #: stages of the way between a sampler and the learner
 DTYPES = {"bool", "float16", "float32", "float64"} | {f"{kind}{2**n}" for kind in ("int", "uint") for n in range(3, 7)}
 
+_NAMES = {np.dtype(name): name for name in DTYPES}  # numpy takes microseconds to tell a name
 #: Fields of each message and their types; every message has ``type``, and ``arrays`` where frames follow.
 SCHEMAS: dict[str, dict[str, type | tuple[type, ...]]] = {
     # sampler -> learner
@@ -109,9 +110,9 @@ def encode(type: str, arrays: Mapping[str, np.ndarray] | None = None, **fields: 
     frames: list[Any] = [b""]
     if arrays:
         for name, array in arrays.items():
-            if array.dtype.name not in DTYPES or not array.dtype.isnative:
+            if array.dtype not in _NAMES:
                 raise ProtocolError(f"array {name!r} has dtype {array.dtype.str}, which cannot be sent")
-        described["arrays"] = [[name, array.dtype.name, list(array.shape)] for name, array in arrays.items()]
+        described["arrays"] = [[name, _NAMES[array.dtype], list(array.shape)] for name, array in arrays.items()]
         frames += [np.ascontiguousarray(array) if array.size else b"" for array in arrays.values()]
     packed = _packer.pack(described)
     if len(packed) > HEADER_LIMIT:
