@@ -60,6 +60,9 @@ class Sampler:
         }
         self._client.send("hello", **self._hello)
         welcome = self._client.wait()
+        while welcome.type == "who":  # the host's connection to the learner was lost meanwhile, and hello with it
+            self._client.send("hello", **self._hello)
+            welcome = self._client.wait()
         if welcome.type != "welcome":
             raise wire.ProtocolError(f"the learner answered hello with {welcome.type}")
         self._pipeline = welcome.arrays["pipeline"].tobytes()

@@ -81,6 +81,15 @@ def test_a_sampler_introduces_itself(client: FakeClient, pipeline: Pipeline) -> 
     assert ready["components"] == fingerprints(pipeline)
 
 
+def test_a_hello_that_may_be_lost_is_said_again(client: FakeClient, pipeline: Pipeline) -> None:
+    """As often as a host asks, whose connection to the learner was another one when it was said first."""
+    client.script.extend([message("who"), message("who")])
+    serve(client, pipeline)
+    first, second, third, ready = client.sent
+    assert first == second == third
+    assert (first.type, ready.type) == ("hello", "ready")
+
+
 def test_another_answer_than_welcome_is_an_error(client: FakeClient) -> None:
     """Nothing is built then."""
     client.script.append(weights(0))
