@@ -14,8 +14,8 @@ from framework.runtime.link.wire import ProtocolError
 QUARANTINE_AFTER = 5
 #: What the learner's own machine is called, and no other.
 LEARNER = "learner"
-#: Samplers of one host.
-SAMPLER_LIMIT = 1024
+#: Hosts of a run, and samplers of one host: bounds what who has a key can make the learner remember.
+HOST_LIMIT, SAMPLER_LIMIT = 256, 1024
 #: Versions whose arrival a host has not confirmed, beyond which it is sent no more of them: bounds what it can make
 #: the learner hold by not reading.
 UNCONFIRMED = 4
@@ -67,6 +67,9 @@ class Hosts:
         self._by_session: dict[str, Host] = {}
         self._by_peer: dict[bytes, Host] = {}
         self._losses: Counter[str] = Counter()  # of samplers without deliveries, in a row, by the host's name
+
+    def __len__(self) -> int:
+        return len(self._by_session)
 
     def __iter__(self) -> Iterator[Host]:
         return iter(list(self._by_session.values()))
