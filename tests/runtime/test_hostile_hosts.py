@@ -166,14 +166,16 @@ def test_sessions_belong_to_keys(learner: Learner) -> None:
 def test_keys_that_cannot_be_read_let_nobody_in(learner: Learner) -> None:
     """And end no run: who is in stays."""
     token = learner.token
-    with RawHost(token) as inside, RawHost(token) as outside:
+    with RawHost(token) as inside, RawHost(learner.keys.issue("late")) as outside:
+        monitor = outside.socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
         assert inside.enter().type == "entered"
-        outside.send("inspect", **outside.introduction())
-        assert outside.receive().type == "terms"
+        assert monitor.poll(5000)
         (learner.keys.directory / FILE).rename(learner.keys.directory / "away")
         assert "the keys of the run cannot be read" in outside.enter()["reason"]
         inside.send("alive")
         assert inside.receive().type == "alive"
+        outside.socket.disable_monitor()
+        monitor.close()
         learner.server._mailbox.ask(lambda: learner.server._look(time.monotonic()))
         learner.goes_on()
 
