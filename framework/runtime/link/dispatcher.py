@@ -154,7 +154,7 @@ class Dispatcher:
             self._members.departed(host, message)
             self._grant()
         elif message.type == "have":
-            host.unconfirmed.discard(message["version"])
+            host.confirm(message["version"])
         elif message.type == "alive":
             self._members.tell_host(host, "alive")
         elif message.type == "leave":

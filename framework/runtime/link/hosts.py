@@ -36,7 +36,7 @@ class Host:
     lost: float = 0.0  #: when its connection was lost, in seconds of a monotonic clock
     versions: set[int] = field(factory=set)  #: versions whose weights it was sent
     unconfirmed: set[int] = field(factory=set)  #: those of them that it has not said to have
-    stuck: float | None = None  #: since when it may be sent no more versions, as it has confirmed none of the last
+    stuck: float | None = None  #: since when it has confirmed none of those; None where there are none
     reconnects: int = 0
     sessions: int = 0  #: of its samplers
 
@@ -51,9 +51,14 @@ class Host:
         if self.sessions > 2 * min(self.samplers, SAMPLER_LIMIT):  # some may be about to be replaced
             raise ProtocolError(f"a host of {self.samplers} samplers has {self.sessions}")
 
+    def confirm(self, version: int) -> None:
+        """It has the weights of this version."""
+        self.unconfirmed.discard(version)
+        self.stuck = None
+
     def stays_stuck(self, now: float) -> bool:
         """Whether it has not confirmed any weights for so long that they, or what it says, must have been lost."""
-        if len(self.unconfirmed) < UNCONFIRMED:
+        if not self.unconfirmed:
             self.stuck = None
         elif self.stuck is None:
             self.stuck = now

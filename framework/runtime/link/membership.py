@@ -166,8 +166,6 @@ class Membership:
         host = self._hosts.of_peer(way[0])
         if (host is None) != (len(way) == 1):
             raise wire.ProtocolError("samplers of other machines join through a host: framework sampler --join")
-        if message["sampler"] != printable(message["sampler"]):  # it is shown in terminals
-            raise wire.ProtocolError("a sampler's name must be printable, and no longer than a line")
         connected = self._sessions.of_way(way)
         if connected is not None and connected.name != message["session"]:
             raise wire.ProtocolError("a second session over one connection")

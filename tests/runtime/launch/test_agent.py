@@ -2,7 +2,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -91,11 +91,19 @@ class Host:
 
         def work() -> None:
             self._result = run_host(
-                token, samplers, "a host", patience=patience, directory=directory, tell=self.told.append
+                token,
+                samplers,
+                "a host",
+                patience=patience,
+                directory=directory,
+                tell=self._tell,
             )
 
         self._thread = threading.Thread(target=work)
         self._thread.start()
+
+    def _tell(self, name: str, fields: Mapping[str, Any]) -> None:
+        self.told.append(Event(name, dict(fields)))
 
     def end(self) -> tuple[int, str]:
         """Exit code and reason."""
