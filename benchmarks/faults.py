@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
 import tempfile
 import time
@@ -149,43 +148,6 @@ def disk_full(network: Network | Proxied, folder: Path, repeat: int) -> Measurem
             return {"noticed": noticed - struck, "outcome": fleet.end()}
 
 
-def churn(network: Network | Proxied, folder: Path, repeat: int, seconds: float = 600.0) -> Measurement:
-    """Hosts join and leave every 5 s, from one to eight and back to one, over and over."""
-    updates = int(seconds * CHURN_UPDATES)
-    with Fleet(network, folder, write_pipeline(folder, updates), step_seconds=CHURN_STEP_SECONDS) as fleet:
-        hosts = [fleet.host("host-1")]
-        memory: list[tuple[float, int]] = []
-        growing, number, dice = True, 1, random.Random(repeat)
-        while fleet.learner.main.is_running() and fleet.learner.main.status() != psutil.STATUS_ZOMBIE:
-            if growing:
-                number += 1
-                hosts.append(fleet.host(HOSTS[(number - 1) % len(HOSTS)]))
-            else:
-                leaver = hosts.pop(dice.randrange(len(hosts)))
-                leaver.send(dice.choice((signal.SIGTERM, signal.SIGKILL)))
-            growing = len(hosts) == 1 or (growing and len(hosts) < len(HOSTS))
-            with_memory = fleet.learner.main
-            try:
-                memory.append((with_memory.memory_info().rss / 2**20, with_memory.num_fds()))
-            except psutil.Error:
-                break
-            time.sleep(5)
-        third = max(1, len(memory) // 3)
-        early, late = memory[third // 2 : third], memory[-third:]
-        return {
-            "joined": len(fleet.events("host_joined")),
-            "megabytes": [median(sample[0] for sample in part) for part in (early, late)],
-            "descriptors": [median(sample[1] for sample in part) for part in (early, late)],
-            "outcome": fleet.end(),
-            "updates": updates,
-        }
-
-
-#: So that about as many updates are done in a second, on two cores that also start all these hosts.
-CHURN_STEP_SECONDS, CHURN_UPDATES = 0.004, 1.2
-HOSTS = tuple(f"host-{number}" for number in range(1, 9))
-
-
 def machines(*hosts: str) -> Network | Proxied:
     """A learner's machine and these, as real as they can be here."""
     names = ("learner", *hosts)
@@ -229,7 +191,6 @@ def main() -> None:
     """Measure every fault in turns."""
     arguments = parser(__doc__)
     arguments.add_argument("--only", nargs="*", help="scenarios by parts of their names")
-    arguments.add_argument("--churn", type=float, default=600.0, help="seconds of joining and leaving (0: none)")
     arguments.set_defaults(repeats=5)
     options = arguments.parse_args()
     before, namespaces = machine(), possible()
@@ -244,8 +205,6 @@ def main() -> None:
         expected = run_alone(Path(folder), UPDATES)
         rows = {name: partial(run, scenario, expected, network) for name, (scenario, _) in chosen.items()}
         measurements = interleaved(rows, options.repeats)
-    if options.churn and not options.only:
-        measurements.append({"row": "joining and leaving", "repeat": 0, **_churn(options.churn)})
     header = ["", "runs", "bit-equal", "noticed", "replaced", "back"]
     text = table(header, [_line(measurements, name) for name in chosen])
     publish(
@@ -258,18 +217,10 @@ def main() -> None:
             "namespaces": namespaces,
             "updates": UPDATES,
             "step_seconds": STEP_SECONDS,
-            "churn": options.churn,
         },
         measurements=measurements,
         machine=before,
     )
-
-
-def _churn(seconds: float) -> Measurement:
-    with tempfile.TemporaryDirectory(prefix="faults-") as folder, machines(*HOSTS) as network:
-        measurement = churn(network, Path(folder) / "churn", 0, seconds)
-        expected = run_alone(Path(folder) / "alone", measurement["updates"])
-    return measurement | {"equal": measurement.pop("outcome") == expected}
 
 
 def _line(measurements: list[Measurement], name: str) -> list[str | float]:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import runs
 
+import churn
 import faults
 from measure.fleet import run_alone, wait_for
 from measure.network import Network, possible
@@ -57,7 +58,7 @@ def test_a_disturbed_run_comes_to_the_same(
 @pytest.mark.timeout(600)
 def test_hosts_that_come_and_go_change_nothing() -> None:
     """One to eight and back to one, some of them killed, with memory and descriptors as at the beginning."""
-    measurement = faults._churn(30.0)
+    measurement = churn.measure(30.0)
     assert measurement["equal"]
     assert measurement["joined"] >= 6
     (early, late), (few, many) = measurement["megabytes"], measurement["descriptors"]
