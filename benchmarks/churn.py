@@ -21,7 +21,7 @@ HOSTS = tuple(f"host-{number}" for number in range(1, 9))
 #: Seconds between two events.
 PAUSE = 5.0
 #: So that about as many updates are done in a second, on two cores that also start all these hosts.
-STEP_SECONDS, UPDATES = 0.004, 1.2
+STEP_SECONDS, UPDATES = 0.004, 1.4
 
 
 def churn(network: Network | Proxied, folder: Path, updates: int) -> Measurement:
