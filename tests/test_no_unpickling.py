@@ -49,6 +49,23 @@ framework.load_agent(run).act(gymnasium.make("CartPole-v1").reset(seed=0)[0])
 """
 
 
+#: Trains with a host, which reaches the learner over TCP.
+HOST_SCRIPT = """
+import framework, pathlib, subprocess, sys, threading, time
+def join():
+    while not (files := list(pathlib.Path("runs").glob("*/join"))):
+        time.sleep(0.05)
+    command = [sys.executable, "-m", "framework", "sampler", "--join", str(files[0]), "--workers", "2"]
+    ended.append(subprocess.run(command).returncode)
+ended = []
+host = threading.Thread(target=join)
+host.start()
+*_, last = framework.train(framework.load("p.toml", {"runtime.samplers": 0, "runtime.listen": "127.0.0.1:0"}))
+host.join()
+assert (last.steps, ended) == (512, [0])
+"""
+
+
 @pytest.fixture
 def watched(tmp_path):
     """Runs a script with the hook; returns what all of its processes wrote down."""
@@ -74,3 +91,10 @@ def test_nothing_is_unpickled_in_a_whole_run(watched):
     lines = watched(SCRIPT)
     assert [line for line in lines if line.startswith("unpickled")] == []
     assert len([line for line in lines if line.startswith("watching")]) == 3  # the script, and a helper for each run
+
+
+def test_nothing_is_unpickled_where_a_host_collects(watched):
+    """Neither by the learner, nor by the host, its helper and its samplers."""
+    lines = watched(HOST_SCRIPT)
+    assert [line for line in lines if line.startswith("unpickled")] == []
+    assert len([line for line in lines if line.startswith("watching")]) == 3

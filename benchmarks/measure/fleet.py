@@ -21,6 +21,7 @@ from framework.runtime.disk.checkpoint import checkpoints, load
 from framework.runtime.disk.run_directory import is_time
 from measure.network import Network
 from measure.processes import environment
+from measure.proxied import Proxied
 
 LEARNER = "learner"
 PORT = 5555
@@ -136,7 +137,7 @@ def run_alone(folder: Path, updates: int) -> dict[str, str]:
 class Process:
     """A program on a machine of the network; its output is in a file."""
 
-    def __init__(self, network: Network, machine: str, output: Path, arguments: list[str], **variables: str):
+    def __init__(self, network: Network | Proxied, machine: str, output: Path, arguments: list[str], **variables: str):
         self.output = output
         command = network.inside(machine, [sys.executable, "-m", "framework", *arguments])
         with output.open("a") as file:
@@ -170,8 +171,8 @@ class Process:
 class Fleet:
     """One run and the hosts that collect for it. A context manager; nothing is left running."""
 
-    def __init__(self, network: Network, folder: Path, pipeline: Path, *, step_seconds: float = 0.0, port: int = PORT):
-        self.network, self.folder, self.port = network, folder, port
+    def __init__(self, network: Network | Proxied, folder: Path, pipeline: Path, *, step_seconds: float = 0.0):
+        self.network, self.folder = network, folder
         self._pipeline = pipeline
         self._variables = {"STEP_SECONDS": str(step_seconds)}
         self._processes: list[Process] = []
@@ -193,7 +194,8 @@ class Fleet:
 
     def host(self, machine: str, workers: int = 1, *options: str) -> Process:
         """Start a host."""
-        join = ["sampler", "--join", str(self.directory / "join"), "--workers", str(workers), "--name", machine]
+        token = self.network.token(machine, self.directory / "join")
+        join = ["sampler", "--join", str(token), "--workers", str(workers), "--name", machine]
         return self._start(machine, [*join, *options])
 
     def events(self, name: str, since: float = 0.0) -> list[dict[str, Any]]:
@@ -238,7 +240,7 @@ class Fleet:
         return outcome(self.directory)
 
     def _listen(self) -> list[str]:
-        return ["--listen", f"{self.network.addresses[LEARNER]}:{self.port}"]
+        return ["--listen", f"{self.network.addresses[LEARNER]}:{PORT}"]
 
     def _start(self, machine: str, arguments: list[str]) -> Process:
         output = self.folder / f"{machine}.log"

@@ -14,6 +14,7 @@ import subprocess
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 
 _TUNSETIFF, _IFF_TUN, _IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
@@ -66,6 +67,10 @@ class Network:
     def inside(self, name: str, command: Sequence[str]) -> list[str]:
         """A command line that runs in a namespace."""
         return ["ip", "netns", "exec", self._namespaces[name], *command]
+
+    def token(self, name: str, file: Path) -> Path:
+        """The join file that a machine uses: the learner's own."""
+        return file
 
     def _make(self, number: int, name: str) -> None:
         namespace, interface = self._namespaces[name], f"fw{os.getpid() % 100000}n{number}"

@@ -7,10 +7,10 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from framework.commands._finding import Finding
 from framework.errors import FrameworkError
 
 if TYPE_CHECKING:
-    from framework.commands.doctor import Finding
     from framework.pipeline.sections import Pipeline
     from framework.runtime.link.inspection import Inspection
 
@@ -20,7 +20,6 @@ _SHARE = 0.8
 
 def diagnose_join(file: str, directory: Path | None) -> Iterator[Finding]:
     """Whether a run would let this machine in, how well it can be reached, and how many workers are worth it."""
-    from framework.commands.doctor import Finding
     from framework.pipeline.sections import Pipeline
     from framework.runtime.data.fingerprint import fingerprints, versions
     from framework.runtime.link.admission import ALWAYS, differences
@@ -51,7 +50,6 @@ def diagnose_join(file: str, directory: Path | None) -> Iterator[Finding]:
 
 def _workers(pipeline: Pipeline, run: Inspection) -> Finding:
     """How many workers this machine can keep busy, and the network too."""
-    from framework.commands.doctor import Finding
     from framework.runtime.rollout.worker import Worker
     from framework.toolkit.cores import usable_cores
 

@@ -9,28 +9,18 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal
 
 import click
-from attrs import asdict, frozen
+from attrs import asdict
 
 from framework import __version__
 from framework.commands._doctor_join import diagnose_join
+from framework.commands._finding import Finding
 from framework.errors import EXIT_DONE, EXIT_RUN_FAILED, FrameworkError
 
 _SLOW_SECONDS = 0.05
 _LEAST_FREE_GB = 1.0
 _REPLY_MS = 2000
-
-
-@frozen
-class Finding:
-    """The result of one check."""
-
-    topic: str
-    status: Literal["ok", "warning", "error"]
-    text: str
-    advice: str = ""
 
 
 @click.command()

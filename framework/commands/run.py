@@ -107,6 +107,7 @@ _NOTABLE = {
     "sampler_differs": "{sampler} differs from the learner, so results may by rounding: {differs}",
     "nothing_delivered": "nobody has delivered anything for {seconds} s",
     "sampler_refused": "a sampler was refused: {reason}",
+    "events_left_out": "too many events of samplers and hosts: {count} are left out",
     "not_replayable": "environments {environments} could not be restored (they are not deterministic, cannot be "
     "seeded, or play longer than sampling.max_replay_steps): they start new episodes, and the run is not exactly "
     "repeatable",

@@ -35,10 +35,14 @@ class RawPeer:
         assert self._socket.poll(10_000), "no answer"
         return wire.decode(self._socket.recv_multipart()[1:], limit=2**30)
 
+    def hello(self, sampler: str = "sampler-0", run: str = "run") -> None:
+        """Say hello."""
+        hello = {"protocol": wire.PROTOCOL, "framework": framework.__version__, "run": run, "versions": versions()}
+        self.send("hello", **hello, session=f"session {id(self)}", sampler=sampler, incarnation=0, process=1)
+
     def join(self, specification: str, components: dict[str, str], run: str = "run") -> tuple[dict[str, Any], str]:
         """Be ready for work, whether or not the learner agrees; returns the pipeline's values and its folder."""
-        hello = {"protocol": wire.PROTOCOL, "framework": framework.__version__, "run": run, "versions": versions()}
-        self.send("hello", **hello, session=f"session {id(self)}", sampler="sampler-0", incarnation=0, process=1)
+        self.hello(run=run)
         welcome = self.receive()
         assert welcome.type == "welcome"
         self.send("ready", specification=specification, components=components)

@@ -59,7 +59,9 @@ class LocalLauncher:
 
     def exits(self, timeout: float) -> list[SamplerExit]:
         """See `framework.interfaces.Launcher`."""
-        if not select.select([self._reports], [], [], timeout)[0]:
+        reports = select.poll()  # which, unlike select, takes descriptors beyond 1024: strangers may have those below
+        reports.register(self._reports, select.POLLIN)
+        if not reports.poll(1000 * timeout):
             return []
         data = self._reports.read()
         if data == b"":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from attrs import frozen
@@ -17,6 +17,7 @@ ALWAYS = {"framework"}
 #: Letters of a stranger's text that are told; and how many of the things that only it has: a refusal is one message.
 _TEXT_LIMIT = 100
 _EXTRA_LIMIT = 8
+LINE_LIMIT = 20  #: differences that are told of: a stranger may have thousands
 
 
 @frozen
@@ -36,7 +37,7 @@ class Admission:
         expected = {"protocol": wire.PROTOCOL, "framework": framework.__version__, "run": self.run}
         for name, value in expected.items():
             if fields.get(name) != value:
-                return f"this run has {name} {value!r}, the sampler has {printable(repr(fields.get(name)))}"
+                return f"this run has {name} {value!r}, the sampler has {_described(fields.get(name))}"
         return None
 
     def check_versions(self, versions: Mapping[str, str]) -> str | None:
@@ -59,13 +60,18 @@ def differences(learner: Mapping[str, str], sampler: Mapping[str, str]) -> dict[
     }
 
 
-def printable(text: str) -> str:
-    """Text of a stranger's, made harmless for terminals and records."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text[:_TEXT_LIMIT])
+def printable(text: str, limit: int = _TEXT_LIMIT, also: str = "") -> str:
+    """At most ``limit`` letters of a stranger's text, harmless for terminals and records; ``also`` are let through."""
+    return "".join(letter if letter.isprintable() or letter in also else "?" for letter in text[:limit])
 
 
-def _joined(lines: Iterator[str] | Any) -> str | None:
-    return " | ".join(lines) or None
+def _described(value: Any) -> str:
+    """What an introduction that nobody has checked says; lists may be nested too deep to be shown."""
+    return printable(repr(value)) if isinstance(value, str | int | None) else f"a {type(value).__name__}"
+
+
+def _joined(lines: Iterable[str]) -> str | None:
+    return " | ".join(list(lines)[:LINE_LIMIT]) or None
 
 
 def _advice(name: str, learner: str, sampler: str) -> str:

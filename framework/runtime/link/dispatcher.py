@@ -11,13 +11,19 @@ from framework.runtime.data.policy_snapshot import PolicySnapshot
 from framework.runtime.data.specification import SpecificationError
 from framework.runtime.data.trajectory import Timing, Trajectory
 from framework.runtime.link import wire
-from framework.runtime.link.admission import Admission
+from framework.runtime.link.admission import Admission, printable
+from framework.runtime.link.event_limit import EventLimit
 from framework.runtime.link.exit_codes import WRONG_VERSION
 from framework.runtime.link.hosts import UNCONFIRMED, Host
 from framework.runtime.link.leases import Grant, Leases
 from framework.runtime.link.membership import Membership, Refused, Send, no_keys
 from framework.runtime.link.sessions import Session, Way
 from framework.runtime.link.source import Accepted, Event, Failure, News
+
+#: What echoes hold: the same memory for all, as whoever asks for them need not read them.
+_ECHO = np.zeros(wire.ECHO_LIMIT, np.uint8)
+#: Letters of what a sampler says when it fails.
+_MESSAGE_LIMIT, _TRACEBACK_LIMIT = 2_000, 10_000
 
 
 class Dispatcher:
@@ -50,8 +56,8 @@ class Dispatcher:
         self._admission = admission
         self._kept_versions = kept_versions
         self._send = send
-        self._announce = announce
-        self._members = Membership(admission, kept_versions, grace, send, announce, self._leave, admit)
+        self._announce = EventLimit(announce)
+        self._members = Membership(admission, kept_versions, grace, send, self._announce, self._leave, admit)
         self._snapshots: dict[int, PolicySnapshot] = {}
         self._bytes = sum(admission.specification.bytes.values())
 
@@ -81,6 +87,7 @@ class Dispatcher:
 
     def tick(self, now: float) -> None:
         """Look after connections, about once a second: ``now`` is the time of a monotonic clock, in seconds."""
+        self._announce.tick(now)
         if self._members.tick(now):
             # Nobody knows whether those who are gone come back, so nothing is kept for them.
             self._leases.expect(sum(session.ready for session in self._members))
@@ -122,7 +129,8 @@ class Dispatcher:
             self._introduce(way, wire.decode(frames, limit=0, fields=header), key)
         elif header["type"] == "echo" and key:
             message = wire.decode(frames, limit=wire.ECHO_LIMIT, fields=header)
-            self._send(way, "echo", dict(message.arrays), number=message["number"])
+            size = sum(array.nbytes for array in message.arrays.values())
+            self._send(way, "echo", {"bytes": _ECHO[:size]}, number=message["number"])
         elif host is not None and len(way) == 1:
             self._receive_host(host, wire.decode(frames, limit=0, fields=header))
         elif session is None:
@@ -146,7 +154,7 @@ class Dispatcher:
             self._members.departed(host, message)
             self._grant()
         elif message.type == "have":
-            host.unconfirmed.discard(message["version"])
+            host.confirm(message["version"])
         elif message.type == "alive":
             self._members.tell_host(host, "alive")
         elif message.type == "leave":
@@ -193,6 +201,8 @@ class Dispatcher:
 
     def _pull(self, session: Session, version: int) -> None:
         """Send weights again; where they are gone, because the sampler stalled, what it owes with them is regranted."""
+        if session.host is not None and version in session.host.unconfirmed:
+            return  # it is on its way
         if version in self._snapshots:
             (session.host or session).versions.discard(version)
             self._send_weights(session, version)
@@ -205,7 +215,12 @@ class Dispatcher:
 
     def _not_replayable(self, session: Session, message: wire.Message) -> None:
         environments = message.arrays.get("environments")
-        if environments is None or environments.dtype != np.int64 or environments.ndim != 1:
+        if (
+            environments is None
+            or environments.dtype != np.int64
+            or environments.ndim != 1
+            or environments.size > self._admission.specification.environments
+        ):
             raise wire.ProtocolError("a not_replayable message must name its environments")
         if not session.restores:
             raise wire.ProtocolError("a not_replayable message where nothing was to be restored")
@@ -219,9 +234,11 @@ class Dispatcher:
         self._direct_again(session)
 
     def _failed(self, session: Session, message: wire.Message) -> None:
-        self._announce(Event("sampler_failed", {**session.who, "message": message["message"]}))
+        said = printable(message["message"], _MESSAGE_LIMIT, "\n")
+        self._announce(Event("sampler_failed", {**session.who, "message": said}))
         if session.host is None or session.ready:  # else something is wrong with that host, which will lose it
-            self._announce(Failure(f"{session.sampler} failed: {message['message']}\n{message['traceback']}".rstrip()))
+            traceback = printable(message["traceback"][-_TRACEBACK_LIMIT:], _TRACEBACK_LIMIT, "\n\t")
+            self._announce(Failure(f"{session.sampler} failed: {said}\n{traceback}".rstrip()))
 
     def _leave(self, session: Session) -> None:
         self._leases.drop(session.key)

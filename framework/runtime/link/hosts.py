@@ -14,8 +14,8 @@ from framework.runtime.link.wire import ProtocolError
 QUARANTINE_AFTER = 5
 #: What the learner's own machine is called, and no other.
 LEARNER = "learner"
-#: Samplers of one host.
-SAMPLER_LIMIT = 1024
+#: Hosts of a run, and samplers of one host: bounds what who has a key can make the learner remember.
+HOST_LIMIT, SAMPLER_LIMIT = 256, 1024
 #: Versions whose arrival a host has not confirmed, beyond which it is sent no more of them: bounds what it can make
 #: the learner hold by not reading.
 UNCONFIRMED = 4
@@ -36,7 +36,7 @@ class Host:
     lost: float = 0.0  #: when its connection was lost, in seconds of a monotonic clock
     versions: set[int] = field(factory=set)  #: versions whose weights it was sent
     unconfirmed: set[int] = field(factory=set)  #: those of them that it has not said to have
-    stuck: float | None = None  #: since when it may be sent no more versions, as it has confirmed none of the last
+    stuck: float | None = None  #: since when it has confirmed none of those; None where there are none
     reconnects: int = 0
     sessions: int = 0  #: of its samplers
 
@@ -51,9 +51,14 @@ class Host:
         if self.sessions > 2 * min(self.samplers, SAMPLER_LIMIT):  # some may be about to be replaced
             raise ProtocolError(f"a host of {self.samplers} samplers has {self.sessions}")
 
+    def confirm(self, version: int) -> None:
+        """It has the weights of this version."""
+        self.unconfirmed.discard(version)
+        self.stuck = None
+
     def stays_stuck(self, now: float) -> bool:
         """Whether it has not confirmed any weights for so long that they, or what it says, must have been lost."""
-        if len(self.unconfirmed) < UNCONFIRMED:
+        if not self.unconfirmed:
             self.stuck = None
         elif self.stuck is None:
             self.stuck = now
@@ -67,6 +72,9 @@ class Hosts:
         self._by_session: dict[str, Host] = {}
         self._by_peer: dict[bytes, Host] = {}
         self._losses: Counter[str] = Counter()  # of samplers without deliveries, in a row, by the host's name
+
+    def __len__(self) -> int:
+        return len(self._by_session)
 
     def __iter__(self) -> Iterator[Host]:
         return iter(list(self._by_session.values()))

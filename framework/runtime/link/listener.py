@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -23,6 +24,12 @@ from framework.runtime.link.keys import Keys
 _UNKNOWN = "?"
 
 
+def _allow_connections() -> None:
+    """Have connections as many as this process may: strangers', too, take a file descriptor for some seconds each."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 class Listener:
     """Listens at ``address`` (``HOST:PORT``) for those who have a key of the run in ``directory``.
 
@@ -41,6 +48,7 @@ class Listener:
 
     def bind(self, context: zmq.Context[Any], router: zmq.Socket[Any]) -> None:
         """Have a socket listen. Raises `RunError` where it cannot, or where it would not be safe to."""
+        _allow_connections()
         check_nobody_passes_without_guard()
         self._guard = Guard(context, lambda public: self.keys.name_of(public) is not None)
         public, secret = self.keys.server_pair
@@ -82,7 +90,7 @@ class Listener:
         """See `framework.runtime.link.keys.Keys.admit`."""
         try:
             return self.keys.admit(key, session)
-        except RunError:
+        except (RunError, OSError):
             return "the learner cannot read its keys"
 
     def revoked(self, key: str, session: str) -> str | None:
@@ -90,6 +98,7 @@ class Listener:
         try:
             return self.keys.revoked(key, session)
         except RunError:
+            self._stamp = 0  # they are looked at again
             return None
 
     def keys_changed(self) -> bool:

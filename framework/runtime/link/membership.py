@@ -14,14 +14,17 @@ from typing import Any
 import numpy as np
 
 from framework.runtime.link import wire
-from framework.runtime.link.admission import Admission, differences, printable
-from framework.runtime.link.exit_codes import ENVIRONMENT_FAILED, NOT_LET_IN, WRONG_VERSION
-from framework.runtime.link.hosts import QUARANTINE_AFTER, Host, Hosts
+from framework.runtime.link.admission import LINE_LIMIT, Admission, differences, printable
+from framework.runtime.link.exit_codes import ENVIRONMENT_FAILED, NOT_LET_IN, TRY_AGAIN, WRONG_VERSION
+from framework.runtime.link.hosts import HOST_LIMIT, QUARANTINE_AFTER, Host, Hosts
 from framework.runtime.link.sessions import Session, Sessions, Way
 from framework.runtime.link.source import Event, News
 
 #: Of so many connections and samplers it is remembered that they were refused.
 _REMEMBERED = 1024
+
+_NAME_LIMIT = 100  # letters of what a peer calls itself
+_REASON_LIMIT = 2000
 
 #: ``send(way, type, arrays, **fields)`` sends one message; whether there is a connection of that way.
 Send = Callable[..., bool]
@@ -40,6 +43,12 @@ def _introduced(header: Mapping[str, Any]) -> dict[str, Any]:
     """Names and numbers of a header that nobody has checked."""
     names = {name: printable(header[name]) for name in ("sampler", "host") if isinstance(header.get(name), str)}
     return names | {name: header[name] for name in ("incarnation", "process") if isinstance(header.get(name), int)}
+
+
+def _check_name(name: str) -> None:
+    """Names are shown, recorded, and kept for as long as their owner is there."""
+    if not (0 < len(name) <= _NAME_LIMIT and name.isprintable()):
+        raise wire.ProtocolError(f"names and sessions have 1 to {_NAME_LIMIT} printable letters")
 
 
 def no_keys(key: str, session: str) -> str | None:
@@ -152,11 +161,11 @@ class Membership:
 
     def hello(self, way: Way, message: wire.Message) -> Session:
         """Open a session, or go on with one whose sampler has a new connection."""
+        for name in ("session", "sampler"):
+            _check_name(message[name])
         host = self._hosts.of_peer(way[0])
         if (host is None) != (len(way) == 1):
             raise wire.ProtocolError("samplers of other machines join through a host: framework sampler --join")
-        if message["sampler"] != printable(message["sampler"]):  # it is shown in terminals
-            raise wire.ProtocolError("a sampler's name must be printable, and no longer than a line")
         connected = self._sessions.of_way(way)
         if connected is not None and connected.name != message["session"]:
             raise wire.ProtocolError("a second session over one connection")
@@ -173,7 +182,8 @@ class Membership:
         if reason := self._admission.check_versions(message["versions"]):
             raise Refused(reason, WRONG_VERSION)
         if new and (others := differences(self._admission.versions, message["versions"])):
-            self._announce(Event("sampler_differs", {**session.who, "differs": list(others.values())}))
+            lines = list(others.values())[:LINE_LIMIT]
+            self._announce(Event("sampler_differs", {**session.who, "differs": lines}))
         if session.ready and session is not connected and host is None:
             self._announce(Event("sampler_reconnected", session.who))
         fields = {"directory": self._admission.directory, "ready": session.ready}
@@ -196,6 +206,7 @@ class Membership:
         """Let a host in, or go on with one that has a new connection."""
         if len(way) > 1:
             raise wire.ProtocolError("a host behind a host")
+        _check_name(message["session"])
         connected = self._hosts.of_peer(way[0])
         if connected is not None and connected.session != message["session"]:
             raise wire.ProtocolError("a second host over one connection")
@@ -224,6 +235,8 @@ class Membership:
             self.tell_host(namesake, "ping")
             if namesake.peer is None:
                 self._gone(namesake)
+        if len(self._hosts) >= HOST_LIMIT:
+            raise Refused(f"{HOST_LIMIT} hosts have joined, and no more can", TRY_AGAIN)
         host = Host(message["session"], self._hosts.free_name(name), message["process"], key, message["samplers"])
         self._check_quarantine(name)
         self._check_quarantine(host.name)
@@ -323,7 +336,9 @@ class Membership:
 
     def refuse(self, way: Way, error: wire.ProtocolError) -> None:
         """Do not listen to a connection any more, and end what belongs to it: a host answers for its samplers."""
-        refused = error if isinstance(error, Refused) else Refused(str(error), NOT_LET_IN)
+        status = error.status if isinstance(error, Refused) else NOT_LET_IN
+        who = error.who if isinstance(error, Refused) else {}
+        refused = Refused(printable(str(error), _REASON_LIMIT), status, who)
         host, session = self._hosts.of_peer(way[0]), self._sessions.of_way(way)
         self._ignore(way[0])
         if host is not None:

@@ -201,7 +201,7 @@ class Relay:
         if message.type == "stop":
             raise Stopped
         if message.type == "reject":
-            raise Rejected(message["reason"], message["status"])
+            raise Rejected(": ".join(filter(None, (message["reason"], self._last_words))), message["status"])
         if message.type == "who":
             self._uplink.send([b"", *wire.encode("enter", **self._enter)])
             return None
@@ -266,12 +266,16 @@ class Relay:
 
     def _depart(self, name: str, incarnation: int, status: int) -> tuple[int, bool]:
         self._receive_from_samplers()
-        for peer, sampler in list(self._samplers.items()):
+        self._last_words, self._last_status = "", status
+        deliveries, sessions = 0, set()
+        for peer, sampler in list(self._samplers.items()):  # one that was stopped for long has had two connections
             if (sampler.name, sampler.incarnation) == (name, incarnation):
                 del self._samplers[peer]
-                frames = wire.encode("departed", session=sampler.session, status=status)
-                self._departed.append(frames[0])
-                self._uplink.send([b"", *frames])
-                self._last_words, self._last_status = sampler.failure, status
-                return sampler.deliveries, bool(sampler.failure)
-        return 0, False
+                deliveries += sampler.deliveries
+                self._last_words = self._last_words or sampler.failure
+                sessions.add(sampler.session)
+        for session in sessions:
+            frames = wire.encode("departed", session=session, status=status)
+            self._departed.append(frames[0])
+            self._uplink.send([b"", *frames])
+        return deliveries, bool(self._last_words)

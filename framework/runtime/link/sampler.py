@@ -60,6 +60,9 @@ class Sampler:
         }
         self._client.send("hello", **self._hello)
         welcome = self._client.wait()
+        while welcome.type == "who":  # the host's connection to the learner was lost meanwhile, and hello with it
+            self._client.send("hello", **self._hello)
+            welcome = self._client.wait()
         if welcome.type != "welcome":
             raise wire.ProtocolError(f"the learner answered hello with {welcome.type}")
         self._pipeline = welcome.arrays["pipeline"].tobytes()
@@ -133,13 +136,6 @@ class Sampler:
         self._worker.forget()
         self._client.send("ready", **self._ready)
 
-    def _wait(self) -> wire.Message:
-        """The next message; it is not the environments that are waited for."""
-        while (message := self._client.receive(IDLE)) is None:
-            self._client.check_silence()
-            self._watchdog.progress()
-        return message
-
     def _send_again(self) -> None:
         """What is not acknowledged may have been lost."""
         for frames in self._unacknowledged.values():
@@ -150,7 +146,12 @@ class Sampler:
         shard, number, version = directive["shard"], directive["number"], directive["version"]
         while not self._worker.has(version):
             self._client.send("pull", version=version)
-            self._receive(self._wait())
+            message = self._client.receive(IDLE)
+            self._watchdog.progress()  # it is not the environments that are waited for
+            if message is None:  # it may be that too many versions were on the way to this host: ask again
+                self._client.check_silence()
+                continue
+            self._receive(message)
             if not any(waiting is directive for waiting in self._directives):
                 return  # it was withdrawn: its version is gone
         self._directives.popleft()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from attrs import frozen
 
-from framework.runtime.data.policy_snapshot import PolicySnapshot
 from framework.runtime.data.shard import ShardState
 from framework.runtime.data.trajectory import Trajectory
+
+if TYPE_CHECKING:
+    from framework.runtime.data.policy_snapshot import PolicySnapshot  # which imports torch, and a host does not
 
 
 @frozen

@@ -92,6 +92,7 @@ class Uplink:
     def close(self, linger: int = 0) -> None:
         """Let the connection go; what was sent has ``linger`` milliseconds to leave."""
         self.socket.disable_monitor()
+        self._monitor.close(linger=0)
         self.socket.close(linger=linger)
 
     def _note(self, event: int) -> bool:

@@ -23,8 +23,10 @@ ARRAY_LIMIT = 256  #: arrays in one message
 ITEM_LIMIT = 4096  #: entries of one list or map of a header: bounds what nested claims of large ones can allocate
 DIMENSION_LIMIT = 8
 WAY_LIMIT = 2  #: stages of the way between a sampler and the learner
+_ROUTING_ID_LIMIT = 255  # bytes; ZeroMQ's own
 DTYPES = {"bool", "float16", "float32", "float64"} | {f"{kind}{2**n}" for kind in ("int", "uint") for n in range(3, 7)}
 
+_NAMES = {np.dtype(name): name for name in DTYPES}  # numpy takes microseconds to tell a name
 #: Fields of each message and their types; every message has ``type``, and ``arrays`` where frames follow.
 SCHEMAS: dict[str, dict[str, type | tuple[type, ...]]] = {
     # sampler -> learner
@@ -109,9 +111,9 @@ def encode(type: str, arrays: Mapping[str, np.ndarray] | None = None, **fields: 
     frames: list[Any] = [b""]
     if arrays:
         for name, array in arrays.items():
-            if array.dtype.name not in DTYPES or not array.dtype.isnative:
+            if array.dtype not in _NAMES:
                 raise ProtocolError(f"array {name!r} has dtype {array.dtype.str}, which cannot be sent")
-        described["arrays"] = [[name, array.dtype.name, list(array.shape)] for name, array in arrays.items()]
+        described["arrays"] = [[name, _NAMES[array.dtype], list(array.shape)] for name, array in arrays.items()]
         frames += [np.ascontiguousarray(array) if array.size else b"" for array in arrays.values()]
     packed = _packer.pack(described)
     if len(packed) > HEADER_LIMIT:
@@ -131,6 +133,8 @@ def split(parts: Sequence[Any]) -> tuple[tuple[bytes, ...], Sequence[Any]]:
     for depth, part in enumerate(parts[: WAY_LIMIT + 1]):
         if not memoryview(part).nbytes:
             return tuple(bytes(stage) for stage in parts[:depth]), parts[depth + 1 :]
+        if memoryview(part).nbytes > _ROUTING_ID_LIMIT:
+            break
     raise ProtocolError("a message without an envelope")
 
 

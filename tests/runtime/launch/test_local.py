@@ -1,5 +1,6 @@
 import contextlib
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -120,6 +121,20 @@ def test_a_helper_that_dies_is_replaced(folder: SocketFolder) -> None:
     launcher.close()
     with pytest.raises(ChildProcessError, match="the launcher is closed"):
         launcher._replace_helper()
+
+
+def test_many_connections_do_no_harm(folder: SocketFolder) -> None:
+    """Where strangers have all descriptors that `select` can wait for, samplers are started all the same."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(limits[1], 2048), limits[1]))
+    with contextlib.ExitStack() as taken:
+        taken.callback(resource.setrlimit, resource.RLIMIT_NOFILE, limits)
+        while taken.enter_context(open(os.devnull)).fileno() < 1030:
+            pass
+        with contextlib.closing(LocalLauncher(folder)) as launcher:
+            assert launcher._reports.fileno() > 1024
+            start(launcher, helper_of(), "late").kill()
+            assert ended(launcher)[0].sampler == "late"
 
 
 def test_helper_ends_with_its_parent() -> None:

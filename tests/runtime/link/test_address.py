@@ -1,7 +1,7 @@
 import socket
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from framework.errors import RunError
@@ -83,6 +83,7 @@ def test_interfaces_without_an_address_are_left_out(monkeypatch: pytest.MonkeyPa
     assert interfaces() == []
 
 
+@settings(derandomize=True, deadline=None, database=None)
 @given(st.sampled_from(["box", "192.0.2.1", "::1", "fe80::1%eth0"]), st.integers(0, 65535))
 def test_endpoints_are_taken_apart(host: str, port: int) -> None:
     """Brackets are none of the host."""

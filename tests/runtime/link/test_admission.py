@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 from dispatching import COMPONENTS, SPECIFICATION
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import framework
@@ -136,6 +136,7 @@ def test_other_introductions_are_told_both_sides(introduction: dict[str, Any]) -
     assert reason.isprintable()
 
 
+@settings(derandomize=True, deadline=None, database=None)
 @given(st.text(max_size=300))
 def test_texts_of_strangers_are_harmless(text: str) -> None:
     """They move no cursor, and are as long as a line."""
@@ -143,6 +144,7 @@ def test_texts_of_strangers_are_harmless(text: str) -> None:
     assert len(printable(text)) == min(len(text), 100)
 
 
+@settings(derandomize=True, deadline=None, database=None)
 @given(st.dictionaries(st.sampled_from(sorted(LEARNER)), st.text(max_size=200)))
 def test_refusals_are_one_line(versions: dict[str, str]) -> None:
     """Whatever the stranger says that it has."""

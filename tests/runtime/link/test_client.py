@@ -90,7 +90,7 @@ def test_silence_is_none(client: Client) -> None:
 
 def test_garbage_from_the_learner_is_an_error(client: Client, learner: RawLearner) -> None:
     """It is no learner then."""
-    learner._socket.send_multipart([learner.identity, b"\xc1"])
+    learner._socket.send_multipart([*learner.way, b"\xc1"])
     with pytest.raises(wire.ProtocolError):
         client.wait()
 

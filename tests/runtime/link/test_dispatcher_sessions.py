@@ -144,7 +144,7 @@ def test_floods_end_at_the_first_message(learner: Learner, peer: Peer) -> None:
     """`ready` is said once, `not_replayable` once for each shard that was to be restored."""
     peer.join()
     for _ in range(3):
-        peer.send("not_replayable", {"environments": np.arange(5)}, shard=0)
+        peer.send("not_replayable", {"environments": np.arange(2)}, shard=0)
     names = [news.name for news in learner.news if isinstance(news, Event)]
     assert names == ["sampler_joined", "not_replayable", "sampler_refused"]
     another = Peer(learner, b"another")

@@ -261,7 +261,7 @@ def test_what_is_remembered_of_those_who_were_in_is_bounded(keys: Keys) -> None:
 ACTIONS = st.lists(st.tuples(st.sampled_from(["admit", "revoke", "expire"]), st.sampled_from("abc")), max_size=12)
 
 
-@settings(max_examples=50)
+@settings(derandomize=True, deadline=None, max_examples=50, database=None)
 @given(once=st.booleans(), actions=ACTIONS)
 def test_who_is_in_stays_until_the_key_is_revoked(
     tmp_path_factory: pytest.TempPathFactory, once: bool, actions: list[tuple[str, str]]

@@ -2,7 +2,7 @@ from collections import Counter, deque
 from typing import Any
 
 from grants import by_sampler, collected, state_before
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -209,5 +209,11 @@ class Model(RuleBasedStateMachine):
 
 TestModel = Model.TestCase
 TestModel.settings = settings(
-    derandomize=True, deadline=None, max_examples=80, stateful_step_count=40, database=None, report_multiple_bugs=False
+    derandomize=True,
+    deadline=None,
+    max_examples=80,
+    stateful_step_count=40,
+    database=None,
+    report_multiple_bugs=False,
+    suppress_health_check=[HealthCheck.too_slow],
 )

@@ -317,7 +317,7 @@ def test_names_of_samplers_are_harmless(learner: Learner, host: HostPeer, name: 
     """They are shown in terminals, and are part of the record."""
     host.enter()
     host.sampler().hello(sampler=name)
-    assert refusal(host)[0] == "a sampler's name must be printable, and no longer than a line"
+    assert refusal(host)[0] == "names and sessions have 1 to 100 printable letters"
 
 
 @pytest.mark.parametrize("complete", [False, True])

@@ -81,6 +81,15 @@ def test_a_sampler_introduces_itself(client: FakeClient, pipeline: Pipeline) -> 
     assert ready["components"] == fingerprints(pipeline)
 
 
+def test_a_hello_that_may_be_lost_is_said_again(client: FakeClient, pipeline: Pipeline) -> None:
+    """As often as a host asks, whose connection to the learner was another one when it was said first."""
+    client.script.extend([message("who"), message("who")])
+    serve(client, pipeline)
+    first, second, third, ready = client.sent
+    assert first == second == third
+    assert (first.type, ready.type) == ("hello", "ready")
+
+
 def test_another_answer_than_welcome_is_an_error(client: FakeClient) -> None:
     """Nothing is built then."""
     client.script.append(weights(0))
@@ -192,7 +201,7 @@ def test_what_is_withdrawn_is_forgotten(client: FakeClient, pipeline: Pipeline) 
 
 
 def test_weights_that_are_missing_are_asked_for(client: FakeClient, pipeline: Pipeline) -> None:
-    """Until they come; what else comes meanwhile is not lost."""
+    """Again and again until they come; what else comes meanwhile is not lost."""
     serve(
         client,
         pipeline,
@@ -200,23 +209,23 @@ def test_weights_that_are_missing_are_asked_for(client: FakeClient, pipeline: Pi
         directive(0, 0, 1),
         lambda silent: client.script.extendleft([weights(1), directive(1, 0, 0)]),
     )
-    assert client.names() == ["pull", "pull", (0, 0, 1), (1, 0, 0)]
+    assert client.names() == ["pull", "pull", "pull", (0, 0, 1), (1, 0, 0)]
     assert client.sent[2]["version"] == 1
-    assert (client.sent[4].arrays["extras/weight"] == 1.0).all()
+    assert (client.sent[5].arrays["extras/weight"] == 1.0).all()
 
 
 def test_work_of_a_version_that_is_gone_is_given_up(client: FakeClient, pipeline: Pipeline) -> None:
     """The learner withdraws it instead of sending weights, and grants it with a newer one."""
     script = [withdraw(0, 0), weights(5), directive(0, 0, 5)]
     serve(client, pipeline, directive(0, 0, 0), lambda silent: client.script.extendleft(script[::-1]))
-    assert client.names() == ["pull", (0, 0, 5)]
+    assert client.names() == ["pull", "pull", (0, 0, 5)]
 
 
 def test_versions_that_nobody_may_name_are_let_go(client: FakeClient, pipeline: Pipeline) -> None:
     """At a lag of 1 those before the last; one of them would have to be asked for."""
     steps = [weights(0), weights(1), weights(2), directive(0, 0, 1), directive(1, 0, 0)]
     serve(client, pipeline, *steps, lambda silent: client.script.appendleft(withdraw(1, 0)))
-    assert client.names() == [(0, 0, 1), "pull"]
+    assert client.names() == [(0, 0, 1), "pull", "pull"]
 
 
 # Nothing to do.
@@ -339,7 +348,7 @@ def test_a_learner_that_knows_nothing_of_it_grants_anew(client: FakeClient, pipe
         lambda silent: client.script.appendleft(weights(0)),
         directive(0, 1, 0),
     )
-    assert client.names() == ["hello", "ready", "pull", (0, 0, 0), (0, 1, 0)]
+    assert client.names() == ["hello", "ready", "pull", "pull", (0, 0, 0), (0, 1, 0)]
     assert client.sent[3].fields == client.sent[1].fields
     assert client.resent == []
     delivered(client, [first, second])

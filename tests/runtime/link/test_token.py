@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from zmq.utils import z85
 
@@ -18,6 +18,7 @@ KEYS = st.binary(min_size=32, max_size=32).map(lambda key: z85.encode(key).decod
 ENDPOINTS = st.lists(st.text(max_size=20).map("tcp://{}".format), min_size=1, max_size=4).map(tuple)
 
 
+@settings(derandomize=True, deadline=None, database=None)
 @given(st.builds(JoinToken, st.text(max_size=20), st.text(max_size=20), ENDPOINTS, KEYS, KEYS, KEYS))
 def test_a_token_is_read_as_it_was_written(token: JoinToken) -> None:
     """Whatever its names are; its text is one word, whatever stands around it."""
