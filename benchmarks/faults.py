@@ -21,7 +21,7 @@ from measure.results import Measurement, interleaved, machine, parser, publish, 
 
 #: Seconds that a step of the environment takes: the run then takes long enough to be disturbed in its midst.
 STEP_SECONDS = 0.002
-UPDATES = 60
+UPDATES = 30
 HOST = "host"
 
 Scenario = Callable[[Network | Proxied, Path, int], Measurement]
