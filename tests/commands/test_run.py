@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 
 import pytest
 import runs
 
 from framework.__main__ import main
+
+
+@pytest.fixture(autouse=True)
+def handlers():
+    """The command takes the signals for itself, which are this process's again after the test."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+    signal.set_wakeup_fd(-1)
 
 
 @pytest.fixture

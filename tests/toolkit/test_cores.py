@@ -3,7 +3,7 @@ import os
 import pytest
 
 from framework.toolkit import cores
-from framework.toolkit.cores import affine_cores, quota, usable_cores
+from framework.toolkit.cores import affine_cores, granted_cores, usable_cores
 
 
 @pytest.mark.parametrize(
@@ -14,14 +14,14 @@ def test_control_groups_grant_processors(tmp_path, text, granted):
     file = tmp_path / "cpu.max"
     if text is not None:
         file.write_text(text)
-    assert quota(file) == granted
+    assert granted_cores(file) == granted
 
 
 @pytest.mark.parametrize(("affine", "granted", "usable"), [(8, None, 8), (8, 2.5, 2), (2, 6.0, 2), (8, 0.5, 1)])
 def test_usable_cores_are_the_fewest(monkeypatch, affine, granted, usable):
     """Of those that the scheduler gives and those that the control group grants; one at least."""
     monkeypatch.setattr(cores, "affine_cores", lambda: affine)
-    monkeypatch.setattr(cores, "quota", lambda: granted)
+    monkeypatch.setattr(cores, "granted_cores", lambda: granted)
     assert usable_cores() == usable
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import ExitStack, closing
 from typing import Any
 
 import zmq
@@ -84,19 +85,22 @@ def check_strangers_are_refused(endpoint: str, server: bytes) -> None:
 
 
 def check_nobody_passes_without_guard() -> None:
-    """Raise `RunError` where a server whose guard has died would let anybody in, with this build of ZeroMQ."""
-    public, secret = zmq.curve_keypair()
-    with zmq.Context() as context:
-        guard = Guard(context, lambda key: True)
-        with context.socket(zmq.ROUTER) as router, zmq.Context() as outside:
-            router.linger = 0
-            require_keys(router, secret)
-            endpoint = f"tcp://{LOOPBACK}:{router.bind_to_random_port(f'tcp://{LOOPBACK}')}"
-            alive = _lets_in(outside, endpoint, public)
-            guard.close()
-            dead = _lets_in(outside, endpoint, public)
-    if alive is not True or dead:
+    """Raise `RunError` where a server without a guard would let anybody in, with this build of ZeroMQ."""
+    if not _server_lets_in(guarded=True) or _server_lets_in(guarded=False):
         raise RunError(f"libzmq {zmq.zmq_version()} does not keep out who has no key: it is not safe to listen")
+
+
+def _server_lets_in(guarded: bool) -> bool | None:
+    """Whether a new server, with a guard who knows everybody or without any, lets a client in."""
+    public, secret = zmq.curve_keypair()
+    with zmq.Context() as context, ExitStack() as opened:
+        if guarded:
+            opened.enter_context(closing(Guard(context, lambda key: True)))
+        router = opened.enter_context(context.socket(zmq.ROUTER))
+        router.linger = 0
+        require_keys(router, secret)
+        endpoint = f"tcp://{LOOPBACK}:{router.bind_to_random_port(f'tcp://{LOOPBACK}')}"
+        return _lets_in(opened.enter_context(zmq.Context()), endpoint, public)
 
 
 def _lets_in(context: zmq.Context[Any], endpoint: str, server: bytes) -> bool | None:
