@@ -38,10 +38,10 @@ def diagnose_join(file: str, directory: Path | None) -> Iterator[Finding]:
     except FrameworkError as error:
         yield Finding("join", "error", f"the pipeline cannot be built here: {error}")
         return
-    others = differences(run.components, fingerprints(pipeline))
-    for line in others.values():
+    component_lines = differences(run.components, fingerprints(pipeline)).values()
+    for line in component_lines:
         yield Finding("join", "error", line)
-    if not lines and not others:
+    if not lines and not component_lines:
         yield Finding("join", "ok", "versions, processor and components are the learner's")
     text = f"round trip {1000 * run.round_trip:.2f} ms, {run.bandwidth / 1e6:,.0f} MB/s each way"
     yield Finding("network", "ok", text)

@@ -104,8 +104,8 @@ class Keys:
         """Let nobody enter with this key any more, and have those leave that did. Raises `RunError` for no key."""
         with self._changing() as values:
             if name not in values["clients"]:
-                known = ", ".join(values["clients"])
-                raise RunError(f"{self.directory} has no join key named {name}; it has: {known}")
+                names = ", ".join(values["clients"])
+                raise RunError(f"{self.directory} has no join key named {name}; it has: {names}")
             values["clients"][name]["revoked"] = True
         if name == FIRST:
             (self.directory / FIRST).unlink(missing_ok=True)

@@ -46,6 +46,7 @@ class Uplink:
         self._ever = False  # one has succeeded
         self._failures = 0
         self._patience = _SILENCE
+        self._since = 0.0  # when this connection was established
         self.heard = monotonic()  #: when the learner has last said anything
         self._connect()
 
@@ -82,7 +83,7 @@ class Uplink:
         new = False
         while self._monitor.poll(0):
             new |= self._note(recv_monitor_message(self._monitor)["event"])
-        if self._established and self.silence > self._patience:
+        if self._established and monotonic() - max(self.heard, self._since) > self._patience:
             # It may be that a message is so long on its way: each time it is waited for twice as long.
             self._patience = min(2 * self._patience, _SILENCE_LIMIT)
             self.close()
@@ -99,7 +100,7 @@ class Uplink:
         if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
             self._established = self._ever = True
             self._failures = 0
-            self.heard = monotonic()
+            self._since = monotonic()
             return True
         if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
             refused = f"the run {self._token.run} does not let the join key {self._token.name} in"
