@@ -196,17 +196,17 @@ def main() -> None:
     before, namespaces = machine(), possible()
     if not namespaces:
         print(f"no namespaces here (as root, with ip and /dev/net/tun): proxies, and not {', '.join(NEED_ROOT)}")
-    chosen = {
+    scenarios = {
         name: scenario
         for name, scenario in SCENARIOS.items()
         if (not options.only or any(part in name for part in options.only)) and (namespaces or name not in NEED_ROOT)
     }
     with tempfile.TemporaryDirectory(prefix="faults-") as folder, machines(HOST) as network:
         expected = run_alone(Path(folder), UPDATES)
-        rows = {name: partial(run, scenario, expected, network) for name, (scenario, _) in chosen.items()}
+        rows = {name: partial(run, scenario, expected, network) for name, (scenario, _) in scenarios.items()}
         measurements = interleaved(rows, options.repeats)
     header = ["", "runs", "bit-equal", "noticed", "replaced", "back"]
-    text = table(header, [_line(measurements, name) for name in chosen])
+    text = table(header, [_line(measurements, name) for name in scenarios])
     publish(
         "faults",
         text + "\n\nSeconds, median and worst; bars in brackets. Bit-equal: weights, metrics and episodes are those of "

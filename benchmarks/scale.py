@@ -21,8 +21,6 @@ from typing import Any
 
 import numpy as np
 
-from framework.runtime.data.fingerprint import versions
-from framework.runtime.link.admission import Admission
 from framework.runtime.link.leases import Leases
 from framework.runtime.link.listener import Listener
 from framework.runtime.link.server import Server
@@ -49,15 +47,7 @@ def served(hosts: int, samplers: int, rate: float, weights: int = 40_000) -> Ite
     with tempfile.TemporaryDirectory() as folder:
         directory = Path(folder) / trajectories.RUN
         directory.mkdir()
-        admission = Admission(
-            run=trajectories.RUN,
-            pipeline={},
-            directory=folder,
-            versions=versions(),
-            components=trajectories.COMPONENTS,
-            specification=trajectories.specification(SIZE),
-            exact=False,
-        )
+        admission = trajectories.admission(SIZE, folder, exact=False)
         count = hosts * samplers
         leases = Leases(count, None, credit=2 * count, expected=count)
         listener = Listener("127.0.0.1:0", directory, lambda file, endpoint: None)

@@ -17,10 +17,8 @@ import zmq
 
 from framework.errors import RunError
 from framework.interfaces import SamplerExit
-from framework.runtime.data.fingerprint import versions
 from framework.runtime.launch.supervisor import Supervisor
 from framework.runtime.link.address import LOOPBACK
-from framework.runtime.link.admission import Admission
 from framework.runtime.link.leases import Leases
 from framework.runtime.link.listener import Listener
 from framework.runtime.link.server import Server
@@ -90,14 +88,7 @@ def through_network(size: str, seconds: float) -> Measurement:
 
 
 def _server(size: str, folder: str, listener: Listener | None = None) -> Server:
-    admission = Admission(
-        run=trajectories.RUN,
-        pipeline={},
-        directory=folder,
-        versions=versions(),
-        components=trajectories.COMPONENTS,
-        specification=trajectories.specification(size),
-    )
+    admission = trajectories.admission(size, folder)
     leases = Leases(SHARDS, 1, expected=SHARDS if listener else 1)
     link = Server(f"ipc://{folder}/link", leases, admission, kept_versions=1, listener=listener)
     link.publish(0, {"weights": WEIGHTS})

@@ -127,8 +127,12 @@ def outcome(directory: Path) -> dict[str, str]:
 
 def run_alone(folder: Path, updates: int) -> dict[str, str]:
     """The outcome of the undisturbed run, in a single process."""
-    pipeline = write_pipeline(folder, updates)
-    command = [sys.executable, "-m", "framework", "run", str(pipeline), "--runs", str(folder / "runs")]
+    return run_to_end(folder, write_pipeline(folder, updates))
+
+
+def run_to_end(folder: Path, pipeline: Path, *overrides: str) -> dict[str, str]:
+    """The outcome of a pipeline's run on this machine."""
+    command = [sys.executable, "-m", "framework", "run", str(pipeline), "--runs", str(folder / "runs"), *overrides]
     subprocess.run(command, check=True, capture_output=True, env=environment())
     (directory,) = (folder / "runs").iterdir()
     return outcome(directory)
@@ -171,14 +175,17 @@ class Process:
 class Fleet:
     """One run and the hosts that collect for it. A context manager; nothing is left running."""
 
-    def __init__(self, network: Network | Proxied, folder: Path, pipeline: Path, *, step_seconds: float = 0.0):
+    def __init__(
+        self, network: Network | Proxied, folder: Path, pipeline: Path, *overrides: str, step_seconds: float = 0.0
+    ):
         self.network, self.folder = network, folder
-        self._pipeline = pipeline
+        self._run = [str(pipeline), *overrides]
         self._variables = {"STEP_SECONDS": str(step_seconds)}
         self._processes: list[Process] = []
 
     def __enter__(self) -> Fleet:
-        arguments = ["run", str(self._pipeline), "--runs", str(self.folder / "runs"), *self._listen()]
+        self.folder.mkdir(parents=True, exist_ok=True)
+        arguments = ["run", *self._run, "--runs", str(self.folder / "runs"), *self._listen()]
         self.learner = self._start(LEARNER, arguments)
         self.directory: Path = wait_for(lambda: next((self.folder / "runs").glob("*"), None))
         wait_for((self.directory / "join").exists)

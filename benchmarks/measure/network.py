@@ -6,6 +6,7 @@ Needs the right to make namespaces (root), ``ip`` and ``/dev/net/tun``; see `pos
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
 import random
 import selectors
@@ -19,6 +20,7 @@ from types import TracebackType
 
 _TUNSETIFF, _IFF_TUN, _IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
 _MTU = 9000
+_networks = itertools.count()  # of this process: several may be there at once
 _PREFIX = "10.77.0."
 
 
@@ -41,7 +43,8 @@ class Network:
 
     def __init__(self, names: Sequence[str], seed: int = 0):
         self.addresses = {name: f"{_PREFIX}{number}" for number, name in enumerate(names, 1)}
-        self._namespaces = {name: f"fw-{os.getpid()}-{name}" for name in names}
+        self._network = next(_networks)
+        self._namespaces: dict[str, str] = {}  # those that were made
         self._devices: dict[str, int] = {}
         self._random = random.Random(seed)
         self.loss = 0.0  #: share of packets that are lost
@@ -73,8 +76,10 @@ class Network:
         return file
 
     def _make(self, number: int, name: str) -> None:
-        namespace, interface = self._namespaces[name], f"fw{os.getpid() % 100000}n{number}"
+        namespace = f"fw-{os.getpid()}-{self._network}-{name}"
+        interface = f"fw{os.getpid() % 100000}n{self._network}n{number}"  # at most 15 letters
         _ip("netns", "add", namespace)
+        self._namespaces[name] = namespace
         device = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         self._devices[name] = device
         fcntl.ioctl(device, _TUNSETIFF, struct.pack("16sH", interface.encode(), _IFF_TUN | _IFF_NO_PI))

@@ -16,6 +16,7 @@ from framework.runtime.data.fingerprint import versions
 from framework.runtime.data.specification import Specification
 from framework.runtime.data.trajectory import EPISODE_COLUMNS, Trajectory
 from framework.runtime.link import wire
+from framework.runtime.link.admission import Admission
 from framework.runtime.link.curve import use_key
 
 STEPS, ENVIRONMENTS = 128, 8
@@ -63,6 +64,11 @@ def make(size: str, steps: int = STEPS) -> Arrays:
 def specification(size: str) -> Specification:
     """The trajectories that the link admits."""
     return Specification(Trajectory(0, 0, 0, make(size, 1)), STEPS)
+
+
+def admission(size: str, folder: str, *, exact: bool = True) -> Admission:
+    """What the senders of this module agree with."""
+    return Admission(RUN, {}, folder, versions(), COMPONENTS, specification(size), exact)
 
 
 def touch(arrays: Arrays) -> int:

@@ -20,6 +20,7 @@ def test_machines_reach_one_another_unless_one_is_away() -> None:
     before = namespaces()
     with (
         Network(("a", "b")) as network,
+        Network(("a",)),  # another of the same names is no trouble
         subprocess.Popen(
             network.inside("a", [sys.executable, "-c", LISTEN]), stdout=subprocess.PIPE, text=True
         ) as listener,

@@ -5,20 +5,15 @@ Whatever happens, a run comes to what it does undisturbed and alone: weights, me
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
-import runs
 
 import churn
 import faults
-from measure.fleet import run_alone, wait_for
+from measure.fleet import Fleet, run_alone, run_to_end
 from measure.network import Network, possible
-from measure.processes import environment
 from measure.proxied import Proxied
 
 HERE = Path(__file__).resolve().parents[2]
@@ -72,20 +67,8 @@ def test_two_machines_learn_what_one_does(example: str, network: Network | Proxi
     """At a fixed lag: final weights, metrics and episodes."""
     pipeline = HERE / "examples" / example
     overrides = ["run.total_steps=20000", "sampling.policy_lag=1", "evaluation.episodes=0", "evaluation.every_steps=0"]
-    command = [sys.executable, "-m", "framework"]
-    start = partial(subprocess.Popen, env=environment(), stdout=subprocess.DEVNULL)
-    alone = start([*command, "run", str(pipeline), "--runs", str(tmp_path / "alone"), *overrides])
-    assert alone.wait(200) == 0
-    address = f"{network.addresses['learner']}:5556"
-    listen = ["--runs", str(tmp_path / "apart"), "--listen", address, *overrides, "runtime.samplers=0"]
-    learner = start(network.inside("learner", [*command, "run", str(pipeline), *listen]))
-    token = wait_for(lambda: next((tmp_path / "apart").glob("*/join"), None), 60)
-    host = start(
-        network.inside(
-            faults.HOST, [*command, "sampler", "--join", str(network.token(faults.HOST, token)), "--workers", "2"]
-        )
-    )
-    assert learner.wait(200) == 0
-    assert host.wait(30) == 0
-    (first,), (second,) = (tmp_path / "alone").iterdir(), (tmp_path / "apart").iterdir()
-    runs.assert_equal_runs(first, second)
+    expected = run_to_end(tmp_path / "alone", pipeline, *overrides)
+    with Fleet(network, tmp_path / "apart", pipeline, *overrides, "runtime.samplers=0") as fleet:
+        host = fleet.host(faults.HOST, 2)
+        assert fleet.end() == expected
+        assert host.wait(30) == 0
