@@ -61,6 +61,11 @@ class Dispatcher:
         self._snapshots: dict[int, PolicySnapshot] = {}
         self._bytes = sum(admission.specification.bytes.values())
 
+    @property
+    def has_hosts(self) -> bool:
+        """Whether there are hosts that have not left."""
+        return any(True for _ in self._members.hosts)
+
     def publish(self, version: int, snapshot: PolicySnapshot) -> None:
         """Make a policy version known; grant what was waiting for it."""
         self._snapshots[version] = snapshot

@@ -89,6 +89,7 @@ class Membership:
         self._left = left
         self._admit = admit
         self._now = 0.0
+        self._complete = False
         self._sessions = Sessions()
         self._hosts = Hosts()
         self._refused: dict[bytes, None] = {}  # connections, in their order
@@ -226,6 +227,8 @@ class Membership:
                 self._sessions.disconnect(session, self._now)
         self._hosts.connect(host, way[0])
         self.tell_host(host, "entered", name=host.name, known=known, kept_versions=self._kept_versions)
+        if self._complete:
+            self.tell_host(host, "stop")
 
     def _new_host(self, message: wire.Message, key: str) -> Host:
         """A host that has not been here yet. It takes the place of one of its name whose connection is lost."""
@@ -327,6 +330,7 @@ class Membership:
 
     def stop(self, complete: bool) -> None:
         """Tell samplers to stop, those behind hosts only where the run is ``complete``: else it may be resumed."""
+        self._complete = complete
         for session in self._sessions:
             if session.host is None:
                 self.tell(session, "stop")

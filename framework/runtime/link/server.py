@@ -37,6 +37,9 @@ _LOOK = 1.0  # seconds after which connections are looked after again
 #: Messages that are received in a row: whoever floods the link must not keep it from all else.
 _BATCH = 256
 _FLOOD = 65_536
+#: Seconds that hosts have to hear that the run is complete, and to leave: one that does not waits in vain for the
+#: learner to come back. A message is not heard for sure where a connection is closed while the other end still sends.
+_PARTING = 5.0
 
 
 class Server:
@@ -82,7 +85,8 @@ class Server:
         admit = no_keys if listener is None else listener.admit
         self._dispatcher = Dispatcher(leases, admission, kept_versions, grace, self._send, self._news.put, admit)
         self._mailbox = Mailbox(self._context, lambda: not self._thread.is_alive())
-        self._stopping = self._complete = False
+        self._complete = False
+        self._stopped = math.inf
         self._thread = threading.Thread(target=self._serve, name="link", daemon=True)
         self._thread.start()
 
@@ -144,7 +148,7 @@ class Server:
             poller.register(self._router, zmq.POLLIN)
             poller.register(self._mailbox.socket, zmq.POLLIN)
             looked = -math.inf
-            while not self._stopping:
+            while not self._parted():
                 if monotonic() - looked > _LOOK:
                     looked = monotonic()
                     self._look(looked)
@@ -155,6 +159,11 @@ class Server:
                     self._receive_all(_BATCH)
         except Exception as error:
             self._news.put(Failure(f"the link failed: {describe(error)}"))
+
+    def _parted(self) -> bool:
+        """Whether `close` was called, and nobody is waited for any more."""
+        waits = self._complete and self._dispatcher.has_hosts
+        return monotonic() > self._stopped + (_PARTING if waits else 0.0)
 
     def _look(self, now: float) -> None:
         self._dispatcher.tick(now)
@@ -187,5 +196,5 @@ class Server:
         return True
 
     def _stop(self) -> None:
-        self._stopping = True
+        self._stopped = monotonic()
         self._dispatcher.stop(self._complete)

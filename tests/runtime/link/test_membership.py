@@ -333,6 +333,17 @@ def test_hosts_stop_where_the_run_is_complete(learner: Learner, host: HostPeer, 
     assert "stop" not in sampler.types()
 
 
+def test_a_host_that_comes_back_when_the_run_is_complete_stops_too(learner: Learner, host: HostPeer) -> None:
+    """It was not connected when the others were told."""
+    host.enter()
+    learner.dispatcher.stop(complete=True)
+    assert learner.dispatcher.has_hosts
+    host.enter()
+    assert host.types()[-2:] == ["entered", "stop"]
+    host.send("leave")
+    assert not learner.dispatcher.has_hosts
+
+
 def test_who_fails_before_it_was_ready_ends_its_host_s_luck_only(learner: Learner, host: HostPeer) -> None:
     """The run goes on where an environment cannot be made on another machine; where one was made it does not."""
     host.enter()

@@ -7,11 +7,15 @@ import numpy as np
 import pytest
 import trajectories
 from dispatching import COMPONENTS
+from listening import Learner
+from processes import wait_for
+from raw_host import RawHost
 from raw_peer import RawPeer
 
 from framework.errors import RunError
 from framework.runtime.data.fingerprint import versions
 from framework.runtime.data.specification import Specification
+from framework.runtime.link import wire
 from framework.runtime.link.admission import Admission
 from framework.runtime.link.leases import Leases
 from framework.runtime.link.server import Server
@@ -133,3 +137,47 @@ def test_closing_tells_samplers_to_stop(server: Server, peer: RawPeer) -> None:
     assert [peer.receive().type for _ in range(2)] == ["weights", "directive"]
     server._mailbox.command(server._stop)
     assert [peer.receive().type for _ in range(2)] == ["directive", "stop"]
+
+
+def test_a_host_that_reads_late_still_hears_that_the_run_is_complete(tmp_path: Path) -> None:
+    """However much it was sent before: else it would wait for a learner that does not come back."""
+    learner = Learner(tmp_path)
+    with RawHost(learner.token) as host:
+        host.enter()
+        for number in range(40):
+            host.send("echo", {"bytes": np.zeros(wire.ECHO_LIMIT, np.uint8)}, number=number)
+        host.receive()
+        learner.server.complete()
+        closing = threading.Thread(target=learner.close)
+        closing.start()
+        closing.join(0.5)
+        while (message := host.receive()).type == "echo":
+            pass
+        assert message.type == "stop"
+    closing.join()
+
+
+def test_hosts_are_heard_until_they_have_left(tmp_path: Path) -> None:
+    """A connection that is closed while the other end still sends loses what was said last."""
+    learner = Learner(tmp_path)
+    with RawHost(learner.token) as host:
+        host.enter()
+        learner.server.complete()
+        closing = threading.Thread(target=learner.close)
+        closing.start()
+        assert host.receive().type == "stop"
+        host.send("echo", {"bytes": np.zeros(wire.ECHO_LIMIT, np.uint8)}, number=0)
+        assert host.receive().type == "echo"
+        assert closing.is_alive()
+        host.send("leave")
+        wait_for(lambda: not closing.is_alive())
+
+
+def test_hosts_that_do_not_leave_are_not_waited_for_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor those whose connection is lost."""
+    monkeypatch.setattr("framework.runtime.link.server._PARTING", 0.2)
+    learner = Learner(tmp_path)
+    with RawHost(learner.token) as host:
+        host.enter()
+    learner.server.complete()
+    learner.close()
