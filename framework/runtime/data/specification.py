@@ -47,6 +47,7 @@ class Specification:
             elif name != "episode" and not name.startswith(("memory/", "memory_after/", "snapshots/")):
                 shape = (shape[0] - 1 + length, *shape[1:])
             self.arrays[name] = (array.dtype.name, shape)
+        self._dtypes = {name: np.dtype(dtype) for name, (dtype, _) in self.arrays.items()}  # telling a name takes long
         self.steps = example.steps * length
         text = repr((self.steps, sorted(self.arrays.items())))
         self.fingerprint = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
@@ -71,7 +72,7 @@ class Specification:
                 continue
             per_episode = name.startswith(PER_EPISODE)
             if (
-                array.dtype.name != dtype
+                array.dtype != self._dtypes[name]
                 or array.shape[per_episode:] != shape
                 or array.ndim != len(shape) + per_episode
             ):

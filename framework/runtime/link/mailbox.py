@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -30,15 +29,15 @@ class Mailbox:
         address = f"inproc://mailbox-{id(self)}"
         self.socket.bind(address)
         self._outbox.connect(address)
-        self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._commanding = threading.Lock()  # a socket belongs to one thread at a time
+        self._commands: list[Callable[[], None]] = []
+        self._commanding = threading.Lock()  # a socket, too, belongs to one thread at a time
 
     def command(self, command: Callable[[], None]) -> None:
         """Have this done, some time soon."""
-        self._commands.put(command)
         with self._commanding:
-            if not self._gone():
-                self._outbox.send(b"")
+            self._commands.append(command)
+            if len(self._commands) == 1 and not self._gone():
+                self._outbox.send(b"")  # which wakes it up for those that follow, too
 
     def ask(self, question: Callable[[], Result]) -> Result:
         """Have this done, and wait for what it returns. Raises `RunError` where the thread has ended."""
@@ -64,6 +63,9 @@ class Mailbox:
             raise RunError("the link's thread has ended")
 
     def carry_out(self) -> None:
-        """In the owning thread, where the socket can be read: do what comes next."""
+        """In the owning thread, where the socket can be read: do all that there is."""
         self.socket.recv()
-        self._commands.get()()
+        with self._commanding:
+            commands, self._commands = self._commands, []
+        for command in commands:
+            command()

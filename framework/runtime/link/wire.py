@@ -1,8 +1,10 @@
-"""Messages as frames: a msgpack header with a closed schema, then one raw frame for each array.
+"""Messages as frames: a msgpack header with a closed schema, then the arrays.
 
-Nothing that arrives is evaluated, unpickled or trusted: a header has at most `HEADER_LIMIT` bytes and exactly the
-fields of its type; an array has a dtype from `DTYPES` and exactly the bytes that its shape needs, and at most the
-bytes that the receiver is ready to take. Whatever breaks a rule raises `ProtocolError` and nothing else.
+Arrays of less than `JOINED` bytes come in one frame, one after the other, each from a multiple of eight bytes on; every
+other has a frame of its own, in which nothing was copied. Nothing that arrives is evaluated, unpickled or trusted: a
+header has at most `HEADER_LIMIT` bytes and exactly the fields of its type; an array has a dtype from `DTYPES` and
+exactly the bytes that its shape needs, and at most the bytes that the receiver is ready to take. Whatever breaks a rule
+raises `ProtocolError` and nothing else.
 """
 
 from __future__ import annotations
@@ -17,16 +19,19 @@ from attrs import frozen
 
 from framework.errors import FrameworkError
 
-PROTOCOL = 5
+PROTOCOL = 6
 HEADER_LIMIT = 64 * 1024
 ARRAY_LIMIT = 256  #: arrays in one message
+JOINED = 64 * 1024  #: bytes from which on an array has a frame of its own: a frame takes longer than to copy less
+_ALIGNMENT = 8
 ITEM_LIMIT = 4096  #: entries of one list or map of a header: bounds what nested claims of large ones can allocate
 DIMENSION_LIMIT = 8
 WAY_LIMIT = 2  #: stages of the way between a sampler and the learner
 _ROUTING_ID_LIMIT = 255  # bytes; ZeroMQ's own
 DTYPES = {"bool", "float16", "float32", "float64"} | {f"{kind}{2**n}" for kind in ("int", "uint") for n in range(3, 7)}
 
-_NAMES = {np.dtype(name): name for name in DTYPES}  # numpy takes microseconds to tell a name
+_DTYPES = {name: np.dtype(name) for name in DTYPES}
+_NAMES = {dtype: name for name, dtype in _DTYPES.items()}  # numpy takes microseconds to tell a name
 #: Fields of each message and their types; every message has ``type``, and ``arrays`` where frames follow.
 SCHEMAS: dict[str, dict[str, type | tuple[type, ...]]] = {
     # sampler -> learner
@@ -114,7 +119,10 @@ def encode(type: str, arrays: Mapping[str, np.ndarray] | None = None, **fields: 
             if array.dtype not in _NAMES:
                 raise ProtocolError(f"array {name!r} has dtype {array.dtype.str}, which cannot be sent")
         described["arrays"] = [[name, _NAMES[array.dtype], list(array.shape)] for name, array in arrays.items()]
-        frames += [np.ascontiguousarray(array) if array.size else b"" for array in arrays.values()]
+        joined = [array.tobytes() for array in arrays.values() if array.nbytes < JOINED]
+        if joined:
+            frames.append(b"".join(part + bytes(-len(part) % _ALIGNMENT) for part in joined))
+        frames += [np.ascontiguousarray(array) for array in arrays.values() if array.nbytes >= JOINED]
     packed = _packer.pack(described)
     if len(packed) > HEADER_LIMIT:
         raise ProtocolError(
@@ -203,32 +211,44 @@ def _unique(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
 
 
 def _arrays(described: Any, frames: Sequence[Any], limit: int) -> dict[str, np.ndarray]:
-    if not isinstance(described, list) or len(described) != len(frames) or len(described) > ARRAY_LIMIT:
-        raise ProtocolError(f"{len(frames)} frames do not fit the header")
+    if not isinstance(described, list) or len(described) > ARRAY_LIMIT:
+        raise ProtocolError(f"arrays must be described by a list of at most {ARRAY_LIMIT}")
+    entries = [_described(entry) for entry in described]
+    sizes = [math.prod(shape) * dtype.itemsize for _, dtype, shape in entries]
+    if sum(sizes) > limit:
+        raise ProtocolError(f"arrays of {sum(sizes)} bytes are larger than what was agreed")
+    small = [size + -size % _ALIGNMENT for size in sizes if size < JOINED]
+    expected = [sum(small)] * bool(small) + [size for size in sizes if size >= JOINED]
+    if [memoryview(frame).nbytes for frame in frames] != expected:
+        raise ProtocolError(f"{len(frames)} frames do not fit the arrays that the header describes")
+    rest = iter(frames)
+    joined, offset = next(rest) if small else b"", 0
     arrays: dict[str, np.ndarray] = {}
-    for entry, frame in zip(described, frames, strict=True):
-        if not (isinstance(entry, list) and len(entry) == 3 and isinstance(entry[0], str)):
-            raise ProtocolError("an array must be described by name, dtype and shape")
-        name, dtype, shape = entry
+    for (name, dtype, shape), size in zip(entries, sizes, strict=True):
         if name in arrays:
             raise ProtocolError(f"array {name[:40]!r} comes twice")
-        if not isinstance(dtype, str) or dtype not in DTYPES:
-            raise ProtocolError(f"array {name[:40]!r} has an unknown dtype")
-        if (
-            not isinstance(shape, list)
-            or len(shape) > DIMENSION_LIMIT
-            or not all(type(size) is int and size >= 0 for size in shape)
-            or math.prod(size or 1 for size in shape) >= 2**48  # numpy's own limit, which counts so too
-        ):
-            raise ProtocolError(f"array {name[:40]!r} has an impossible shape")
-        expected = math.prod(shape) * np.dtype(dtype).itemsize
-        limit -= expected
-        if limit < 0:
-            raise ProtocolError(f"array {name[:40]!r} is larger than what was agreed")
-        size = memoryview(frame).nbytes
-        if size != expected:
-            raise ProtocolError(f"array {name[:40]!r} needs {expected} bytes and has {size}")
-        if dtype == "bool" and expected and np.frombuffer(frame, np.uint8).max() > 1:
+        if size >= JOINED:
+            array = np.ndarray(shape, dtype, next(rest))
+        else:
+            array = np.ndarray(shape, dtype, joined, offset)
+            offset += size + -size % _ALIGNMENT
+        if dtype.kind == "b" and size and array.view(np.uint8).max() > 1:
             raise ProtocolError(f"array {name[:40]!r} has truth values that are neither 0 nor 1")
-        arrays[name] = np.frombuffer(frame, dtype).reshape(shape) if expected else np.empty(shape, dtype)
+        arrays[name] = array
     return arrays
+
+
+def _described(entry: Any) -> tuple[str, np.dtype[Any], list[int]]:
+    if not (isinstance(entry, list) and len(entry) == 3 and isinstance(entry[0], str)):
+        raise ProtocolError("an array must be described by name, dtype and shape")
+    name, dtype, shape = entry
+    if not isinstance(dtype, str) or dtype not in _DTYPES:
+        raise ProtocolError(f"array {name[:40]!r} has an unknown dtype")
+    if (
+        not isinstance(shape, list)
+        or len(shape) > DIMENSION_LIMIT
+        or not all(type(size) is int and size >= 0 for size in shape)
+        or math.prod(size or 1 for size in shape) >= 2**48  # numpy's own limit, which counts so too
+    ):
+        raise ProtocolError(f"array {name[:40]!r} has an impossible shape")
+    return name, _DTYPES[dtype], shape

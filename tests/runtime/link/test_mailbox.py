@@ -66,6 +66,21 @@ def test_commands_are_carried_out_in_order(owner: Owner) -> None:
     assert threads == {owner.thread}
 
 
+def test_commands_that_come_together_wake_the_thread_once() -> None:
+    """To wake it takes longer than most of them."""
+    context: zmq.Context[Any] = zmq.Context()
+    mailbox = Mailbox(context, lambda: False)
+    done: list[int] = []
+    for round_number in range(2):
+        for number in range(3):
+            mailbox.command(lambda number=number: done.append(number))  # type: ignore[misc]
+        assert mailbox.socket.poll(10_000)
+        mailbox.carry_out()
+        assert done == [0, 1, 2] * (round_number + 1)
+        assert not mailbox.socket.poll(0)
+    context.destroy(linger=0)
+
+
 def test_questions_are_answered(owner: Owner) -> None:
     """With what they return, after what was asked before; None is an answer too."""
     numbers: list[int] = []
@@ -104,7 +119,7 @@ def test_a_thread_that_ends_before_it_answers_is_noticed(owner: Owner) -> None:
 
     asking = threading.Thread(target=ask)
     asking.start()
-    while owner.mailbox._commands.empty():
+    while not owner.mailbox._commands:
         pass
     asked.set()
     asking.join()
