@@ -16,7 +16,7 @@ import numpy as np
 import zmq
 
 from framework.errors import RunError
-from framework.interfaces import SamplerExit
+from framework.runtime.launch.starter import SamplerExit
 from framework.runtime.launch.supervisor import Supervisor
 from framework.runtime.link.address import LOOPBACK
 from framework.runtime.link.leases import Leases
@@ -39,7 +39,7 @@ WEIGHTS = np.zeros(40_000, np.uint8)
 
 
 class Sender:
-    """A `framework.interfaces.Launcher` whose only sampler sends trajectories made beforehand."""
+    """A `framework.runtime.launch.starter.Starter` whose only sampler sends trajectories made beforehand."""
 
     def __init__(self, size: str):
         self._size = size

@@ -102,7 +102,7 @@ def register_replays(register: Register) -> None:
 
 @hookspec
 def register_launchers(register: Register) -> None:
-    """Offer launchers of sampler processes: targets are built as `framework.interfaces.Launcher`."""
+    """Offer launchers, which have an engine keep samplers at work: built as `framework.interfaces.Launcher`."""
 
 
 @hookspec

@@ -8,7 +8,7 @@ leaves of ``Dict`` and ``Tuple`` spaces are named by their path, such as ``"came
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from attrs import define, field, frozen
 
@@ -326,42 +326,58 @@ class Replay(Protocol):
 class LauncherContext:
     """What a launcher may know while it is built."""
 
-    samplers: int  #: how many will be started
-    directory: Path  #: of the pipeline file
+    run: str  #: name of the run
+    directory: Path  #: a folder of this launcher's own in the run directory; it keeps there what it must find again
 
 
 @frozen
-class SamplerExit:
-    """A sampler's process has ended."""
+class Work:
+    """What an engine is to keep at work: so many hosts, each a process of ``framework sampler`` with its samplers.
 
-    sampler: str
-    incarnation: int
-    process: int  #: its number where it ran
-    status: int  #: exit code, or minus the number of the signal that ended it
+    Where a host ends, its exit code says whether to start it again: see `framework.exit_codes`.
+    """
+
+    hosts: int
+    workers: int  #: samplers of each
+    program: tuple[str, ...]  #: what ``framework`` is called on the engine's machines
+    token: Path  #: a file with the join token, which stands in no argument, log, record or script
+
+    def command(self, name: str, join: str = "-") -> list[str]:
+        """The command of a host of this ``name``, which reads the token from a file, or from standard input."""
+        return [*self.program, "sampler", "--join", join, "--workers", str(self.workers), "--name", name]
+
+
+@frozen
+class HostStatus:
+    """What an engine knows of one host."""
+
+    name: str
+    state: Literal["waiting", "running", "ended"]
+    place: str = ""  #: the machine, where the engine tells
+    status: int | None = None  #: exit code of the last process of this host that has ended
+    starts: int = 0  #: processes that were started for it, where the engine tells
 
 
 class Launcher(Protocol):
-    """Starts sampler processes. Built as ``Launcher(config, context)``, with a `LauncherContext`.
+    """Has an engine keep hosts at work for a run. Built as ``Launcher(config, context)``, with a `LauncherContext`.
 
-    Each process is ``python -P -m framework.runtime.launch.sampler_process ENDPOINT RUN SAMPLER INCARNATION`` on this
-    machine, as the endpoint is a socket file. A launcher decides nothing: who is started, and started again, is the
-    supervisor's business.
+    The engine places, starts again and ends processes, which it knows by their command and their exit code; what they
+    collect goes straight to the learner. Each call may come from another process, which has built the launcher anew:
+    what it must find again lies in `LauncherContext.directory`. All but `plan` raise `framework.errors.RunError` where
+    the engine refuses, or cannot be reached.
     """
 
-    def start(self, endpoint: str, run: str, sampler: str, incarnation: int) -> None:
-        """Start one sampler of a run whose learner listens at ``endpoint``.
+    def plan(self, work: Work) -> str:
+        """What `start` would give to the engine, to be read, changed and used by hand. Starts nothing."""
 
-        Raises `ChildProcessError` when none can be started any more.
-        """
+    def start(self, work: Work) -> None:
+        """Have the engine keep these hosts at work; returns when it has taken them on."""
 
-    def exits(self, timeout: float) -> list[SamplerExit]:
-        """Samplers that have ended since the last call; waits for the first, at most ``timeout`` seconds.
+    def scale(self, work: Work) -> None:
+        """Have it keep another number of hosts at work, where `start` was called before; the others stay."""
 
-        Raises `ChildProcessError` when the launcher has lost its samplers.
-        """
+    def status(self) -> list[HostStatus]:
+        """What has become of the hosts."""
 
-    def close(self) -> None:
-        """End all samplers, at once if they do not end by themselves, and wait for it. May be called again.
-
-        It is called by another thread than the one that waits in `exits`, which then may return or raise anything.
-        """
+    def stop(self) -> None:
+        """End all hosts, and forget them. May be called again."""

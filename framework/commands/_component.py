@@ -20,7 +20,7 @@ def check_component(use: str, kind: str | None, options: Sequence[str], *, as_js
     from framework.testing.conformance import Report, cases, run_case
     from framework.testing.subject import subject
 
-    component = subject(kind or _kind(use), use, _options(options), directory=Path.cwd())
+    component = subject(kind or _kind(use), use, options_of(options), directory=Path.cwd())
     report = Report(f"{component.kind} {component.chosen.use}", [])
     for case in cases(component):
         result = run_case(case)
@@ -48,7 +48,7 @@ def _kind(use: str) -> str:
     raise _Usage(f"no component is named {use!r}{did_you_mean(use, [component.name for component in components])}")
 
 
-def _options(written: Sequence[str]) -> dict[str, Any]:
+def options_of(written: Sequence[str]) -> dict[str, Any]:
     """``["width=8", "net.depth=2"]`` as a table."""
     from framework.pipeline.document import Document, override
 

@@ -95,6 +95,7 @@ _NOTABLE = {
     "sampler_disconnected": "{sampler} (process {process}) cannot be reached: it may be stopped, or hang",
     "sampler_reconnected": "{sampler} is back",
     "sampler_gone": "{sampler} did not come back: others do its work",
+    "launched": "{launcher} keeps {samplers} samplers at work",
     "listening": "listening at {endpoint}",
     "join_file": "samplers on other machines join with: framework sampler --join {join}",
     "host_joined": "{host} has joined with {samplers} samplers",

@@ -52,8 +52,8 @@ def command(file: str | None, workers: str, name: str | None, patience: float, d
     Exit codes: 0 the run is done; 75 the learner cannot be reached, try again; 77 the key is not valid; 78 versions
     or components differ; 70 the environment fails on this machine.
     """
+    from framework.exit_codes import DONE, TRY_AGAIN
     from framework.runtime.launch.agent import run_host
-    from framework.runtime.link.exit_codes import DONE, TRY_AGAIN
     from framework.runtime.link.token import JoinToken
     from framework.toolkit.cores import usable_cores
 

@@ -19,8 +19,6 @@ from framework.interfaces import (
     Encoder,
     EnvironmentContext,
     EnvironmentFactory,
-    Launcher,
-    LauncherContext,
     Policy,
     Replay,
     Stream,
@@ -125,16 +123,6 @@ def build_curriculum(
     return curriculum
 
 
-def build_launcher(pipeline: Pipeline) -> Launcher | None:
-    """The launcher that the pipeline names; None where it names none."""
-    runtime = pipeline.runtime
-    if runtime.launcher is None:
-        return None
-    chosen = _choose("launcher", runtime.launcher, "runtime.launcher", pipeline.directory)
-    launcher: Launcher = build(chosen, LauncherContext(samplers=runtime.samplers, directory=pipeline.directory))
-    return launcher
-
-
 def make_context(
     pipeline: Pipeline,
     observation_space: Mapping[str, gymnasium.Space[Any]],
@@ -195,6 +183,11 @@ def make_context(
         make_replay=None if pipeline.replay is None else make_replay,
     )
     return context
+
+
+def choose_launcher(part: str | Mapping[str, Any], path: str, directory: Path) -> Chosen:
+    """The launcher that an option, at ``path``, names. Raises `PipelineError` with everything that is wrong with it."""
+    return _choose("launcher", part, path, directory)
 
 
 def _choose(kind: str, part: str | Mapping[str, Any], path: str, directory: Path) -> Chosen:

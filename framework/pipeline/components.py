@@ -11,7 +11,7 @@ from attrs import frozen
 from framework.catalog import Catalog, Component, UnknownComponent, find_function
 from framework.errors import EXIT_PLUGIN, PluginError, Problem
 from framework.plugins import describe, traceback_of
-from framework.schema import join, kind_of, option, options, plain, structure, unknown_keys
+from framework.schema import OptionError, join, kind_of, option, options, plain, structure, unknown_keys
 
 
 @frozen(repr=False)
@@ -51,8 +51,23 @@ class Pretrained:
     freeze: bool = option(False, help="Whether the encoder is never trained.")
 
 
+@frozen(repr=False)
+class Placement:
+    """What the kernel itself reads from the table of a launcher: what the engine is to keep at work."""
+
+    samplers: int = option(1, help="How many samplers, in all.", ge=1)
+    workers: int = option(
+        1, help="How many of them share a host: its processors, its connection and its weights.", ge=1
+    )
+    program: tuple[str, ...] = option(("framework",), help="What the command `framework` is on the engine's machines.")
+
+    def __attrs_post_init__(self) -> None:
+        if self.samplers % self.workers:
+            raise OptionError(f"must be a multiple of workers ({self.workers})", "samplers")
+
+
 #: What the kernel itself reads from the table of a component, beside the component's own options.
-KERNEL_OPTIONS: dict[str, type] = {"bonus": StreamOptions, "encoder": Pretrained}
+KERNEL_OPTIONS: dict[str, type] = {"bonus": StreamOptions, "encoder": Pretrained, "launcher": Placement}
 
 
 def choose(

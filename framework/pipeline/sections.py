@@ -101,7 +101,8 @@ class Runtime:
     launcher: str | dict[str, Any] | None = option(
         None,
         part="launcher",
-        help="What starts the samplers, from a plugin; by default they start on this machine.",
+        help='What has an engine keep samplers at work on other machines, such as `{ use = "ray", samplers = 64 }`; '
+        "they are beside those of this machine.",
     )
     environment_timeout: float = option(
         300.0,
@@ -137,8 +138,8 @@ class Runtime:
     threads: int | Literal["auto"] = option("auto", help="Threads of the learner's arithmetic on the CPU.", ge=1)
 
     def __attrs_post_init__(self) -> None:
-        if self.launcher is not None and not self.samplers:
-            raise OptionError("has nothing to start where samplers is 0", "launcher", "samplers")
+        if self.launcher is not None and self.listen is None:
+            raise OptionError("needs runtime.listen, where its samplers connect", "launcher", "listen")
 
 
 @frozen(repr=False)

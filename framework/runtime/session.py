@@ -10,16 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from framework.catalog import default_catalog
-from framework.pipeline.build import build_launcher
 from framework.plugins import HookFailure, Lifecycle, describe
-from framework.runtime.launch.local import LocalLauncher
+from framework.runtime.launch.local import LocalStarter
 from framework.runtime.learn.interrupt import Interrupt
 from framework.runtime.link.endpoint import SocketFolder
 
 if TYPE_CHECKING:
-    from framework.interfaces import Launcher
     from framework.pipeline.sections import Pipeline
     from framework.runtime.disk.run_directory import Listener, Record
+    from framework.runtime.launch.starter import Starter
     from framework.runtime.learn.update import Update
 
 
@@ -50,13 +49,13 @@ class Session:
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         with ExitStack() as opened:
             self._endpoint = ""
-            self._launcher: Launcher | None = None
+            self._starter: Starter | None = None
             if pipeline.runtime.samplers or pipeline.runtime.listen is not None:
                 folder = opened.enter_context(closing(SocketFolder()))
                 self._endpoint = folder.endpoint
                 if pipeline.runtime.samplers:
                     # The helper that local samplers come from imports torch at the same time as we do.
-                    self._launcher = opened.enter_context(closing(build_launcher(pipeline) or LocalLauncher(folder)))
+                    self._starter = opened.enter_context(closing(LocalStarter(folder)))
             self._record = self._open_record(root, resume, listener)
             self._open = opened.pop_all()
 
@@ -77,7 +76,7 @@ class Session:
                 self.pipeline,
                 self._record,
                 lifecycle,
-                self._launcher,
+                self._starter,
                 self._endpoint,
                 resume=self._resumed,
                 interrupt=self._interrupt,

@@ -13,7 +13,7 @@ import pytest
 import runs
 from cut_link import CutLink
 
-from framework.runtime.launch.local import LocalLauncher
+from framework.runtime.launch.local import LocalStarter
 
 #: What is not to be heard of in a run whose connections come back within the grace.
 TROUBLE = ("sampler_gone", "sampler_lost", "sampler_refused", "not_replayable")
@@ -30,14 +30,14 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[CutLink]:
     """The link that all samplers of a run connect to, once there is one."""
     links: list[CutLink] = []
-    start = LocalLauncher.start
+    start = LocalStarter.start
 
-    def through_link(self: LocalLauncher, endpoint: str, *who: object) -> None:
+    def through_link(self: LocalStarter, endpoint: str, *who: object) -> None:
         if not links:
             links.append(CutLink(tmp_path, endpoint))
         start(self, links[0].endpoint, *who)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(LocalLauncher, "start", through_link)
+    monkeypatch.setattr(LocalStarter, "start", through_link)
     return links
 
 

@@ -27,11 +27,11 @@ from processes import wait_for
 from raw_host import RawHost
 from raw_peer import RawPeer
 
+from framework.exit_codes import TRY_AGAIN
 from framework.runtime.data.fingerprint import versions
 from framework.runtime.link import membership
 from framework.runtime.link.address import host_and_port
 from framework.runtime.link.event_limit import BURST
-from framework.runtime.link.exit_codes import TRY_AGAIN
 from framework.runtime.link.keys import FILE
 from framework.runtime.link.token import JoinToken
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import time
-from typing import Any
+import shlex
 
 import click
 from attrs import frozen
 
 from framework import hookimpl
 from framework.hookspecs import Register, RegisterCommand
-from framework.interfaces import LauncherContext, SamplerExit
+from framework.interfaces import HostStatus, LauncherContext, Work
 from framework.schema import option
+from framework.toolkit import keeper
+from framework.toolkit.background import Background
 
 
 @hookimpl
@@ -47,35 +46,32 @@ class Options:
 
 
 class Processes:
-    """Starts each sampler as a new Python process."""
+    """Keeps hosts at work on this machine."""
 
     def __init__(self, config: Options, context: LauncherContext):
-        self._command = ["nice", "-n", str(config.nice), sys.executable, "-P", "-m"]
-        self._running: dict[tuple[str, int], subprocess.Popen[bytes]] = {}
-        self._most = context.samplers
+        self._nice = ["nice", "-n", str(config.nice)]
+        self._background = Background(context.directory)
 
-    def start(self, endpoint: str, run: str, sampler: str, incarnation: int) -> None:
+    def plan(self, work: Work) -> str:
         """See `framework.interfaces.Launcher`."""
-        assert len(self._running) < self._most
-        module = "framework.runtime.launch.sampler_process"
-        arguments = [*self._command, module, endpoint, run, sampler, str(incarnation)]
-        self._running[sampler, incarnation] = subprocess.Popen(arguments)
+        return "".join(f"{shlex.join(command.arguments)} < {work.token}\n" for command in self._commands(work))
 
-    def exits(self, timeout: float) -> list[SamplerExit]:
+    def start(self, work: Work) -> None:
         """See `framework.interfaces.Launcher`."""
-        deadline = time.monotonic() + timeout
-        while not (exits := self._ended()) and time.monotonic() < deadline:
-            time.sleep(0.01)
-        return exits
+        self._background.start(keeper.MODULE, keeper.wanted(self._commands(work), work.token))
 
-    def close(self) -> None:
+    def scale(self, work: Work) -> None:
         """See `framework.interfaces.Launcher`."""
-        for process in list(self._running.values()):
-            process.terminate()
-            process.wait()
+        self._background.want(keeper.wanted(self._commands(work), work.token))
 
-    def _ended(self) -> list[SamplerExit]:
-        ended: list[Any] = [(key, process) for key, process in self._running.items() if process.poll() is not None]
-        for key, _ in ended:
-            del self._running[key]
-        return [SamplerExit(*key, process.pid, process.returncode) for key, process in ended]
+    def status(self) -> list[HostStatus]:
+        """See `framework.interfaces.Launcher`."""
+        return keeper.statuses(self._background)
+
+    def stop(self) -> None:
+        """See `framework.interfaces.Launcher`."""
+        self._background.stop()
+
+    def _commands(self, work: Work) -> list[keeper.Command]:
+        names = [f"acme-{number}" for number in range(work.hosts)]
+        return [keeper.Command(name, [*self._nice, *work.command(name)], "here") for name in names]

@@ -10,8 +10,8 @@ from typing import Any
 
 import psutil
 
-from framework.interfaces import SamplerExit
-from framework.runtime.launch.local import LocalLauncher
+from framework.runtime.launch.local import LocalStarter
+from framework.runtime.launch.starter import SamplerExit
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = 30.0) -> Any:
@@ -41,17 +41,17 @@ def folder_of(helper: psutil.Process) -> Path:
     return Path(wait_for(helper.cmdline)[-1])
 
 
-def start(launcher: LocalLauncher, helper: psutil.Process, name: str, incarnation: int = 0) -> psutil.Process:
+def start(starter: LocalStarter, helper: psutil.Process, name: str, incarnation: int = 0) -> psutil.Process:
     """A sampler that waits for a learner which never answers, deep enough in it to have its signal handlers."""
     before = set(helper.children())
-    launcher.start("ipc:///nobody/listens", "run", name, incarnation)
+    starter.start("ipc:///nobody/listens", "run", name, incarnation)
     (process,) = wait_for(lambda: set(helper.children()) - before)
     wait_for(lambda: process.num_threads() > 1)  # those of its socket
     return process
 
 
-def ended(launcher: LocalLauncher, count: int = 1) -> list[SamplerExit]:
+def ended(starter: LocalStarter, count: int = 1) -> list[SamplerExit]:
     """The next ends of samplers, at least ``count``."""
     exits: list[SamplerExit] = []
-    wait_for(lambda: exits.extend(launcher.exits(0.1)) or len(exits) >= count)
+    wait_for(lambda: exits.extend(starter.exits(0.1)) or len(exits) >= count)
     return exits

@@ -10,11 +10,11 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
-from framework.runtime.launch.local import LocalLauncher
+from framework.exit_codes import DONE, ENVIRONMENT_FAILED, NOT_LET_IN, TRY_AGAIN, WRONG_VERSION
+from framework.runtime.launch.local import LocalStarter
 from framework.runtime.launch.supervisor import Supervisor
 from framework.runtime.link.client import LearnerSilent, Rejected, Stopped
 from framework.runtime.link.endpoint import SocketFolder
-from framework.runtime.link.exit_codes import DONE, ENVIRONMENT_FAILED, NOT_LET_IN, TRY_AGAIN, WRONG_VERSION
 from framework.runtime.link.relay import HostFailed, Relay
 from framework.runtime.link.token import JoinToken
 from framework.runtime.link.uplink import KeyRefused
@@ -40,12 +40,12 @@ def run_host(
     """
     with ExitStack() as opened:
         folder = opened.enter_context(closing(SocketFolder()))
-        launcher = opened.enter_context(closing(LocalLauncher(folder, None if directory is None else str(directory))))
+        starter = opened.enter_context(closing(LocalStarter(folder, None if directory is None else str(directory))))
         relay = opened.enter_context(closing(Relay(folder.endpoint, token, name, samplers, patience)))
         try:
             host = relay.enter()
             tell("entered", {"host": host, "run": token.run, "endpoint": relay.learner})
-            opened.callback(Supervisor(launcher, samplers, token.run, relay, f"{host}/").close)
+            opened.callback(Supervisor(starter, samplers, token.run, relay, f"{host}/").close)
             opened.callback(relay.leave)
             while True:
                 event = relay.serve()

@@ -1,4 +1,4 @@
-"""The launcher of samplers on this machine: a helper process that does nothing else.
+"""Starts the samplers of this machine: a helper process that does nothing else.
 
 The helper (`framework.runtime.launch.zygote`) imports what samplers need once, before it has threads or sockets, and
 forks itself for each of them: a sampler starts in milliseconds, and all share the memory of the imports. Where the
@@ -19,14 +19,14 @@ from contextlib import suppress
 
 from attrs import evolve
 
-from framework.interfaces import SamplerExit
+from framework.runtime.launch.starter import SamplerExit
 from framework.runtime.link.endpoint import SocketFolder
 
 #: One thread each: thread pools cannot be forked, and a sampler has one core.
 _SINGLE_THREADED = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
-class LocalLauncher:
+class LocalStarter:
     """Starts local samplers. They all end with `close`, and also when this process dies in whatever way.
 
     Args:
@@ -44,7 +44,7 @@ class LocalLauncher:
         self._start_helper()
 
     def start(self, endpoint: str, run: str, sampler: str, incarnation: int) -> None:
-        """See `framework.interfaces.Launcher`."""
+        """See `Starter`."""
         self._running[sampler, incarnation] = SamplerExit(sampler, incarnation, 0, -signal.SIGKILL)
         order = {
             "endpoint": endpoint,
@@ -58,7 +58,7 @@ class LocalLauncher:
             self._commands.flush()
 
     def exits(self, timeout: float) -> list[SamplerExit]:
-        """See `framework.interfaces.Launcher`."""
+        """See `Starter`."""
         reports = select.poll()  # which, unlike select, takes descriptors beyond 1024: strangers may have those below
         reports.register(self._reports, select.POLLIN)
         if not reports.poll(1000 * timeout):
@@ -78,7 +78,7 @@ class LocalLauncher:
         return exits
 
     def close(self) -> None:
-        """See `framework.interfaces.Launcher`."""
+        """See `Starter`."""
         with self._replacing:
             self._closing = True
         if not self._reports.closed:
@@ -103,7 +103,7 @@ class LocalLauncher:
         """Start another helper in the place of one that has died, whose samplers are lost."""
         with self._replacing:
             if self._closing:
-                raise ChildProcessError("the launcher is closed")
+                raise ChildProcessError("the starter is closed")
             self._end_helper()
             status = self._process.returncode
             lost = [

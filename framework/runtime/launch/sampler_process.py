@@ -14,9 +14,9 @@ from types import FrameType
 import torch
 
 from framework.errors import PipelineError
+from framework.exit_codes import DONE, ENVIRONMENT_FAILED, TRY_AGAIN, WRONG_VERSION
 from framework.plugins import describe, traceback_of
 from framework.runtime.link.client import SILENCE, Client, End, LearnerSilent, Rejected, Superseded
-from framework.runtime.link.exit_codes import DONE, ENVIRONMENT_FAILED, TRY_AGAIN, WRONG_VERSION
 from framework.runtime.link.sampler import Sampler
 
 

@@ -6,14 +6,14 @@ import threading
 from collections import Counter
 from typing import Protocol
 
-from framework.interfaces import Launcher, SamplerExit
+from framework.exit_codes import NOT_LET_IN, WRONG_VERSION, in_words
 from framework.plugins import describe
-from framework.runtime.link.exit_codes import NOT_LET_IN, WRONG_VERSION, in_words
+from framework.runtime.launch.starter import SamplerExit, Starter
 from framework.runtime.link.source import Event, Failure, News
 
 #: A sampler that is lost so often without delivering anything is not started again.
 GIVE_UP_AFTER = 5
-#: Seconds that the launcher is waited for at a time.
+#: Seconds that the starter is waited for at a time.
 _TICK = 0.25
 
 
@@ -37,12 +37,12 @@ class Supervisor:
 
     They are named ``prefix`` and a number.
 
-    Where one dies `GIVE_UP_AFTER` times in a row without delivering anything, or the launcher fails, the learner is
+    Where one dies `GIVE_UP_AFTER` times in a row without delivering anything, or the starter fails, the learner is
     told that the run cannot go on.
     """
 
-    def __init__(self, launcher: Launcher, samplers: int, run: str, roll: Roll, prefix: str = "sampler-"):
-        self._launcher = launcher
+    def __init__(self, starter: Starter, samplers: int, run: str, roll: Roll, prefix: str = "sampler-"):
+        self._starter = starter
         self._samplers = samplers
         self._run = run
         self._prefix = prefix
@@ -55,7 +55,7 @@ class Supervisor:
     def close(self) -> None:
         """End the samplers; nobody is started again."""
         self._closing.set()
-        self._launcher.close()
+        self._starter.close()
         self._thread.join()
 
     def _supervise(self) -> None:
@@ -63,12 +63,12 @@ class Supervisor:
             for number in range(self._samplers):
                 self._start(f"{self._prefix}{number}", 0)
             while not self._closing.is_set():
-                for sampler_exit in self._launcher.exits(_TICK):
+                for sampler_exit in self._starter.exits(_TICK):
                     self._replace(sampler_exit)
         except Exception as error:
-            if not self._closing.is_set():  # then the launcher's end is no news
+            if not self._closing.is_set():  # then the starter's end is no news
                 lost = isinstance(error, ChildProcessError)
-                self._roll.announce(Failure(str(error) if lost else f"the launcher failed: {describe(error)}"))
+                self._roll.announce(Failure(str(error) if lost else f"samplers cannot be started: {describe(error)}"))
 
     def _replace(self, sampler_exit: SamplerExit) -> None:
         sampler, incarnation = sampler_exit.sampler, sampler_exit.incarnation
@@ -91,4 +91,4 @@ class Supervisor:
             self._roll.announce(Event("sampler_replaced", {"sampler": sampler, "incarnation": incarnation + 1}))
 
     def _start(self, sampler: str, incarnation: int) -> None:
-        self._launcher.start(self._roll.endpoint, self._run, sampler, incarnation)
+        self._starter.start(self._roll.endpoint, self._run, sampler, incarnation)

@@ -11,12 +11,12 @@ from typing import Any
 import torch
 
 from framework.errors import RunError
-from framework.interfaces import Launcher
 from framework.pipeline.sections import Pipeline
 from framework.plugins import Lifecycle
 from framework.runtime.data.trajectory import sampler_times
 from framework.runtime.disk import checkpoint
 from framework.runtime.disk.run_directory import Record
+from framework.runtime.launch.starter import Starter
 from framework.runtime.learn.device import learner_threads, usable_device
 from framework.runtime.learn.evaluation import Evaluator
 from framework.runtime.learn.gather import gather
@@ -38,7 +38,7 @@ class Learner:
     Args:
         pipeline: what to run.
         record: where it is recorded; its checkpoints are resumed from when it has any and ``resume`` is true.
-        launcher: starts the samplers, which connect to ``endpoint``; None acts inside this process.
+        starter: starts the samplers of this machine, which connect to ``endpoint``; None acts inside this process.
         interrupt: ends the run in good order.
     """
 
@@ -47,7 +47,7 @@ class Learner:
         pipeline: Pipeline,
         record: Record,
         lifecycle: Lifecycle,
-        launcher: Launcher | None,
+        starter: Starter | None,
         endpoint: str,
         *,
         resume: bool = False,
@@ -65,12 +65,12 @@ class Learner:
         self._open = ExitStack()
         self._open.callback(self._close_worker)
         try:
-            self._prepare(launcher, endpoint, resume)
+            self._prepare(starter, endpoint, resume)
         except BaseException:
             self._open.close()
             raise
 
-    def _prepare(self, launcher: Launcher | None, endpoint: str, resume: bool) -> None:
+    def _prepare(self, starter: Starter | None, endpoint: str, resume: bool) -> None:
         """Make the state or resume it, and have trajectories collected."""
         pipeline, record, device = self._pipeline, self._record, self._device
         saved = resume and bool(checkpoint.checkpoints(record.checkpoints))
@@ -100,7 +100,7 @@ class Learner:
 
             listener = Listener(pipeline.runtime.listen, record.directory, self._tell_of_token)
         self._source = self._open.enter_context(
-            open_source(pipeline, record.directory.name, self._state.shards, self._worker, launcher, endpoint, listener)
+            open_source(pipeline, record.directory, self._state.shards, self._worker, starter, endpoint, listener)
         )
         for version, snapshot in sorted(self._state.snapshots.items()):
             self._source.publish(version, snapshot)

@@ -4,51 +4,55 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from framework.interfaces import Launcher
 from framework.pipeline.sections import Pipeline
 from framework.runtime.data.fingerprint import fingerprints, versions
 from framework.runtime.data.policy_snapshot import kept_versions
 from framework.runtime.data.shard import ShardState
+from framework.runtime.launch.starter import Starter
 from framework.runtime.launch.supervisor import Supervisor
 from framework.runtime.link.admission import Admission
 from framework.runtime.link.inprocess import InProcess
 from framework.runtime.link.leases import Leases
 from framework.runtime.link.server import Server
-from framework.runtime.link.source import Source
+from framework.runtime.link.source import Event, Source
 from framework.runtime.rollout.worker import Worker
 
 if TYPE_CHECKING:
+    from framework.runtime.launch.launch import Launch
     from framework.runtime.link.listener import Listener
 
 
 @contextmanager
 def open_source(
     pipeline: Pipeline,
-    run: str,
+    directory: Path,
     shards: dict[int, ShardState],
     worker: Worker,
-    launcher: Launcher | None,
+    starter: Starter | None,
     endpoint: str,
     listener: Listener | None = None,
 ) -> Iterator[Source]:
-    """The source of a run whose shards go on from ``shards``, open as long as the context lasts.
+    """The source of the run in ``directory`` whose shards go on from ``shards``, open as long as the context lasts.
 
-    With a launcher its samplers collect, over ``endpoint``, and with a listener those of other machines; without
-    either ``worker`` does, in this process.
+    With a starter its samplers collect, over ``endpoint``, and with a listener those of other machines, which the
+    pipeline may have an engine keep at work; without any ``worker`` does, in this process.
     """
-    sampling, samplers = pipeline.sampling, 0 if launcher is None else pipeline.runtime.samplers
+    sampling, samplers = pipeline.sampling, 0 if starter is None else pipeline.runtime.samplers
     count = sampling.environments // sampling.shard
+    launch = _launch(pipeline, directory)
+    expected = samplers + (launch.samplers if launch is not None else 0)
     lag = sampling.policy_lag if isinstance(sampling.policy_lag, int) else None
-    leases = Leases(count, lag, shards, credit=2 * count, expected=samplers, max_replay_steps=worker.max_replay_steps)
-    if launcher is None and listener is None:
+    leases = Leases(count, lag, shards, credit=2 * count, expected=expected, max_replay_steps=worker.max_replay_steps)
+    if starter is None and listener is None:
         yield InProcess(leases, worker)
         return
     admission = Admission(
-        run=run,
+        run=directory.name,
         # Samplers need not have the plugin that starts them.
         pipeline=evolve(pipeline, runtime=evolve(pipeline.runtime, launcher=None)).to_plain(),
         directory=str(pipeline.directory.resolve()),
@@ -59,8 +63,22 @@ def open_source(
     )
     with ExitStack() as opened:
         grace = pipeline.runtime.reconnect_grace
+        if launch is not None:  # ended last: where the run is complete its samplers end by themselves
+            opened.callback(launch.stop)
         server = Server(endpoint, leases, admission, kept_versions(sampling), grace, listener)
         opened.callback(server.close)
-        if launcher is not None:
-            opened.callback(Supervisor(launcher, samplers, run, server).close)
+        if starter is not None:
+            opened.callback(Supervisor(starter, samplers, directory.name, server).close)
+        if launch is not None:
+            launch.start()
+            server.announce(Event("launched", {"launcher": launch.name, "samplers": launch.samplers}))
         yield server
+
+
+def _launch(pipeline: Pipeline, directory: Path) -> Launch | None:
+    """What has an engine keep samplers at work; None where the pipeline names nothing."""
+    if pipeline.runtime.launcher is None:
+        return None
+    from framework.runtime.launch.launch import Launch
+
+    return Launch(directory, pipeline.runtime.launcher, "runtime.launcher", pipeline.directory)

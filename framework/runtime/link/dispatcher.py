@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from framework.exit_codes import WRONG_VERSION
 from framework.runtime.data.policy_snapshot import PolicySnapshot
 from framework.runtime.data.specification import SpecificationError
 from framework.runtime.data.trajectory import Timing, Trajectory
 from framework.runtime.link import wire
 from framework.runtime.link.admission import Admission, printable
 from framework.runtime.link.event_limit import EventLimit
-from framework.runtime.link.exit_codes import WRONG_VERSION
 from framework.runtime.link.hosts import UNCONFIRMED, Host
 from framework.runtime.link.leases import Grant, Leases
 from framework.runtime.link.membership import Membership, Refused, Send, no_keys

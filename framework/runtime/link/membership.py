@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from framework.exit_codes import ENVIRONMENT_FAILED, NOT_LET_IN, TRY_AGAIN, WRONG_VERSION
 from framework.runtime.link import wire
 from framework.runtime.link.admission import LINE_LIMIT, Admission, differences, printable
-from framework.runtime.link.exit_codes import ENVIRONMENT_FAILED, NOT_LET_IN, TRY_AGAIN, WRONG_VERSION
 from framework.runtime.link.hosts import HOST_LIMIT, QUARANTINE_AFTER, Host, Hosts
 from framework.runtime.link.sessions import Session, Sessions, Way
 from framework.runtime.link.source import Event, News

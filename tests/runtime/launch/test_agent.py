@@ -11,12 +11,12 @@ import pytest
 import tiny
 from processes import alive, wait_for
 
+from framework.exit_codes import DONE, ENVIRONMENT_FAILED, NOT_LET_IN, TRY_AGAIN, WRONG_VERSION
 from framework.runtime.data.policy_snapshot import pack
 from framework.runtime.launch import agent as module
 from framework.runtime.launch.agent import run_host
 from framework.runtime.learn.sampling import open_source
 from framework.runtime.link.endpoint import SocketFolder
-from framework.runtime.link.exit_codes import DONE, ENVIRONMENT_FAILED, NOT_LET_IN, TRY_AGAIN, WRONG_VERSION
 from framework.runtime.link.keys import Keys
 from framework.runtime.link.listener import Listener
 from framework.runtime.link.server import Server

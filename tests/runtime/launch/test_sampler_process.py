@@ -14,9 +14,9 @@ import torch
 from raw_learner import RawLearner
 
 from framework.errors import RunError
+from framework.exit_codes import DONE, ENVIRONMENT_FAILED, NOT_LET_IN, TRY_AGAIN
 from framework.runtime.launch.sampler_process import run_sampler
 from framework.runtime.link import client, wire
-from framework.runtime.link.exit_codes import DONE, ENVIRONMENT_FAILED, NOT_LET_IN, TRY_AGAIN
 from framework.runtime.link.sampler import Sampler
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)

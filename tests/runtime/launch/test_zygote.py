@@ -8,7 +8,7 @@ import pytest
 from processes import ended, helper_of, start
 
 from framework.runtime.launch import zygote
-from framework.runtime.launch.local import LocalLauncher
+from framework.runtime.launch.local import LocalStarter
 from framework.runtime.link.endpoint import SocketFolder
 
 
@@ -21,9 +21,9 @@ def test_helper_is_clean_to_fork() -> None:
         return [os.readlink(link) for link in folder.iterdir()]
 
     folder = SocketFolder()
-    launcher = LocalLauncher(folder)
+    starter = LocalStarter(folder)
     helper = helper_of()
-    sampler = start(launcher, helper, "clean")
+    sampler = start(starter, helper, "clean")
     assert helper.num_threads() == 1
     assert not any(target.startswith("socket:") for target in descriptors(helper))
     orders = os.readlink(f"/proc/{helper.pid}/fd/0")
@@ -33,8 +33,8 @@ def test_helper_is_clean_to_fork() -> None:
     assert not (pipes - inherited) & set(descriptors(sampler))
     assert os.readlink(f"/proc/{sampler.pid}/fd/0") == os.devnull
     sampler.kill()
-    ended(launcher)
-    launcher.close()
+    ended(starter)
+    starter.close()
     folder.close()
 
 

@@ -8,10 +8,10 @@ import tiny
 from raw_peer import RawPeer
 
 from framework.errors import RunError
-from framework.interfaces import SamplerExit
 from framework.pipeline.sections import Pipeline
 from framework.runtime.data.fingerprint import fingerprints
 from framework.runtime.data.shard import ShardState
+from framework.runtime.launch.starter import SamplerExit
 from framework.runtime.learn.sampling import open_source
 from framework.runtime.link import wire
 from framework.runtime.link.inprocess import InProcess
@@ -20,7 +20,7 @@ from framework.runtime.link.source import Accepted, Event, Source
 from framework.runtime.rollout.worker import Worker
 
 
-class FakeLauncher:
+class FakeStarter:
     """Starts nothing, and writes down what it is told."""
 
     def __init__(self) -> None:
@@ -44,8 +44,8 @@ class FakeLauncher:
 
 
 @pytest.fixture
-def launcher() -> FakeLauncher:
-    return FakeLauncher()
+def starter() -> FakeStarter:
+    return FakeStarter()
 
 
 def load(folder: Path, **overrides: Any) -> Pipeline:
@@ -66,7 +66,7 @@ def accepted(source: Source) -> Accepted:
 def test_without_a_launcher_the_worker_collects(tmp_path: Path) -> None:
     """All shards of the pipeline, as far ahead as its lag allows."""
     pipeline = load(tmp_path, sampling__policy_lag=1)
-    with open_source(pipeline, "run-7", {}, Worker(pipeline), None, "") as source:
+    with open_source(pipeline, Path("run-7"), {}, Worker(pipeline), None, "") as source:
         assert isinstance(source, InProcess)
         source.publish(0, {"weights": tiny.weights(0.0)})
         collected = [accepted(source).trajectory for _ in range(4)]
@@ -80,7 +80,7 @@ def test_shards_go_on_where_they_were(tmp_path: Path) -> None:
     pipeline, states = load(tmp_path, sampling__policy_lag=0), dict[int, ShardState]()
     worker = Worker(pipeline)
     for number in range(3):
-        with open_source(pipeline, "run-7", states, worker, None, "") as source:
+        with open_source(pipeline, Path("run-7"), states, worker, None, "") as source:
             for version in range(number + 1):
                 source.publish(version, {"weights": tiny.weights(0.0)})
             for shard in (0, 1):
@@ -93,7 +93,7 @@ def test_shards_go_on_where_they_were(tmp_path: Path) -> None:
 def test_the_lag_is_that_of_the_pipeline(tmp_path: Path, lag: Any, granted: int) -> None:
     """Or free, where two trajectories of each shard may be granted or wait to be learned from."""
     pipeline = load(tmp_path, sampling__policy_lag=lag)
-    with open_source(pipeline, "run-7", {}, Worker(pipeline), None, "") as source:
+    with open_source(pipeline, Path("run-7"), {}, Worker(pipeline), None, "") as source:
         source.publish(0, {"weights": tiny.weights(0.0)})
         for _ in range(granted):
             accepted(source)
@@ -104,23 +104,23 @@ def test_the_lag_is_that_of_the_pipeline(tmp_path: Path, lag: Any, granted: int)
 # With samplers.
 
 
-def test_with_a_launcher_samplers_are_started(tmp_path: Path, launcher: FakeLauncher) -> None:
+def test_with_a_launcher_samplers_are_started(tmp_path: Path, starter: FakeStarter) -> None:
     """As many as the pipeline has, for this run, at the endpoint where the server listens."""
     pipeline = load(tmp_path, runtime__samplers=3)
     endpoint = f"ipc://{tmp_path}/link"
-    with open_source(pipeline, "run-7", {}, Worker(pipeline), launcher, endpoint) as source:
+    with open_source(pipeline, Path("run-7"), {}, Worker(pipeline), starter, endpoint) as source:
         assert isinstance(source, Server)
-        started = [launcher.started.get(timeout=10) for _ in range(3)]
+        started = [starter.started.get(timeout=10) for _ in range(3)]
     assert started == [(endpoint, "run-7", f"sampler-{number}", 0) for number in range(3)]
-    assert launcher.closed == 1
+    assert starter.closed == 1
 
 
-def test_samplers_are_let_in_with_the_pipeline(tmp_path: Path, launcher: FakeLauncher) -> None:
+def test_samplers_are_let_in_with_the_pipeline(tmp_path: Path, starter: FakeStarter) -> None:
     """Those that send the arrays of the worker and have its components get its pipeline and its work."""
     pipeline = load(tmp_path)
     worker = Worker(pipeline)
     endpoint = f"ipc://{tmp_path}/link"
-    with open_source(pipeline, "run-7", {}, worker, launcher, endpoint) as source, RawPeer(endpoint) as peer:
+    with open_source(pipeline, Path("run-7"), {}, worker, starter, endpoint) as source, RawPeer(endpoint) as peer:
         source.publish(0, {"weights": tiny.weights(0.0)})
         values, folder = peer.join(worker.specification.fingerprint, fingerprints(pipeline), "run-7")
         assert Pipeline.from_plain(values, Path(folder)).to_plain() == pipeline.to_plain()
@@ -140,21 +140,21 @@ def test_samplers_are_let_in_with_the_pipeline(tmp_path: Path, launcher: FakeLau
         assert news.state.number == 1
 
 
-def test_samplers_that_differ_are_not(tmp_path: Path, launcher: FakeLauncher) -> None:
+def test_samplers_that_differ_are_not(tmp_path: Path, starter: FakeStarter) -> None:
     """A worker with other arrays or components would collect something else."""
     pipeline = load(tmp_path)
     worker = Worker(pipeline)
     wrong = ("0" * 32, fingerprints(pipeline)), (worker.specification.fingerprint, {})
     endpoint = f"ipc://{tmp_path}/link"
-    with open_source(pipeline, "run-7", {}, worker, launcher, endpoint):
+    with open_source(pipeline, Path("run-7"), {}, worker, starter, endpoint):
         for specification, components in wrong:
             with RawPeer(endpoint) as peer:
                 peer.join(specification, components, "run-7")
                 assert peer.receive().type == "reject"
 
 
-def test_samplers_end_before_the_link(tmp_path: Path, launcher: FakeLauncher) -> None:
-    """While the launcher ends them, what they still say is heard; only then are those left told to stop."""
+def test_samplers_end_before_the_link(tmp_path: Path, starter: FakeStarter) -> None:
+    """While the starter ends them, what they still say is heard; only then are those left told to stop."""
     pipeline = load(tmp_path)
     worker = Worker(pipeline)
     endpoint = f"ipc://{tmp_path}/link"
@@ -165,15 +165,15 @@ def test_samplers_end_before_the_link(tmp_path: Path, launcher: FakeLauncher) ->
             peer.join(worker.specification.fingerprint, fingerprints(pipeline), "run-7")
             messages.append(peer.receive())
 
-        launcher.closing = closing
-        with open_source(pipeline, "run-7", {}, worker, launcher, endpoint) as source:
+        starter.closing = closing
+        with open_source(pipeline, Path("run-7"), {}, worker, starter, endpoint) as source:
             source.publish(0, {"weights": tiny.weights(0.0)})
             assert messages == []
     assert [message.type for message in messages] == ["weights"]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), RunError("an update failed")], ids=["interrupt", "error"])
-def test_everything_is_closed_whatever_happens(tmp_path: Path, launcher: FakeLauncher, error: BaseException) -> None:
+def test_everything_is_closed_whatever_happens(tmp_path: Path, starter: FakeStarter, error: BaseException) -> None:
     """The endpoint is free for the next run, and the error is raised as it was."""
     pipeline = load(tmp_path)
     worker = Worker(pipeline)
@@ -181,26 +181,26 @@ def test_everything_is_closed_whatever_happens(tmp_path: Path, launcher: FakeLau
     for _ in range(2):
         with (
             pytest.raises(type(error)) as caught,
-            open_source(pipeline, "run-7", {}, worker, launcher, endpoint) as source,
+            open_source(pipeline, Path("run-7"), {}, worker, starter, endpoint) as source,
         ):
             raise error
         assert caught.value is error
         assert isinstance(source, Server)
         assert not source._thread.is_alive()
-    assert launcher.closed == 2
+    assert starter.closed == 2
 
 
-def test_the_link_is_closed_where_samplers_cannot_be_ended(tmp_path: Path, launcher: FakeLauncher) -> None:
+def test_the_link_is_closed_where_samplers_cannot_be_ended(tmp_path: Path, starter: FakeStarter) -> None:
     """No thread of a run that is over stays behind."""
 
     def fail() -> None:
         raise OSError("no such process")
 
-    launcher.closing = fail
+    starter.closing = fail
     pipeline = load(tmp_path)
     with (
         pytest.raises(OSError, match="no such process"),
-        open_source(pipeline, "run-7", {}, Worker(pipeline), launcher, f"ipc://{tmp_path}/link") as source,
+        open_source(pipeline, Path("run-7"), {}, Worker(pipeline), starter, f"ipc://{tmp_path}/link") as source,
     ):
         pass
     assert isinstance(source, Server)

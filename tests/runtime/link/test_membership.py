@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from dispatching import COMPONENTS, SPECIFICATION, VERSIONS, HostPeer, Learner, Peer
 
-from framework.runtime.link.exit_codes import ENVIRONMENT_FAILED, NOT_LET_IN, WRONG_VERSION
+from framework.exit_codes import ENVIRONMENT_FAILED, NOT_LET_IN, WRONG_VERSION
 from framework.runtime.link.source import Accepted, Event
 
 

@@ -11,10 +11,10 @@ from raw_learner import RawLearner
 from raw_peer import RawPeer
 
 from framework.errors import RunError
+from framework.exit_codes import ENVIRONMENT_FAILED, NOT_LET_IN, WRONG_VERSION
 from framework.runtime.link import relay as module
 from framework.runtime.link import wire
 from framework.runtime.link.client import LearnerSilent, Rejected, Stopped
-from framework.runtime.link.exit_codes import ENVIRONMENT_FAILED, NOT_LET_IN, WRONG_VERSION
 from framework.runtime.link.relay import HostFailed, Relay
 from framework.runtime.link.source import Event, Failure
 from framework.runtime.link.token import JoinToken

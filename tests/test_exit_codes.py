@@ -1,6 +1,6 @@
 import pytest
 
-from framework.runtime.link.exit_codes import in_words
+from framework.exit_codes import in_words
 
 
 @pytest.mark.parametrize(("status", "words"), [(0, "exit code 0"), (70, "exit code 70"), (-9, "SIGKILL")])

@@ -1,4 +1,4 @@
-"""How the process of a sampler or a host ends. This module does not import torch or zmq."""
+"""How the process of a sampler or a host ends."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ import signal
 
 #: Exit codes of a sampler, and of a host.
 DONE, ENVIRONMENT_FAILED, TRY_AGAIN, NOT_LET_IN, WRONG_VERSION = 0, 70, 75, 77, 78
+
+
+def is_final(status: int) -> bool:
+    """Whether a host that has ended with this exit code is not to be started again."""
+    return status in (DONE, NOT_LET_IN, WRONG_VERSION)
 
 
 def in_words(status: int) -> str:

@@ -1,0 +1,111 @@
+"""Have an engine, such as a cluster, collect for a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from framework.errors import RunError
+
+if TYPE_CHECKING:
+    from framework.runtime.launch.launch import Launch
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[LAUNCHER] RUN [OPTIONS]...")
+@click.option("--samplers", type=click.IntRange(1), metavar="NUMBER", help="How many samplers, in all.")
+@click.option("--workers", type=click.IntRange(1), metavar="NUMBER", help="How many of them share a host (default 1).")
+@click.option("--dry-run", is_flag=True, help="Print what the engine would be given, and start nothing.")
+@click.option("--status", "status", is_flag=True, help="Print what has become of the hosts.")
+@click.option("--scale", type=click.IntRange(1), metavar="NUMBER", help="Have so many samplers, in all, from now on.")
+@click.option("--stop", is_flag=True, help="End the samplers, and the key that they joined with.")
+def command(
+    names: tuple[str, ...],
+    samplers: int | None,
+    workers: int | None,
+    dry_run: bool,
+    status: bool,
+    scale: int | None,
+    stop: bool,
+) -> None:
+    """Have an engine keep samplers at work for RUN, a run that listens on a network (framework run --listen).
+
+    LAUNCHER is the name of a launcher, as framework plugins lists them; OPTIONS are dotted keys with TOML values, as
+    framework plugins LAUNCHER tells them. With --status, --scale and --stop it may be left out.
+
+    The engine places the samplers, and starts them again where they end; what they collect goes straight to the
+    learner. It needs the framework and the plugins on its machines.
+    """
+    if sum((status, stop, scale is not None)) > 1:
+        raise click.UsageError("--status, --scale and --stop exclude one another")
+    if status or stop or scale is not None:
+        name, run = _started(names)
+        launches = _find(run, name, {} if scale is None else {"samplers": scale}, several=status)
+        for launch in launches:
+            _change(launch, status, stop)
+        return
+    if len(names) < 2:
+        raise click.UsageError("name a launcher and a run")
+    if samplers is None:
+        raise click.UsageError("say how many: --samplers NUMBER")
+    launch = _new(names[0], _run(names[1]), {"samplers": samplers, "workers": workers or 1}, names[2:])
+    if dry_run:
+        click.echo(launch.plan(), nl=False)
+        return
+    launch.start()
+    click.echo(f"{launch.name} keeps {launch.samplers} samplers at work; see framework launch --status {names[1]}")
+
+
+def _started(names: Sequence[str]) -> tuple[str | None, Path]:
+    if len(names) not in (1, 2):
+        raise click.UsageError("name a run, and its launcher where it has several")
+    return (names[0] if len(names) == 2 else None), _run(names[-1])
+
+
+def _run(name: str) -> Path:
+    if not Path(name, "pipeline.toml").is_file():
+        raise click.BadParameter(f"{name!r} is no run directory", param_hint="RUN")
+    return Path(name)
+
+
+def _find(run: Path, name: str | None, changes: dict[str, Any], several: bool) -> list[Launch]:
+    """The launches of this name, or all. Raises `RunError` where there is none, or more than can be meant."""
+    from framework.runtime.launch.launch import Launch
+
+    started = Launch.started(run, **changes)
+    launches = [launch for launch in started if name in (None, launch.name)]
+    names = ", ".join(launch.name for launch in started) or "none"
+    if not launches:
+        raise RunError(f"{run} has no launch{f' by {name}' if name else ''}; it has: {names}")
+    if len(launches) > 1 and not several:
+        raise RunError(f"{run} has several launches, so name the one that is meant: {names}")
+    return launches
+
+
+def _change(launch: Launch, status: bool, stop: bool) -> None:
+    from framework.commands._table import table
+
+    if stop:
+        launch.stop()
+        click.echo(f"{launch.name} has ended its samplers")
+    elif status:
+        click.echo(f"{launch.name}: {launch.samplers} samplers")
+        header = ("host", "state", "on", "last exit code", "starts")
+        lines = [
+            (host.name, host.state, host.place, "" if host.status is None else str(host.status), str(host.starts or ""))
+            for host in launch.status()
+        ]
+        click.echo(table([header, *lines], "  "))
+    else:
+        launch.start()
+        click.echo(f"{launch.name} keeps {launch.samplers} samplers at work")
+
+
+def _new(name: str, run: Path, placement: dict[str, Any], options: Sequence[str]) -> Launch:
+    from framework.commands._component import options_of
+    from framework.runtime.launch.launch import Launch
+
+    return Launch(run, {"use": name, **placement, **options_of(options)}, "launcher", Path.cwd())
