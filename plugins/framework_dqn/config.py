@@ -24,6 +24,12 @@ class DQNConfig:
     )
     gamma: float = option(0.99, help="Discount factor.", ge=0, le=1)
     minibatch_size: int = option(64, help="Transitions per gradient step.", ge=1)
+    slices: int = option(
+        1,
+        help="Parts of each minibatch whose gradients are computed apart and added up in order; as many processes as "
+        "divide this may share the work, with equal results.",
+        ge=1,
+    )
     updates_per_step: float = option(
         0.25,
         help="Gradient steps for each environment step that is collected; may be less than one.",

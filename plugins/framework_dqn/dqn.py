@@ -14,6 +14,7 @@ from framework.errors import FrameworkError
 from framework.interfaces import Batch, Context, Stream, Transitions
 from framework.toolkit.distributions import mask_logits
 from framework.toolkit.optimizer import FlatAdamW, LossScale
+from framework.toolkit.slices import Slices
 from framework.toolkit.state import copied, seeded
 from framework_dqn import closed_form
 from framework_dqn.autograd import Autograd
@@ -21,6 +22,7 @@ from framework_dqn.closed_form import ClosedForm
 from framework_dqn.config import DQNConfig
 from framework_dqn.objective import Objective, Predictions, Targets, dqn_loss
 from framework_dqn.policy import EpsilonGreedy
+from framework_dqn.sliced import Sliced
 from framework_dqn.targets import td_targets
 
 
@@ -58,7 +60,9 @@ class DQN:
         self._objective: Objective = dqn_loss if config.objective is None else context.find_function(config.objective)
         backward = ClosedForm if closed_form.covers(self._objective) else Autograd
         network = torch.compile(self.policy.network) if context.compile else self.policy.network
-        self._backward = backward(network, self._optimizer, self._loss_scale)
+        self._backward: Autograd | Sliced = backward(network, self._optimizer, self._loss_scale)
+        if config.slices > 1:
+            self._backward = Sliced(self._backward, Slices(config.slices, self._optimizer))
         self._replay = context.make_replay()
         self._streams = self._make_streams()
         self._rng = np.random.default_rng(context.seed)

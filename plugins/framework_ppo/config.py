@@ -30,6 +30,12 @@ class PPOConfig:
     minibatch_size: int = option(
         256, help="Environment steps per gradient step; the last minibatch of an epoch may have fewer.", ge=1
     )
+    slices: int = option(
+        1,
+        help="Parts of each minibatch whose gradients are computed apart and added up in order; as many processes as "
+        "divide this may share the work, with equal results.",
+        ge=1,
+    )
     gamma: float = option(0.99, help="Discount factor.", ge=0, le=1)
     gae_lambda: float = option(
         0.95, help="Lambda of GAE: 0 is the one-step TD error, 1 the Monte Carlo return.", ge=0, le=1

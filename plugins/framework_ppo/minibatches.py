@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from framework.interfaces import Batch, Tensors
+from framework.toolkit.slices import even_rows
 from framework_ppo.objective import Targets
 from framework_ppo.policy import ActorCritic, Evaluation
 
@@ -18,6 +19,16 @@ class Rows(NamedTuple):
 
     observations: Tensors  #: {name: [B, ...]}
     action_mask: Tensor | None  #: [B, actions]
+
+    def slices(self, count: int) -> list[tuple[Rows, Tensor]]:
+        """The observations of ``count`` parts, and which of the B steps each has; fewer parts where B is less."""
+        example = next(iter(self.observations.values()))
+        parts = even_rows(len(example), min(count, len(example)), example.device)
+        lengths = [len(rows) for rows in parts]
+        split = {name: x.split(lengths) for name, x in self.observations.items()}
+        masks = [None] * len(parts) if self.action_mask is None else self.action_mask.split(lengths)
+        observations = [{name: x[number] for name, x in split.items()} for number in range(len(parts))]
+        return [(Rows(part, mask), rows) for part, mask, rows in zip(observations, masks, parts, strict=True)]
 
     def evaluate(self, policy: ActorCritic) -> Evaluation:
         """Evaluation of each step."""
@@ -32,6 +43,27 @@ class Sequences(NamedTuple):
     first: Tensor  #: [T, n]
     action_mask: Tensor | None  #: [T, n, actions]
     index: Tensor  #: [B] int64: which of the ``T * n`` steps are valid
+
+    def slices(self, count: int) -> list[tuple[Sequences, Tensor]]:
+        """As `Rows.slices`, of whole environments; those without a valid step are in none."""
+        valid = torch.zeros(self.first.numel(), dtype=torch.bool, device=self.index.device)
+        valid[self.index] = True
+        valid = valid.view(self.first.shape)
+        places = torch.full(valid.shape, -1, device=valid.device, dtype=torch.int64)
+        places[valid] = torch.arange(len(self.index), device=valid.device)
+        columns = valid.any(0).nonzero().squeeze(1)
+        parts = columns.tensor_split(min(count, len(columns)))
+        return [(self._take(part, valid), places[:, part][valid[:, part]]) for part in parts]
+
+    def _take(self, columns: Tensor, valid: Tensor) -> Sequences:
+        mask = self.action_mask
+        return Sequences(
+            {name: x.index_select(1, columns) for name, x in self.observations.items()},
+            {name: x.index_select(0, columns) for name, x in self.memory.items()},
+            self.first.index_select(1, columns),
+            None if mask is None else mask.index_select(1, columns),
+            valid.index_select(1, columns).flatten().nonzero().squeeze(1),
+        )
 
     def evaluate(self, policy: ActorCritic) -> Evaluation:
         """Evaluation of each valid step."""

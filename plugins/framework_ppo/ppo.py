@@ -12,6 +12,7 @@ from torch import Tensor
 from framework.errors import FrameworkError
 from framework.interfaces import Batch, Context
 from framework.toolkit.optimizer import FlatAdamW, LossScale
+from framework.toolkit.slices import Slices
 from framework.toolkit.state import copied, seeded
 from framework_ppo import closed_form
 from framework_ppo.autograd import Autograd
@@ -23,6 +24,7 @@ from framework_ppo.minibatches import Minibatch, row_minibatches, sequence_minib
 from framework_ppo.normalization import ObservationMoments
 from framework_ppo.objective import Objective, Predictions, Targets, approximate_kl, ppo_loss
 from framework_ppo.policy import ActorCritic
+from framework_ppo.sliced import Sliced
 from framework_ppo.streams import BonusStreams
 from framework_ppo.targets import TargetEstimator
 
@@ -65,7 +67,9 @@ class PPO:
         self._loss_scale = LossScale(context.device) if context.precision == "float16" else None
         self._objective: Objective = ppo_loss if config.objective is None else context.find_function(config.objective)
         backward = ClosedForm if closed_form.covers(self.policy, self._objective, imitation_loss) else Autograd
-        self._backward = backward(self.policy, self._optimizer, self._loss_scale)
+        self._backward: Autograd | ClosedForm | Sliced = backward(self.policy, self._optimizer, self._loss_scale)
+        if config.slices > 1:
+            self._backward = Sliced(self._backward, Slices(config.slices, self._optimizer))
         self._moments = ObservationMoments(config, context)
         with seeded(context.seed):
             self._streams = BonusStreams(context.make_streams()) if context.bonuses else None

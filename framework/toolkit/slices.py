@@ -1,0 +1,123 @@
+"""Gradients of minibatches in slices, which one process computes, or several, with equal bits.
+
+The sum of floating-point numbers depends on their order, so what several processes add up differs from what one does.
+Here a minibatch always has the same slices, whoever computes them; each slice's gradient is computed alone, and they
+are added up in the order of one tree (`tree_sum`), of which each process may do a branch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from framework.errors import FrameworkError, RunError
+from framework.toolkit.optimizer import FlatAdamW
+
+
+class Slices:
+    """Gradients in ``count`` slices, over the processes of torch's default group, or in this one alone.
+
+    All processes must call it with the same minibatches.
+    """
+
+    def __init__(self, count: int, optimizer: FlatAdamW):
+        self.count, self._optimizer = count, optimizer
+
+    def __call__(self, rows: Sequence[Tensor], backward: Callable[[int], Sequence[Tensor]]) -> list[Tensor]:
+        """Set the optimizer's gradients to the minibatch's.
+
+        Args:
+            rows: which of the minibatch's B rows each slice has, [B_v] int64, at least one; all B together.
+            backward: given a slice, sets the optimizer's gradients to those of a mean over its rows, and returns
+                tensors [B_v, ...] or [], all float32.
+
+        Returns these tensors for the whole minibatch: [B, ...] with the rows in their places, or the mean [].
+        Raises `FrameworkError` where the processes do not divide the slices, `RunError` where one of them is lost.
+        """
+        processes, rank = (dist.get_world_size(), dist.get_rank()) if _grouped() else (1, 0)
+        if len(rows) < self.count:  # so few rows that each process does all
+            processes, rank = 1, 0
+        if len(rows) % processes:
+            raise FrameworkError(f"{processes} processes cannot share {len(rows)} slices evenly: choose a multiple")
+        own = range(rank * len(rows) // processes, (rank + 1) * len(rows) // processes)
+        weights = [len(part) / sum(map(len, rows)) for part in rows]
+        gradients, outputs = [], []
+        for number in own:
+            outputs.append(list(backward(number)))
+            gradients.append(self._optimizer.gradients * weights[number])
+        if processes & (processes - 1) == 0:  # then what each process has is a branch of the tree
+            gradients = [tree_sum(gradients)]
+        self._optimizer.gradients.copy_(tree_sum(list(_gathered(torch.stack(gradients), processes))))
+        return _whole(outputs, rows, weights, processes)
+
+
+def tree_sum(parts: Sequence[Tensor]) -> Tensor:
+    """The sum of the parts: of the sums of both halves where their number is even, else from the first on."""
+    if len(parts) % 2 == 0:
+        half = len(parts) // 2
+        return tree_sum(parts[:half]) + tree_sum(parts[half:])
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return total
+
+
+def even_rows(count: int, slices: int, device: torch.device) -> list[Tensor]:
+    """The rows of each of the slices of a minibatch of ``count`` independent rows."""
+    return list(torch.arange(count, device=device).tensor_split(slices))
+
+
+@contextmanager
+def talking() -> Iterator[None]:
+    """What torch raises here says that a process is lost: `RunError`."""
+    try:
+        yield
+    except RuntimeError as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise RunError(f"a process that shares the learner's work is lost: {reason}") from error
+
+
+def _whole(
+    outputs: Sequence[Sequence[Tensor]], rows: Sequence[Tensor], weights: Sequence[float], processes: int
+) -> list[Tensor]:
+    """The outputs of all slices, put together; those of a slice travel as one row of numbers."""
+    widest = max(map(len, rows))
+    packed = torch.stack([torch.cat([_padded(output, widest) for output in slice_]) for slice_ in outputs])
+    everything = _gathered(packed, processes)
+    whole, begin = [], 0
+    for example in outputs[0]:
+        end = begin + (example[:1].numel() * widest if example.ndim else 1)
+        column, begin = everything[:, begin:end], end
+        if example.ndim == 0:
+            whole.append(tree_sum([part[0] * weight for part, weight in zip(column, weights, strict=True)]))
+            continue
+        result = example.new_empty(sum(map(len, rows)), *example.shape[1:])
+        for places, part in zip(rows, column.reshape(len(column), widest, *example.shape[1:]), strict=True):
+            result[places] = part[: len(places)]
+        whole.append(result)
+    return whole
+
+
+def _padded(output: Tensor, rows: int) -> Tensor:
+    """The numbers of an output, as many as those of one with so many rows."""
+    numbers = output.reshape(-1)
+    missing = (rows - len(output)) * output[:1].numel() if output.ndim else 0
+    return torch.cat([numbers, numbers.new_zeros(missing)]) if missing else numbers
+
+
+def _gathered(own: Tensor, processes: int) -> Tensor:
+    """What all processes have, [processes * n, ...], each [n, ...], in their order."""
+    if processes == 1:
+        return own
+    everything = own.new_empty(processes * len(own), *own.shape[1:])
+    with talking():
+        dist.all_gather(list(everything.chunk(processes)), own)
+    return everything
+
+
+def _grouped() -> bool:
+    return dist.is_available() and dist.is_initialized()
