@@ -50,10 +50,14 @@ def command(
 
     OVERRIDES are dotted keys with TOML values, such as algorithm.learning_rate=1e-4; ~curriculum removes a table.
     Ctrl-C saves a checkpoint and ends the run; a second Ctrl-C ends it at once.
+
+    Under torchrun, or accelerate launch, several processes share the gradients: torchrun --standalone --nproc-per-node
+    4 -m framework run PIPELINE algorithm.slices=4
     """
     from framework.pipeline import load
     from framework.report.live import Output, watch
     from framework.runtime.disk.load_run import load_run
+    from framework.runtime.learn.ranks import Rank, check, marked
     from framework.runtime.session import Session
 
     if listen is not None:
@@ -66,8 +70,18 @@ def command(
         loaded = load(pipeline, overrides)
     else:
         raise click.UsageError("name a pipeline file, or a run with --resume")
+    rank = Rank.of_environment()
+    if rank is not None:
+        check(rank, loaded)
+        if rank.number:
+            from framework.runtime.learn.follower import follow
+
+            follow(rank)
+            return EXIT_DONE
+        if rank.restarts and resume is None and (resume := marked(runs)) is not None:
+            loaded = load_run(resume, overrides, trust=trust)
     interrupt = _interrupt_on_signals()
-    session = Session(loaded, root=runs, resume=resume, interrupt=interrupt, listener=_tell)
+    session = Session(loaded, root=runs, resume=resume, interrupt=interrupt, listener=_tell, rank=rank)
     directory = _as_typed(session.directory)
     output = Output(sys.stdout)
     output.say(f"run directory: {directory}")

@@ -13,6 +13,7 @@ from framework.catalog import default_catalog
 from framework.plugins import HookFailure, Lifecycle, describe
 from framework.runtime.launch.local import LocalStarter
 from framework.runtime.learn.interrupt import Interrupt
+from framework.runtime.learn.ranks import Rank, mark
 from framework.runtime.link.endpoint import SocketFolder
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class Session:
         resume: a run directory to resume, instead of a new one.
         interrupt: when requested, the run saves a checkpoint and ends with `KeyboardInterrupt`.
         listener: hears of every event of the run, as it is recorded in ``events.jsonl``.
+        rank: of this process, the first of those that share the learner's work; None where there is no other.
     """
 
     def __init__(
@@ -41,7 +43,9 @@ class Session:
         resume: Path | None = None,
         interrupt: Interrupt | None = None,
         listener: Listener | None = None,
+        rank: Rank | None = None,
     ):
+        self._rank = rank
         self.pipeline = pipeline
         self._interrupt = interrupt
         self._resumed = resume is not None
@@ -57,6 +61,8 @@ class Session:
                     # The helper that local samplers come from imports torch at the same time as we do.
                     self._starter = opened.enter_context(closing(LocalStarter(folder)))
             self._record = self._open_record(root, resume, listener)
+            if rank is not None:
+                mark(self.directory)
             self._open = opened.pop_all()
 
     @property
@@ -80,6 +86,7 @@ class Session:
                 self._endpoint,
                 resume=self._resumed,
                 interrupt=self._interrupt,
+                rank=self._rank,
             )
             if self._resumed:
                 self._record.adopt(self.pipeline)
@@ -126,5 +133,5 @@ def train(pipeline: Pipeline, *, root: str | Path = "runs", resume: str | Path |
         root: the folder in which the run directory is made.
         resume: a run directory to resume, instead of a new one.
     """
-    session = Session(pipeline, root=Path(root), resume=None if resume is None else Path(resume))
-    return session.updates()
+    directory = None if resume is None else Path(resume)
+    return Session(pipeline, root=Path(root), resume=directory).updates()

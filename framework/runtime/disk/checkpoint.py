@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,18 +34,13 @@ class CheckpointError(FrameworkError):
 
 def save(folder: Path, name: str, state: dict[str, Any]) -> Path:
     """Write ``state`` as the checkpoint ``folder/name``; until that is done, nothing of that name is there."""
-    tensors: dict[str, torch.Tensor] = {}
-    described = _describe(state, "", tensors)
+    contents = encode(state)
     folder.mkdir(exist_ok=True)  # not its parents: a run directory that was deleted is not made anew
     for leftover in folder.glob(".*"):  # of a process that was killed while it saved
         shutil.rmtree(leftover, ignore_errors=True)
     temporary = folder / f".{name}.{os.getpid()}"
     temporary.mkdir()
     try:
-        contents = {
-            "tensors.safetensors": safetensors.torch.save(tensors),
-            "state.json": json.dumps(described).encode(),
-        }
         checksums = {file: _hash(data).hexdigest() for file, data in contents.items()}
         contents["manifest.json"] = json.dumps({"format": FORMAT, "checksums": checksums}).encode()
         for file, data in contents.items():
@@ -59,6 +54,20 @@ def save(folder: Path, name: str, state: dict[str, Any]) -> Path:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     return final
+
+
+def encode(state: dict[str, Any]) -> dict[str, bytes]:
+    """The files of a state, by name."""
+    tensors: dict[str, torch.Tensor] = {}
+    described = _describe(state, "", tensors)
+    return {"tensors.safetensors": safetensors.torch.save(tensors), "state.json": json.dumps(described).encode()}
+
+
+def decode(contents: Mapping[str, bytes]) -> dict[str, Any]:
+    """The state that `encode` was given."""
+    tensors = safetensors.torch.load(contents["tensors.safetensors"])
+    state: dict[str, Any] = _restore(json.loads(contents["state.json"]), tensors.__getitem__)
+    return state
 
 
 def load(checkpoint: Path, *keys: str) -> Any:

@@ -23,11 +23,12 @@ def usable_device(name: str) -> str:
     return name
 
 
-def learner_threads(setting: int | str, parameters: int) -> int:
+def learner_threads(setting: int | str, parameters: int, slices: int = 1) -> int:
     """The learner's threads, for a policy of so many parameters.
 
-    They depend on nothing that may change between equal runs on one machine.
+    They depend on nothing that may change between equal runs on one machine: with several slices there is one, however
+    many processes share them.
     """
     if isinstance(setting, int):
         return setting
-    return 1 if parameters < SMALL_POLICY else len(os.sched_getaffinity(0))
+    return 1 if parameters < SMALL_POLICY or slices > 1 else len(os.sched_getaffinity(0))

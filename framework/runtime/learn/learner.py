@@ -23,6 +23,7 @@ from framework.runtime.learn.gather import gather
 from framework.runtime.learn.interrupt import Interrupt
 from framework.runtime.learn.machines import Machines
 from framework.runtime.learn.malloc import keep_freed_memory
+from framework.runtime.learn.ranks import Rank, local_device, slices_of
 from framework.runtime.learn.sampling import open_source
 from framework.runtime.learn.state import Checkpoints, initial_state
 from framework.runtime.learn.update import Update, Updater
@@ -40,6 +41,7 @@ class Learner:
         record: where it is recorded; its checkpoints are resumed from when it has any and ``resume`` is true.
         starter: starts the samplers of this machine, which connect to ``endpoint``; None acts inside this process.
         interrupt: ends the run in good order.
+        rank: of this process, the first of those that share the learner's work; None where there is no other.
     """
 
     def __init__(
@@ -52,12 +54,13 @@ class Learner:
         *,
         resume: bool = False,
         interrupt: Interrupt | None = None,
+        rank: Rank | None = None,
     ):
         self._pipeline = pipeline
         self._record = record
         self._lifecycle = lifecycle
         self._interrupt = interrupt or Interrupt()
-        self._device = usable_device(pipeline.runtime.device)
+        self._device = local_device(usable_device(pipeline.runtime.device), rank)
         # How weights are initialised depends on the number of threads: always one, as in a sampler.
         torch.set_num_threads(1)
         with self._interrupt.at_once():
@@ -65,12 +68,12 @@ class Learner:
         self._open = ExitStack()
         self._open.callback(self._close_worker)
         try:
-            self._prepare(starter, endpoint, resume)
+            self._prepare(starter, endpoint, resume, rank)
         except BaseException:
             self._open.close()
             raise
 
-    def _prepare(self, starter: Starter | None, endpoint: str, resume: bool) -> None:
+    def _prepare(self, starter: Starter | None, endpoint: str, resume: bool, rank: Rank | None) -> None:
         """Make the state or resume it, and have trajectories collected."""
         pipeline, record, device = self._pipeline, self._record, self._device
         saved = resume and bool(checkpoint.checkpoints(record.checkpoints))
@@ -84,13 +87,20 @@ class Learner:
         if pipeline.runtime.precision == "bfloat16" and emulates_bfloat16(device):
             record.event("bfloat16_emulated")
         keep_freed_memory()
-        torch.set_num_threads(learner_threads(pipeline.runtime.threads, self._state.parameters))
+        torch.set_num_threads(learner_threads(pipeline.runtime.threads, self._state.parameters, slices_of(pipeline)))
         self._updating = False  # whether the state is in the midst of an update, so that no checkpoint may hold it
         self._told_of_long_episodes = False
         self._checkpoints = Checkpoints(record, self._lifecycle, pipeline.checkpoint, self._state)
         if resume:
             self._checkpoints.resume()
-        self._updater = Updater(pipeline, record, self._state, device)
+        self._followers = None
+        if rank is not None and rank.count > 1:
+            from framework.runtime.learn.follower import Followers
+
+            self._followers = Followers(rank, pipeline)
+            self._open.callback(self._end_followers)
+            self._followers.begin(self._state.algorithm)
+        self._updater = Updater(pipeline, record, self._state, device, self._followers)
         self._evaluator = Evaluator(pipeline, self._interrupt)
         self._machines = Machines()
         self._rounds = make_rounds(pipeline.sampling)
@@ -198,6 +208,10 @@ class Learner:
         self._record.event("listening", endpoint=endpoint)
         if file is not None:
             self._record.event("join_file", join=str(file))
+
+    def _end_followers(self) -> None:
+        if not self._updating and self._followers is not None:  # else they are in the midst of it, and lose this one
+            self._followers.end()
 
     def _close_worker(self) -> None:
         with self._interrupt.closing():

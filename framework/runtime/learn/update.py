@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
@@ -16,6 +16,9 @@ from framework.runtime.disk import checkpoint
 from framework.runtime.disk.run_directory import Record
 from framework.runtime.learn.checks import bad_metrics, bad_value, numbers_by_name
 from framework.runtime.learn.state import RunState
+
+if TYPE_CHECKING:
+    from framework.runtime.learn.follower import Followers
 
 
 @frozen
@@ -29,9 +32,12 @@ class Update:
 
 
 class Updater:
-    """Updates the algorithm and the curriculum of ``state``, on ``device``."""
+    """Updates the algorithm and the curriculum of ``state``, on ``device``, together with ``followers``."""
 
-    def __init__(self, pipeline: Pipeline, record: Record, state: RunState, device: str):
+    def __init__(
+        self, pipeline: Pipeline, record: Record, state: RunState, device: str, followers: Followers | None = None
+    ):
+        self._followers = followers
         self._pipeline = pipeline
         self._record = record
         self._state = state
@@ -51,8 +57,12 @@ class Updater:
                 raise RunError(f"{bad}; the trajectory is in {self._save_bad([trajectory])}")
         lag = state.update - min(trajectory.version for trajectory in trajectories)
         progress = state.steps / self._pipeline.run.total_steps
+        if self._followers is not None:
+            self._followers.update(trajectories, progress=progress, lag=lag)
         batch = collate(trajectories, self._device, progress=progress, lag=lag)
         learned = numbers_by_name("the algorithm's update()", state.algorithm.update(batch))
+        if self._followers is not None:
+            self._followers.check(state.algorithm)
         ended = state.episodes.add([*dropped, *trajectories], self._scores())
         for event in state.environment_errors.add([*dropped, *trajectories], ended):
             self._record.event("environment_failed", **event)

@@ -336,3 +336,11 @@ def test_saving_again_replaces(tmp_path: Path) -> None:
     save(tmp_path, "update-1", {"update": 5})
     assert load(tmp_path / "update-1") == {"update": 5}
     assert sorted(path.name for path in (tmp_path / "update-1").iterdir()) == sorted(FILES)
+
+
+def test_states_travel_as_bytes(tmp_path: Path) -> None:
+    """What is decoded is what would be loaded from a checkpoint."""
+    state = {"a": torch.arange(3), "b": [1, (2.5, "x")], "c": {"d": np.ones((2, 2))}, "e": None}
+    decoded = checkpoint.decode(checkpoint.encode(state))
+    loaded = checkpoint.load(checkpoint.save(tmp_path, "one", state))
+    assert repr(decoded) == repr(loaded) == repr(state)
