@@ -60,6 +60,12 @@ class Placement:
         1, help="How many of them share a host: its processors, its connection and its weights.", ge=1
     )
     program: tuple[str, ...] = option(("framework",), help="What the command `framework` is on the engine's machines.")
+    at: str | None = option(
+        None,
+        help="Where the engine's machines reach the learner, HOST:PORT, if not where it listens; needed where its "
+        "address may be another one after it was started again.",
+        pattern=r"(\[[0-9A-Fa-f:.%\w]+\]|[A-Za-z0-9_.-]+):\d{1,5}",
+    )
 
     def __attrs_post_init__(self) -> None:
         if self.samplers % self.workers:

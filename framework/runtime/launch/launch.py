@@ -75,7 +75,8 @@ class Launch:
         keys = Keys(self._run)
         taken = keys.clients()
         name = next(free for n in range(len(taken) + 1) if (free := f"{self.directory.name}-{n + 1}") not in taken)
-        token = keys.issue(name)
+        at = self._chosen.kernel.at
+        token = keys.issue(name, endpoint=None if at is None else f"tcp://{at}")
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
             write_private(self._work.token, f"{token}\n")
