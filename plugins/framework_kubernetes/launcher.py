@@ -55,14 +55,17 @@ class Kubernetes:
         self._create(kubectl, manifests.secret(self._config, self._names, token), token)
         try:
             self._create(kubectl, manifests.job(self._config, self._names, work))
-        except RunError:
-            kubectl.call("delete", f"secret/{self._names.secret}", "--ignore-not-found")
+        except BaseException as error:  # also where it is interrupted, and the Job may be there or not
+            try:
+                self._delete(kubectl, *([self._secret] if isinstance(error, Refused) else [self._job, self._secret]))
+            except RunError as left:
+                raise RunError(f"{error or 'interrupted'}\nand what was made before is left: {left}") from None
             raise
 
     def scale(self, work: Work) -> None:
         """See `framework.interfaces.Launcher`. Raises `RunError` too where the Job has ended."""
         patch = json.dumps({"spec": {"parallelism": work.hosts}})
-        job = self._kubectl.read("patch", f"job/{self._names.job}", "--type=merge", f"--patch={patch}")
+        job = self._kubectl.read("patch", self._job, "--type=merge", f"--patch={patch}")
         if end := pods.end_of(job):
             raise RunError(
                 f"the Job {self._names.job} has ended ({end}), and starts no more pods: end the launch with"
@@ -82,9 +85,8 @@ class Kubernetes:
 
     def stop(self) -> None:
         """See `framework.interfaces.Launcher`: returns when the pods are gone, and the Secret."""
-        objects = (f"job/{self._names.job}", f"secret/{self._names.secret}")
-        waiting = ("--ignore-not-found", "--cascade=foreground", f"--timeout={GONE}s")
-        self._kubectl.call("delete", *objects, *waiting)
+        if self._file.exists():  # else nothing was made
+            self._delete(self._kubectl, self._job, self._secret)
 
     def _create(self, kubectl: Kubectl, manifest: dict[str, Any], secret: str = "") -> None:
         # Not "apply", which keeps what it was given, tokens too, in an annotation, and changes what others have made.
@@ -93,12 +95,26 @@ class Kubernetes:
         except Refused as refused:
             if "AlreadyExists" not in str(refused):
                 raise
-            objects = f"job/{self._names.job} secret/{self._names.secret}"
-            advice = f"An earlier launch has left it. If nobody needs it any more: kubectl delete {objects}"
-            raise RunError(f"{refused}\n{advice}") from None
+            advice = f"If nobody needs it any more: kubectl delete {self._job} {self._secret}"
+            raise Refused(f"{refused}\nAn earlier launch has left it, or somebody has made it. {advice}") from None
+
+    def _delete(self, kubectl: Kubectl, *objects: str) -> None:
+        """Delete what there is of these objects, and wait until it is gone, with its pods."""
+        kubectl.call("delete", *objects, "--ignore-not-found", "--cascade=foreground", f"--timeout={GONE}s")
+
+    @property
+    def _job(self) -> str:
+        return f"job/{self._names.job}"
+
+    @property
+    def _secret(self) -> str:
+        return f"secret/{self._names.secret}"
 
     @property
     def _kubectl(self) -> Kubectl:
+        if not self._file.exists():
+            advice = f"end it with framework launch --stop {self._run_directory}, and launch again"
+            raise RunError(f"the launch was interrupted before the cluster was known: {advice}")
         return Kubectl(**json.loads(self._file.read_text()))
 
     @property

@@ -39,6 +39,22 @@ def _resources(group: str, **kinds: str) -> dict[str, Any]:
     }
 
 
+def _schema(prefix: str, group: str, **kinds: str) -> dict[str, Any]:
+    """Says that objects are validated here, so that kubectl leaves it to us."""
+    parameters = [{"name": "fieldValidation", "in": "query", "schema": {"type": "string"}}]
+    paths = {
+        f"{prefix}/namespaces/{{namespace}}/{name}/{{name}}": {
+            "patch": {
+                "parameters": parameters,
+                "x-kubernetes-group-version-kind": {"group": group, "version": "v1", "kind": kind},
+                "responses": {},
+            }
+        }
+        for name, kind in kinds.items()
+    }
+    return {"openapi": "3.0.0", "info": {"title": "Kubernetes", "version": "1"}, "paths": paths}
+
+
 _BATCH = {"groupVersion": "batch/v1", "version": "v1"}
 #: What kubectl asks for before all else.
 _DISCOVERY = {
@@ -50,6 +66,11 @@ _DISCOVERY = {
     },
     "/api/v1": _resources("v1", pods="Pod", secrets="Secret"),
     "/apis/batch/v1": _resources("batch/v1", jobs="Job"),
+    "/openapi/v3": {
+        "paths": {name: {"serverRelativeURL": f"/openapi/v3/{name}?hash=1"} for name in ("api/v1", "apis/batch/v1")}
+    },
+    "/openapi/v3/api/v1": _schema("/api/v1", "", pods="Pod", secrets="Secret"),
+    "/openapi/v3/apis/batch/v1": _schema("/apis/batch/v1", "batch", jobs="Job"),
     "/version": {"major": "1", "minor": "31", "gitVersion": "v1.31.0"},
 }
 _KINDS = {"jobs": "Job", "pods": "Pod", "secrets": "Secret"}

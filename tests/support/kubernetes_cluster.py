@@ -28,19 +28,20 @@ from kubernetes_pod import Pod
 
 _TICK = 0.01
 _NAME = "bcdfghjklmnpqrstvwxz2456789"  # Kubernetes's letters for names
+#: It imports next to nothing, as tests call it hundreds of times.
 _KUBECTL = """\
 #!{python} -ISB
-import json, socket, sys
+import sys, _socket
 reads = any(word.endswith(("=-", "/dev/stdin")) for word in sys.argv) or "-" in sys.argv
-with socket.socket(socket.AF_UNIX) as server:
-    server.connect({path!r})
-    server.sendall(json.dumps([sys.argv[1:], sys.stdin.read() if reads else ""]).encode())
-    server.shutdown(socket.SHUT_WR)
-    answer = b"".join(iter(lambda: server.recv(65536), b""))
-status, out, err = json.loads(answer)
+server = _socket.socket(_socket.AF_UNIX)
+server.connect({path!r})
+server.sendall("\\0".join([*sys.argv[1:], "", sys.stdin.read() if reads else ""]).encode())
+server.shutdown(_socket.SHUT_WR)
+answer = b"".join(iter(lambda: server.recv(65536), b"")).decode()
+status, out, err = answer.split("\\0")
 sys.stdout.write(out)
 sys.stderr.write(err)
-sys.exit(status)
+sys.exit(int(status))
 """
 
 
@@ -187,12 +188,13 @@ class Cluster:
 
     def _answer(self, connection: socket.socket) -> None:
         with connection:
-            arguments, document = json.loads(b"".join(iter(lambda: connection.recv(65536), b"")))
+            words = b"".join(iter(lambda: connection.recv(65536), b"")).decode().split("\0")
+            *arguments, _, document = words
             self.calls.append(arguments)
             self.given.append(document)
-            answer = kubernetes_kubectl.answer(self, arguments, document)
-            self.answers.append(str(answer))
-            connection.sendall(json.dumps(answer).encode())
+            status, out, err = kubernetes_kubectl.answer(self, arguments, document)
+            self.answers += [out, err]
+            connection.sendall(f"{status}\0{out}\0{err}".encode())
 
     # What controllers do.
 

@@ -13,6 +13,7 @@ from framework.errors import RunError
 from framework.runtime.launch.launch import Launch
 from framework.runtime.link.keys import Keys
 from framework.runtime.link.token import JoinToken
+from framework_kubernetes.kubectl import Kubectl
 
 JOB = "pong-20260101-120000-samplers"
 SECRET = "pong-20260101-120000-join"
@@ -136,7 +137,7 @@ def test_a_run_that_lets_no_pod_in_has_no_more(cluster, run, code):
     [one, _] = cluster.reach(2)
     cluster.end(one, code)
     cluster.reach_end("Failed")
-    cluster.reach(0)
+    assert cluster.wait(lambda: list(cluster.pods.values()) == [one], 20)
     assert states(run) == [("ended", code)]
     with pytest.raises(RunError, match=f"has ended .Failed: PodFailurePolicy: .* exit code {code} .*launch --stop"):
         launch(run, samplers=4).start()
@@ -239,6 +240,51 @@ def test_what_is_there_already_is_left_alone(cluster, run, kind):
         launch(run).start()
     assert (cluster.jobs, cluster.secrets) == (jobs, secrets)
     assert Keys(run).clients()["kubernetes-2"]["revoked"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RunError], ids=lambda error: error.__name__)
+def test_an_interrupted_start_leaves_nothing(cluster, run, monkeypatch, error):
+    """Where it is not known whether there is a Job, it is deleted with the Secret."""
+    calls = []
+
+    def interrupted(kubectl, *arguments, **options):
+        calls.append(arguments[0])
+        result = call(kubectl, *arguments, **options)
+        if calls.count("create") == 2 and arguments[0] == "create":
+            raise error
+        return result
+
+    call = Kubectl.call
+    monkeypatch.setattr(Kubectl, "call", interrupted)
+    with pytest.raises(error):
+        launch(run).start()
+    assert (cluster.jobs, cluster.secrets) == ({}, {})
+    assert Keys(run).clients()["kubernetes-1"]["revoked"]
+
+
+def test_what_is_left_is_told(cluster, run):
+    """Where neither the Job can be made nor the Secret deleted."""
+    launch(run).start()
+    cluster.reach(2)
+    (run / "launch").rename(run / "lost")
+    cluster.secrets.clear()
+    cluster.refusals["delete"] = "Error from server (Forbidden)"
+    with pytest.raises(
+        RunError, match=r"(?s)already exists.*and what was made before is left: kubectl .* delete secret/"
+    ):
+        launch(run).start()
+
+
+def test_a_launch_that_never_knew_its_cluster(cluster, run):
+    """One that was killed at its very beginning can be ended, and says so."""
+    launch(run).start()
+    (run / "launch" / "kubernetes" / "cluster.json").unlink()
+    with pytest.raises(
+        RunError, match=r"interrupted before the cluster was known: end it with framework launch --stop"
+    ):
+        states(run)
+    launch(run).stop()
+    assert not launch(run).is_started
 
 
 def test_what_kubectl_says_is_told_without_the_token(cluster, run):

@@ -106,6 +106,8 @@ def test_a_run_that_loses_pods_comes_to_the_same(cluster: Cluster, tmp_path: Pat
         pods = list(cluster.pods.values())
         assert process.wait(120) == 0, (tmp_path / "learner.log").read_text()
     assert outcome(directory) == expected
+    # The page about learners in the cluster looks for this.
+    assert (directory / "events.jsonl").read_text().splitlines()[-1].endswith('"status": "done"}')
     joined = {event["host"] for event in lines(directory, "events.jsonl") if event["event"] == "host_joined"}
     assert joined == {pod.name for pod in pods}
     killed, evicted, *others = sorted(pods, key=lambda pod: pod.judged, reverse=True)
