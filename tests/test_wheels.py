@@ -59,7 +59,18 @@ class Wide(nn.Module):
     def forward(self, observation, memory, first):
         return Encoding(self.layer(observation["observation"]).relu()), memory
 """
-BUNDLED = ("curiosity", "curricula", "dqn", "encoders", "gymnasium", "ppo", "replay", "research", "tensorboard")
+BUNDLED = (
+    "curiosity",
+    "curricula",
+    "dqn",
+    "encoders",
+    "gymnasium",
+    "kubernetes",
+    "ppo",
+    "replay",
+    "research",
+    "tensorboard",
+)
 GOOD = DECLARATION.format(hook="register_encoders", module="framework_acme")
 MISSPELLED = DECLARATION.format(hook="register_encoderz", module="framework_misspelled")
 RAISING = "raise RuntimeError('{} was imported')\n"

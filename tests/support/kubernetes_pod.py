@@ -54,9 +54,11 @@ class Pod:
             return
         identity = self.spec["securityContext"]
         user = identity.get("runAsUser", image_user)
-        self.folder.mkdir(parents=True)
+        temporary = self.folder / "tmp"
+        temporary.mkdir(parents=True)
         if user is not None:
             os.chown(self.folder, user, -1)
+            os.chown(temporary, user, -1)
         [container] = self.spec["containers"]
         places = {}
         for mount in container["volumeMounts"]:
@@ -65,7 +67,7 @@ class Pod:
             self._mount(
                 Path(places[mount["mountPath"]]), volume, secrets[volume["secretName"]], identity.get("fsGroup")
             )
-        environment = {"PATH": path, "HOME": str(self.folder), **variables}
+        environment = {"PATH": path, "HOME": str(self.folder), "TMPDIR": str(temporary), **variables}
         for variable in container["env"]:
             environment[variable["name"]] = self._value(variable, environment)
         arguments = [expand(argument, environment) for argument in container["command"]]

@@ -4,10 +4,9 @@ import subprocess
 import time
 from pathlib import Path
 
+import kubernetes_validate
 import pytest
-
-kubernetes_validate = pytest.importorskip("kubernetes_validate", reason="pip install kubernetes-validate")
-yaml = pytest.importorskip("yaml", reason="pip install kubernetes-validate")
+import yaml
 
 PAGE = (Path(__file__).parents[3] / "docs" / "how-to" / "run-on-kubernetes.md").read_text()
 OBJECTS = [

@@ -1,10 +1,9 @@
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from framework_kubernetes import emitter
-
-yaml = pytest.importorskip("yaml", reason="PyYAML reads what is written: pip install kubernetes-validate")
 
 #: Which YAML, in one version or another, takes for something else than strings, or not for one string.
 ODD = [

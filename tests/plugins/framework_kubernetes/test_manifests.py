@@ -1,13 +1,12 @@
 from pathlib import Path
 
+import kubernetes_validate
 import pytest
 
 from framework.interfaces import Work
 from framework_kubernetes import emitter, manifests
 from framework_kubernetes.config import KubernetesConfig
 from framework_kubernetes.names import Names
-
-kubernetes_validate = pytest.importorskip("kubernetes_validate", reason="pip install kubernetes-validate")
 
 HERE = Path(__file__).parent
 NAMES = Names.of("pong-20260101-120000")
