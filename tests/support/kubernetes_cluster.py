@@ -24,7 +24,7 @@ from typing import Any
 
 import kubernetes_kubectl
 from attrs import define
-from kubernetes_pod import Pod
+from kubernetes_pod import Image, Pod
 
 _TICK = 0.01
 _NAME = "bcdfghjklmnpqrstvwxz2456789"  # Kubernetes's letters for names
@@ -70,13 +70,11 @@ class Cluster:
     """A cluster as long as the context lasts; ``bin`` has a ``kubectl`` for it.
 
     Args:
-        path: where the programs are that images have.
+        image: of all pods, whatever it is called.
         backoff: seconds before the first pod that has failed is replaced.
-        image_user: of the image; by default this process's.
-        variables: that images set.
     """
 
-    def __init__(self, path: str, *, backoff: float = 0.05, image_user: int | None = None, **variables: str):
+    def __init__(self, image: Image, *, backoff: float = 0.05):
         self.lock = threading.RLock()
         self.calls: list[list[str]] = []  #: arguments of each call of ``kubectl``
         self.given: list[str] = []  #: what it was given over standard input
@@ -88,7 +86,7 @@ class Cluster:
         self.secrets: dict[tuple[str, str], dict[str, Any]] = {}
         self.jobs: dict[tuple[str, str], Job] = {}
         self.pods: dict[str, Pod] = {}
-        self._path, self._backoff, self._image_user, self._variables = path, backoff, image_user, variables
+        self._image, self._backoff = image, backoff
         self._made = 0
         self._closing = False
         self._threads: list[threading.Thread] = []
@@ -205,7 +203,7 @@ class Cluster:
                 for pod in self.pods.values():
                     secrets = {name: secret for (place, name), secret in self.secrets.items() if place == pod.namespace}
                     if pod.phase == "Pending":
-                        pod.start(secrets, self._path, self._image_user, self._variables)
+                        pod.start(secrets, self._image)
                     pod.look(now)
                 for key, job in list(self.jobs.items()):
                     self._look(key, job, now)

@@ -8,10 +8,29 @@ import re
 import signal
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from attrs import Factory, define
+from attrs import Factory, define, frozen
+
+#: Has a process be the first of a namespace of its own, as in a container.
+_ISOLATED = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
+
+
+def can_isolate() -> bool:
+    """Whether containers can have process namespaces of their own here."""
+    return subprocess.run([*_ISOLATED, "true"], capture_output=True, check=False).returncode == 0
+
+
+@frozen
+class Image:
+    """What containers come with."""
+
+    path: str  #: where their programs are
+    user: int | None = None  #: whom they run as; by default as this process
+    isolated: bool = False  #: whether each has its own process namespace
+    variables: dict[str, str] = Factory(dict)
 
 
 @define
@@ -45,15 +64,13 @@ class Pod:
         file = self.folder / "log"
         return file.read_text() if file.exists() else ""
 
-    def start(
-        self, secrets: Mapping[str, dict[str, Any]], path: str, image_user: int | None, variables: Mapping[str, str]
-    ) -> None:
+    def start(self, secrets: Mapping[str, dict[str, Any]], image: Image) -> None:
         """Mount its Secrets and start its container; it waits where one of them is not there."""
         volumes = {volume["name"]: volume["secret"] for volume in self.spec["volumes"]}
         if any(volume["secretName"] not in secrets for volume in volumes.values()):
             return
         identity = self.spec["securityContext"]
-        user = identity.get("runAsUser", image_user)
+        user = identity.get("runAsUser", image.user)
         temporary = self.folder / "tmp"
         temporary.mkdir(parents=True)
         if user is not None:
@@ -67,7 +84,7 @@ class Pod:
             self._mount(
                 Path(places[mount["mountPath"]]), volume, secrets[volume["secretName"]], identity.get("fsGroup")
             )
-        environment = {"PATH": path, "HOME": str(self.folder), "TMPDIR": str(temporary), **variables}
+        environment = {"PATH": image.path, "HOME": str(self.folder), "TMPDIR": str(temporary), **image.variables}
         for variable in container["env"]:
             environment[variable["name"]] = self._value(variable, environment)
         arguments = [expand(argument, environment) for argument in container["command"]]
@@ -75,14 +92,22 @@ class Pod:
             arguments = [re.sub(f"^{re.escape(inside)}(?=/|$)", outside, argument) for argument in arguments]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                arguments,
+                [*(_ISOLATED if image.isolated else []), *arguments],
                 cwd=self.folder,
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                **({} if user is None else {"user": user, "group": user, "extra_groups": [identity["fsGroup"]]}),
+                **(
+                    {}
+                    if user is None
+                    else {
+                        "user": user,
+                        "group": user,
+                        "extra_groups": [group for group in [identity.get("fsGroup")] if group],
+                    }
+                ),
             )
         self.phase = "Running"
 
@@ -110,7 +135,11 @@ class Pod:
         """Send its first process a signal; with SIGKILL, all others too, as a container's do not outlive it."""
         assert self.process is not None
         if self.process.poll() is None:
-            (os.killpg if number == signal.SIGKILL else os.kill)(self.process.pid, number)
+            with suppress(ProcessLookupError):  # it is just ending
+                for process in self._first() or [self.process.pid]:
+                    os.kill(process, number)
+                if number == signal.SIGKILL:
+                    os.killpg(self.process.pid, number)
 
     def close(self) -> None:
         """End whatever it does."""
@@ -134,6 +163,13 @@ class Pod:
             "spec": self.spec | ({"nodeName": "node-1"} if self.process else {}),
             "status": {"phase": self.phase, "containerStatuses": containers, "conditions": conditions},
         }
+
+    def _first(self) -> list[int]:
+        """The first process of an isolated container, which its own is the parent of."""
+        assert self.process is not None
+        if self.process.args[: len(_ISOLATED)] != _ISOLATED:  # type: ignore[index]
+            return []
+        return list(map(int, Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()))
 
     def _mount(self, place: Path, volume: dict[str, Any], secret: dict[str, Any], group: int | None) -> None:
         """As the kubelet does: owned by root; where there is an ``fsGroup``, that may read it too."""

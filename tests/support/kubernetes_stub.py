@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kubernetes_cluster import Cluster
-from kubernetes_pod import Pod
+from kubernetes_pod import Image, Pod
 
 from framework.runtime.launch.launch import Launch
 
@@ -27,13 +27,14 @@ exit "$(cat "$ORDERS/$7")"
 class Stubbed(Cluster):
     """A cluster of which the tests say when each pod ends, and how."""
 
-    def __init__(self, folder: Path, **options: Any):
+    def __init__(self, folder: Path, user: int | None = None):
         self._orders, programs = folder / "orders", folder / "programs"
         self._orders.mkdir()
         programs.mkdir()
         (programs / "framework").write_text(_STUB)
         (programs / "framework").chmod(0o755)
-        super().__init__(f"{programs}{os.pathsep}/usr/bin{os.pathsep}/bin", ORDERS=str(self._orders), **options)
+        path = os.pathsep.join((str(programs), "/usr/bin", "/bin"))
+        super().__init__(Image(path, user, variables={"ORDERS": str(self._orders)}))
 
     def end(self, pod: Pod, code: int) -> None:
         """Have a pod's program end."""

@@ -81,7 +81,7 @@ def test_the_token_is_readable_by_whoever_samplers_run_as(run, tmp_path, image_u
     """By an image's user who is not root, and by one that is asked for; and by nobody outside of the pod's group."""
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
-        with Stubbed(Path(folder), image_user=image_user) as cluster, cluster.on_path():
+        with Stubbed(Path(folder), image_user) as cluster, cluster.on_path():
             (Path(folder) / "orders").chmod(0o755)
             launch(run, samplers=1, **options).start()
             [pod] = cluster.reach(1)

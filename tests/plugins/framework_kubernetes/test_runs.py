@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 from kubernetes_cluster import Cluster
+from kubernetes_pod import Image, can_isolate
 from kubernetes_stub import IMAGE
 
 from framework.runtime.link.token import JoinToken
@@ -41,9 +42,9 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture
 def cluster() -> Iterator[Cluster]:
-    """A cluster whose image is this installation."""
-    programs = f"{Path(sys.executable).parent}{os.pathsep}/usr/bin{os.pathsep}/bin"
-    with Cluster(programs, backoff=0.2) as made, made.on_path():
+    """A cluster whose image is this installation; where that is possible a pod's sampler is its process number 1."""
+    path = os.pathsep.join((str(Path(sys.executable).parent), "/usr/bin", "/bin"))
+    with Cluster(Image(path, isolated=can_isolate()), backoff=0.2) as made, made.on_path():
         yield made
 
 
