@@ -57,7 +57,7 @@ def command(
     from framework.pipeline import load
     from framework.report.live import Output, watch
     from framework.runtime.disk.load_run import load_run
-    from framework.runtime.learn.ranks import Rank, check, marked
+    from framework.runtime.learn.ranks import marked, place
     from framework.runtime.session import Session
 
     if listen is not None:
@@ -70,16 +70,14 @@ def command(
         loaded = load(pipeline, overrides)
     else:
         raise click.UsageError("name a pipeline file, or a run with --resume")
-    rank = Rank.of_environment()
-    if rank is not None:
-        check(rank, loaded)
-        if rank.number:
-            from framework.runtime.learn.follower import follow
+    rank = place(loaded)
+    if rank is not None and rank.number:
+        from framework.runtime.learn.follower import follow
 
-            follow(rank)
-            return EXIT_DONE
-        if rank.restarts and resume is None and (resume := marked(runs)) is not None:
-            loaded = load_run(resume, overrides, trust=trust)
+        follow(rank)
+        return EXIT_DONE
+    if rank is not None and rank.restarts and resume is None and (resume := marked(runs)) is not None:
+        loaded = load_run(resume, overrides, trust=trust)
     interrupt = _interrupt_on_signals()
     session = Session(loaded, root=runs, resume=resume, interrupt=interrupt, listener=_tell, rank=rank)
     directory = _as_typed(session.directory)

@@ -13,7 +13,7 @@ from framework.catalog import default_catalog
 from framework.plugins import HookFailure, Lifecycle, describe
 from framework.runtime.launch.local import LocalStarter
 from framework.runtime.learn.interrupt import Interrupt
-from framework.runtime.learn.ranks import Rank, mark
+from framework.runtime.learn.ranks import Rank, mark, marked, place
 from framework.runtime.link.endpoint import SocketFolder
 
 if TYPE_CHECKING:
@@ -128,10 +128,21 @@ def _no_garbage() -> Iterator[None]:
 def train(pipeline: Pipeline, *, root: str | Path = "runs", resume: str | Path | None = None) -> Iterator[Update]:
     """Run a pipeline: ``for update in framework.train(pipeline)``.
 
+    Of several processes that torchrun has started the first has the updates; for the others there are none, and the
+    call returns when the run has ended.
+
     Args:
         pipeline: from `framework.load`, or `framework.load_run` to resume a run.
         root: the folder in which the run directory is made.
         resume: a run directory to resume, instead of a new one.
     """
     directory = None if resume is None else Path(resume)
-    return Session(pipeline, root=Path(root), resume=directory).updates()
+    rank = place(pipeline)
+    if rank is not None and rank.number:
+        from framework.runtime.learn.follower import follow
+
+        follow(rank)
+        return iter(())
+    if rank is not None and rank.restarts and directory is None:
+        directory = marked(Path(root))
+    return Session(pipeline, root=Path(root), resume=directory, rank=rank).updates()

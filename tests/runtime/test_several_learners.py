@@ -95,6 +95,26 @@ def test_bonuses_and_memory_are_shared_out_too(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
+def test_a_script_may_be_started_so_too(tmp_path: Path) -> None:
+    """``framework.train`` has the updates in the first process, and none in the others."""
+    pipeline = runs.write(tmp_path)
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys, framework\n"
+        f"pipeline = framework.load({str(pipeline)!r}, {{'algorithm.slices': 2}})\n"
+        "print('updates', sum(1 for _ in framework.train(pipeline, root=sys.argv[1])))\n"
+    )
+    for launcher, folder in (([sys.executable], "alone"), (TORCHRUN, "together")):
+        command = [*launcher, str(script), str(tmp_path / folder)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+        said = sorted(done.stdout.split("updates ")[1:])
+        assert [line.strip() for line in said] == ["16"] if launcher == [sys.executable] else ["0", "16"]
+    (alone,), (together,) = (list((tmp_path / folder).iterdir()) for folder in ("alone", "together"))
+    runs.assert_equal_runs(alone, together)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("number", [0, 1])
 def test_a_process_that_is_killed_changes_nothing(number: int, tmp_path: Path) -> None:
     """torchrun starts all of them again; they go on from the newest checkpoint, in the same run directory."""
@@ -108,6 +128,31 @@ def test_a_process_that_is_killed_changes_nothing(number: int, tmp_path: Path) -
         os.kill(rank(process.pid, number).pid, signal.SIGKILL)
         assert process.wait(240) == 0, (folder / "log").read_text()
     assert list((folder / "runs").iterdir()) == [directory]
+    assert runs.events(directory, "resumed")
+    runs.assert_equal_runs(alone, directory)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_samplers_of_other_machines_outlive_the_processes(tmp_path: Path) -> None:
+    """They wait until torchrun has started the learner again, and end with the run."""
+    pipeline = HERE / "examples" / "cartpole.toml"
+    how = pipeline, "algorithm.slices=2", "checkpoint.every_seconds=0.0", *SMALL, "run.total_steps=8192"
+    alone = run(tmp_path / "alone", [sys.executable], *how)
+    folder = tmp_path / "together"
+    listening = ('runtime.listen="127.0.0.1:0"', "runtime.samplers=0")
+    with started(folder, [*TORCHRUN, "--max-restarts", "3"], *how, *listening) as process:
+        directory = wait_for(lambda: next((folder / "runs").glob("*"), None), 60)
+        wait_for((directory / "join").exists, 60)
+        join = [*runs.FRAMEWORK, "sampler", "--join", str(directory / "join"), "--workers", "2"]
+        with subprocess.Popen(join, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as host:
+            try:
+                wait_for(lambda: runs.updates_done(directory) >= 3, 60)
+                os.kill(rank(process.pid, 0).pid, signal.SIGKILL)
+                assert process.wait(240) == 0, (folder / "log").read_text()
+                assert host.wait(30) == 0
+            finally:
+                host.kill()
     assert runs.events(directory, "resumed")
     runs.assert_equal_runs(alone, directory)
 

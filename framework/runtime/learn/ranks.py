@@ -56,6 +56,14 @@ def slices_of(pipeline: Pipeline) -> int:
     return int(getattr(pipeline.algorithm.config, "slices", 0))
 
 
+def place(pipeline: Pipeline) -> Rank | None:
+    """The rank of this process; None where it is the only one. Raises what `check` raises."""
+    rank = Rank.of_environment()
+    if rank is not None:
+        check(rank, pipeline)
+    return rank
+
+
 def check(rank: Rank, pipeline: Pipeline) -> None:
     """Raise `PipelineError` where so many processes cannot share what the pipeline trains, or mean something else."""
     problems = []
