@@ -8,13 +8,12 @@ leaves of ``Dict`` and ``Tuple`` spaces are named by their path, such as ``"came
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from attrs import define, field, frozen
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import gymnasium
     import numpy as np
     import torch
@@ -328,6 +327,7 @@ class LauncherContext:
 
     run: str  #: name of the run
     directory: Path  #: a folder of this launcher's own in the run directory; it keeps there what it must find again
+    source: Path = Path()  #: the folder that files in the launcher's options are relative to
 
 
 @frozen

@@ -36,7 +36,7 @@ class Launch:
         self._chosen: Chosen = choose_launcher(table, path, directory)
         self.name = self._chosen.use
         self.directory = self._run / FOLDER / re.sub(r"[^A-Za-z0-9_.-]+", "-", self.name)
-        context = LauncherContext(run=self._run.name, directory=self.directory)
+        context = LauncherContext(run=self._run.name, directory=self.directory, source=self._source)
         self._launcher: Launcher = build(self._chosen, context)
 
     @classmethod
