@@ -69,6 +69,7 @@ BUNDLED = (
     "ppo",
     "replay",
     "research",
+    "slurm",
     "tensorboard",
 )
 GOOD = DECLARATION.format(hook="register_encoders", module="framework_acme")
