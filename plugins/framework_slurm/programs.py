@@ -31,7 +31,7 @@ class Task:
 
 def submit(script: str) -> str:
     """Queue the script; returns the id of its job."""
-    advice = "mend the option that it is about; framework launch --dry-run prints the script"
+    advice = "framework launch --dry-run prints the script, whose options may be at fault; " + _UNREACHABLE
     output = _call(["sbatch", "--parsable"], advice, script)
     match = re.match(r"(\d+)(;.*)?$", output.strip().rpartition("\n")[2])
     if match is None:
@@ -44,7 +44,7 @@ def queued() -> list[Task]:
     arguments = ["squeue", "--all", "--noheader", "--array", f"--user={os.getuid()}", "--format=%F|%K|%T|%R"]
     fields = (line.split("|", 3) for line in _call(arguments, _UNREACHABLE).splitlines())
     return [
-        Task(line[0].strip(), int(line[1]), line[2].strip(), line[3].strip())
+        Task(line[0].strip(), int(line[1]), line[2].strip(), line[3].strip().removesuffix("(None)"))
         for line in fields
         if len(line) == 4 and line[1].isdecimal()  # the others are jobs without tasks
     ]

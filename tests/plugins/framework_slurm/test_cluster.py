@@ -20,7 +20,7 @@ from measure.proxied import Proxied
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(missing()), reason=missing())]
 
-UPDATES = 60
+UPDATES = 45
 STEP_SECONDS = 0.004
 PROGRAM = f'program=["{sys.executable}", "-m", "framework"]'
 
@@ -151,6 +151,9 @@ def test_hosts_come_and_go(cluster: SlurmCluster, tmp_path: Path) -> None:
         run.launch(str(run.directory), "--scale", "2")
         wait_for(lambda: {event["host"] for event in missed(run)} == {f"slurm-{n}" for n in range(2, 8)}, 30.0)
         assert len(cluster.call("squeue", "--noheader", "--array").splitlines()) == 2
+        logs = {file.stem: file.read_text() for file in run.folder_of_launch.glob("slurm-*.log")}
+        assert len(logs) == 8
+        assert [name for name, text in logs.items() if "Traceback" in text] == []
         run.launch(str(run.directory), "--stop")
         assert cluster.call("squeue", "--noheader") == ""
         assert not run.folder_of_launch.exists()

@@ -40,12 +40,17 @@ def test_an_answer_without_an_id_is_an_error(program):
 
 
 def test_the_queue_is_read(program):
-    """Tasks of arrays, each on a line; other jobs, and the names of clusters, are left out."""
+    """Tasks of arrays, each on a line; other jobs, names of clusters, and reasons that are none yet are left out."""
     calls = program(
         "squeue",
-        "cat << 'END'\nCLUSTER: b\n41|0|RUNNING|node1\n41|12|PENDING|(Resources | or so)\n40|N/A|RUNNING|node2\nEND",
+        "cat << 'END'\nCLUSTER: b\n41|0|RUNNING|node1\n41|12|PENDING|(Resources | or so)",
+        "41|13|PENDING|(None)\n40|N/A|RUNNING|node2\nEND",
     )
-    assert programs.queued() == [Task("41", 0, "RUNNING", "node1"), Task("41", 12, "PENDING", "(Resources | or so)")]
+    assert programs.queued() == [
+        Task("41", 0, "RUNNING", "node1"),
+        Task("41", 12, "PENDING", "(Resources | or so)"),
+        Task("41", 13, "PENDING", ""),
+    ]
     assert calls.read_text() == f"squeue --all --noheader --array --user={os.getuid()} --format=%F|%K|%T|%R\n"
 
 
@@ -63,7 +68,8 @@ def test_a_refusal_is_told(program):
         programs.submit("")
     assert str(error.value) == (
         "sbatch --parsable has ended with 1: sbatch: error: invalid partition specified: shrt\n"
-        "mend the option that it is about; framework launch --dry-run prints the script"
+        "framework launch --dry-run prints the script, whose options may be at fault; "
+        "scontrol ping tells whether SLURM can be reached from here"
     )
     program("scancel", "exit 3")
     with pytest.raises(RunError, match=r"ended with 3: it says nothing\nscontrol ping tells whether SLURM can be"):
