@@ -15,6 +15,7 @@ from framework.runtime.link.token import VARIABLE
 
 #: Variables that stand for options of these programs, and would have it their way where the launcher has its own.
 _OPTIONS = ("SBATCH_", "SQUEUE_", "SCANCEL_")
+_UNREACHABLE = "scontrol ping tells whether SLURM can be reached from here"
 #: Seconds that a controller under load has to answer.
 PATIENCE = 120.0
 
@@ -53,9 +54,6 @@ def queued() -> list[Task]:
 def cancel(tasks: Mapping[str, str]) -> None:
     """End tasks, such as ``{"1234": "0-3,7"}``, the numbers by the id of their job."""
     _call(["scancel", *(f"{job}_[{numbers}]" for job, numbers in tasks.items())], _UNREACHABLE)
-
-
-_UNREACHABLE = "scontrol ping tells whether SLURM can be reached from here"
 
 
 def _call(arguments: Iterable[str], advice: str, text: str = "") -> str:

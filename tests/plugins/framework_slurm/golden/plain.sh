@@ -60,6 +60,7 @@ elif [ "$starts" -lt 6 ]; then
 else
     pause=60
 fi
+unset SLURM_CLUSTERS  # where the launcher found this cluster; squeue would print its name too
 for pause in "$pause" 5 10 20 40; do  # SLURM may not answer at once
     sleep "$pause" &
     wait $!
