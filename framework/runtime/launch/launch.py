@@ -103,8 +103,8 @@ class Launch:
         table = self._kept()["table"]
         if {**table, "samplers": 0} != {**self._chosen.to_plain(), "samplers": 0}:
             raise RunError(f"{self._run} has a launch by {self.name} with other options: end it first, with --stop")
+        self._launcher.scale(self._work)  # also to as many as there are: the engine may have lost them
         if table["samplers"] != self.samplers:
-            self._launcher.scale(self._work)
             self._keep(key=self._kept()["key"])
 
     @property
