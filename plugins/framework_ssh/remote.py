@@ -13,24 +13,25 @@ ALIVE, GRACE = 15, 10
 # The token is read last, when no lines of others are run any more, into a variable that is not exported, and it goes
 # through a pipe from `echo`, which every shell has built in: it is never an argument and in no environment.
 #
-# sshd does not end a program when its connection does. But it ends the program's standard input: the first of the two
-# that watch waits for that. And where the other side vanished without a word, sshd itself learns of it only when it has
-# something to send: so the second says something, which nobody reads. Neither keeps standard output or standard error
-# open once the sampler has ended, as ssh waits for the end of both.
+# sshd does not end a program when its connection does. But it ends the program's standard input, for which `watch` waits.
+# And where the other side vanished without a word, sshd itself learns of it only when it has something to send: so `alive`
+# says something, which nobody reads. Neither keeps standard output or standard error open once the sampler has ended, as
+# ssh waits for the end of both.
 _PROGRAM = (
     "exec 3<&0 4>&1 0</dev/null 1>&2; "
     "{before}"
     "set +aefuvx; unset token; read -r token <&3 || exit 1; "
     'echo "$token" | exec {command} 3<&- 4>&- & '
     "sampler=$! ; unset token; "
-    "( while read -r line; do :; done; {wakeable}; kill $sampler; sleep {grace} & nap=$! ; wait $nap; kill -9 $sampler "
-    ") <&3 3<&- 4>&- >/dev/null 2>&1 & watch=$! ; "
     "( {wakeable}; while echo >&4; do sleep {alive} 4>&- & nap=$! ; wait $nap; done "
     ") 3<&- >/dev/null 2>&1 & alive=$! ; "
+    "( while read -r line; do :; done; {wakeable}; kill $sampler $alive; "
+    "sleep {grace} & nap=$! ; wait $nap; kill -9 $sampler "
+    ") <&3 3<&- 4>&- >/dev/null 2>&1 & watch=$! ; "
     'trap "kill $sampler" HUP INT TERM; '
-    "wait $sampler; status=$?; "
-    "while kill -0 $sampler 2>/dev/null; do wait $sampler; status=$?; done; "
-    "kill $watch $alive 2>/dev/null; exit $status"
+    "wait $sampler; code=$?; "
+    "while kill -0 $sampler 2>/dev/null; do wait $sampler; code=$?; done; "
+    "kill $watch $alive 2>/dev/null; exit $code"
 )
 
 

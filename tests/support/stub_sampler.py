@@ -8,7 +8,7 @@ import psutil
 from processes import alive, wait_for
 
 #: Takes its token as `framework sampler` does, notes what it was given, and goes on until SIGTERM, or ends at once with
-#: the code in a file ``exits``. It is named by the word after ``--name``.
+#: the code in a file ``NAME.exits``; its name is the word after ``--name``.
 _PROGRAM = """#!/bin/sh
 read -r token
 for word; do [ "$before" = --name ] && name=$word; before=$word; done
@@ -17,7 +17,7 @@ env > "$STUB/$name.env"
 echo "$cd_to" > "$STUB/$name.folder"
 echo "$*" > "$STUB/$name.arguments"
 echo "$token" > "$STUB/$name.token"
-[ -e "$STUB/exits" ] && exit "$(cat "$STUB/exits")"
+[ -e "$STUB/$name.exits" ] && exit "$(cat "$STUB/$name.exits")"
 if [ -e "$STUB/deaf" ]; then trap "" TERM; else trap 'echo > "$STUB/$name.ended"; exit 75' TERM; fi
 echo $$ > "$STUB/$name.new"
 mv "$STUB/$name.new" "$STUB/$name.process"

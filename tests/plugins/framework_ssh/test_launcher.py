@@ -142,17 +142,16 @@ def test_hosts_that_end_are_started_again(place: Place) -> None:
     assert launch.status()[0].starts == 3
 
 
-@pytest.mark.parametrize(("status", "state"), [(0, "ended"), (77, "ended"), (78, "ended"), (70, "waiting")])
-def test_ends_are_told(place: Place, status: int, state: str) -> None:
+def test_ends_are_told(place: Place) -> None:
     """The exit code is the sampler's, through ssh; who is done, or not let in, stays away."""
-    (place.stub.folder / "exits").write_text(str(status))
-    launch = place.launch(samplers=1)
+    codes = {f"ssh-{number}-node1": code for number, code in enumerate((0, 77, 78, 70))}
+    for name, code in codes.items():
+        (place.stub.folder / f"{name}.exits").write_text(str(code))
+    launch = place.launch(samplers=4, hosts=["node1"])
     launch.start()
-    wait_for(lambda: states(launch)["ssh-0-node1"][1] == status)
-    time.sleep(0.3)
-    (host,) = launch.status()
-    assert host.status == status
-    assert (host.state, host.starts) == (state, 1) if state == "ended" else host.starts > 1
+    wait_for(lambda: launch.status()[-1].starts >= 3)
+    wait_for(lambda: {host.name: host.status for host in launch.status()} == codes)
+    assert [(host.state, host.starts) for host in launch.status()[:3]] == [("ended", 1)] * 3
 
 
 def test_a_machine_that_cannot_be_reached_is_told(place: Place) -> None:

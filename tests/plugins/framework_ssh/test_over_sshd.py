@@ -196,9 +196,12 @@ def _agent(name: str) -> psutil.Process:
 # --- connections -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("victim", ["client", "keeper", "connection"])
+@pytest.mark.parametrize("victim", ["client", "keeper", "connection", "program"])
 def test_who_is_cut_off_ends(server: Server, stub: Stub, run: Path, victim: str) -> None:
-    """Soon after ssh, what keeps it, or the server's end of the connection was killed; and another takes its place."""
+    """Soon after ssh, what keeps it, the server's end of the connection or the program that has started it was killed.
+
+    Another takes its place.
+    """
     started = launch(run, server, samplers=1)
     started.start()
     sampler = stub.process(NAMES[0])
@@ -208,8 +211,10 @@ def test_who_is_cut_off_ends(server: Server, stub: Stub, run: Path, victim: str)
         client_of(run, NAMES[0]).kill()
     elif victim == "keeper":
         keeper_of(run).kill()
-    else:
+    elif victim == "connection":
         server.cut()
+    else:
+        sampler.parent().kill()
     wait_for(lambda: not alive(sampler), seconds=5)
     print(f"{victim} killed: nobody left after {time.monotonic() - struck:.2f} s")
     if victim == "keeper":
