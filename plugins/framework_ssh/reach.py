@@ -39,7 +39,7 @@ def reach(commands: Mapping[str, Sequence[str]]) -> None:
                     del waiting[host]
             time.sleep(_LOOK)
         reasons |= dict.fromkeys(waiting, f"no answer within {LIMIT:.0f} s")
-    told = [f"{host}: {reason}" for host, reason in list(reasons.items())[:_MACHINES]]
+    told = [f"{host}: {reasons[host]}" for host in list(commands)[:_MACHINES]]
     if len(reasons) > len(told):
         told.append(f"and {len(reasons) - len(told)} more")
     raise RunError("\n".join(["no machine can be reached with ssh:", *told]))

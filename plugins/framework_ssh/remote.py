@@ -8,30 +8,36 @@ from collections.abc import Sequence
 #: Seconds between signs of life on standard output, and that a sampler has to end after SIGTERM.
 ALIVE, GRACE = 15, 10
 
-# It is one line, without quotes of its own, and with a blank after each exclamation mark: csh and fish take it too.
+# It is one line, without single quotes, and with a blank after each exclamation mark: csh and fish take it too.
 #
 # The token is read last, when no lines of others are run any more, into a variable that is not exported, and it goes
 # through a pipe from `echo`, which every shell has built in: it is never an argument and in no environment.
 #
-# sshd does not end a program when its connection does. But it ends the program's standard input, for which `watch` waits.
-# And where the other side vanished without a word, sshd itself learns of it only when it has something to send: so `alive`
-# says something, which nobody reads. Neither keeps standard output or standard error open once the sampler has ended, as
-# ssh waits for the end of both.
+# sshd does not end a program when its connection does. But it ends the program's standard input, and `watch` waits for
+# that. And where the other side vanished without a word, sshd itself learns of it only when it has something to send:
+# so `alive` says something, which nobody reads.
+#
+# ssh waits for the end of standard output and standard error. What environments leave behind may have standard error
+# for ever, so they have a pipe instead, which `words` empties until the end.
 _PROGRAM = (
-    "exec 3<&0 4>&1 0</dev/null 1>&2; "
+    'nap() {{ trap "kill -9 \\$! ; exit" TERM; sleep $1 & wait $! ; }}; '
+    "exec 3<&0 4>&1 5>&2 0</dev/null; watch=; alive=; "
+    'pipe=$(mktemp -d) && mkfifo "$pipe/words" || exit 1; '
+    'cat <"$pipe/words" >&5 3<&- 4>&- 5>&- & words=$! ; '
+    'exec >"$pipe/words" 2>&1 5>&-; rm -r "$pipe"; '
+    "finish() {{ trap - HUP INT TERM; exec >/dev/null 2>&1; kill $watch $alive; "
+    "( nap 1; kill $words ) 3<&- 4>&- & last=$! ; wait $words; kill $last; exit $1; }}; "
     "{before}"
-    "set +aefuvx; unset token; read -r token <&3 || exit 1; "
+    "set +aefuvx; unset token; read -r token <&3 || finish 1; "
     'echo "$token" | exec {command} 3<&- 4>&- & '
     "sampler=$! ; unset token; "
-    "( {wakeable}; while echo >&4; do sleep {alive} 4>&- & nap=$! ; wait $nap; done "
-    ") 3<&- >/dev/null 2>&1 & alive=$! ; "
-    "( while read -r line; do :; done; {wakeable}; kill $sampler $alive; "
-    "sleep {grace} & nap=$! ; wait $nap; kill -9 $sampler "
+    "( while echo >&4; do nap {alive} 4>&-; done ) 3<&- >/dev/null 2>&1 & alive=$! ; "
+    "( while read -r line; do :; done; kill $sampler $alive; nap {grace}; kill -9 $sampler; nap 2; kill $words "
     ") <&3 3<&- 4>&- >/dev/null 2>&1 & watch=$! ; "
     'trap "kill $sampler" HUP INT TERM; '
     "wait $sampler; code=$?; "
     "while kill -0 $sampler 2>/dev/null; do wait $sampler; code=$?; done; "
-    "kill $watch $alive 2>/dev/null; exit $code"
+    "finish $code"
 )
 
 
@@ -52,11 +58,10 @@ def program(sampler: Sequence[str], directory: str | None, setup: Sequence[str])
         folder = (directory[1:].lstrip("/") or ".") if directory.startswith("~") else directory
         before.append(f"cd -- {shlex.quote(folder)}")
         command += ["--directory", "."]
-    before += [f"eval {shlex.quote(line)}" for line in setup]
+    before += [f"eval {shlex.quote(line)} 3<&- 4>&-" for line in setup]
     text = _PROGRAM.format(
-        before="".join(f"{line} || exit 1; " for line in before),
+        before="".join(f"{line} || finish 1; " for line in before),
         command=shlex.join(command),
-        wakeable='trap "kill \\$nap; exit" TERM',
         grace=GRACE,
         alive=ALIVE,
     )

@@ -19,6 +19,7 @@ echo "$*" > "$STUB/$name.arguments"
 echo "$token" > "$STUB/$name.token"
 [ -e "$STUB/$name.exits" ] && exit "$(cat "$STUB/$name.exits")"
 if [ -e "$STUB/deaf" ]; then trap "" TERM; else trap 'echo > "$STUB/$name.ended"; exit 75' TERM; fi
+[ -e "$STUB/leaves" ] && { sleep 60 & echo $! > "$STUB/left"; }
 echo $$ > "$STUB/$name.new"
 mv "$STUB/$name.new" "$STUB/$name.process"
 while :; do sleep 0.05; done

@@ -33,15 +33,17 @@ class Machine:
         self.errors = folder / "errors"
         self.processes: list[subprocess.Popen[bytes]] = []
 
-    def run(self, program: str, shell: str = "sh", **variables: str) -> subprocess.Popen[bytes]:
+    def run(
+        self, program: str, shell: str = "sh", errors: int | None = None, **variables: str
+    ) -> subprocess.Popen[bytes]:
         """Start a program and tell it the token."""
         environment = {"PATH": f"{self.stub.bin}:{os.environ['PATH']}", "STUB": str(self.stub.folder)}
-        with self.errors.open("ab") as errors:
+        with self.errors.open("ab") as file:
             process = subprocess.Popen(
                 [*(["busybox", "sh"] if shell == "busybox" else [shell]), "-c", program],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=errors,
+                stderr=file if errors is None else errors,
                 start_new_session=True,
                 cwd=self.home,
                 env=environment | {"HOME": str(self.home)} | variables,
@@ -142,6 +144,29 @@ def test_a_sampler_that_is_killed_is_told(machine: Machine) -> None:
     process = machine.run(program())
     machine.stub.process("a").kill()
     assert process.wait(10) == 128 + signal.SIGKILL
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash"])
+def test_what_a_sampler_leaves_behind_keeps_nobody_waiting(machine: Machine, shell: str) -> None:
+    """Such as an environment's server: ssh waits for all who have standard error, and could not be started again."""
+    (machine.stub.folder / "leaves").touch()
+    process = machine.run(program(), errors=subprocess.PIPE, shell=shell)
+    machine.stub.process("a").kill()
+    began = time.monotonic()
+    process.communicate(timeout=10)
+    assert process.returncode == 128 + signal.SIGKILL
+    assert time.monotonic() - began < 4
+    left = psutil.Process(int((machine.stub.folder / "left").read_text()))
+    wait_for(lambda: in_session(process) == [left], seconds=2)
+
+
+def test_last_words_are_heard(machine: Machine) -> None:
+    """Of a sampler that ends at once, all of them."""
+    (machine.stub.bin / "framework").write_text("#!/bin/sh\nseq 1 20000 >&2; exit 78\n")
+    process = machine.run(program())
+    assert process.wait(10) == 78
+    assert machine.errors.read_text().split() == [str(number) for number in range(1, 20001)]
+    wait_for(lambda: not in_session(process), seconds=2)
 
 
 def test_a_sampler_that_does_not_listen_is_killed(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
