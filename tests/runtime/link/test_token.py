@@ -1,6 +1,7 @@
 import base64
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -116,3 +117,14 @@ def test_tokens_of_the_largest_size_are_read(tmp_path: Path) -> None:
     assert 16_000 < len(str(token)) <= 16_384
     (tmp_path / "join").write_text(str(token))
     assert JoinToken.read(str(tmp_path / "join")) == token
+
+
+def test_standard_input_need_not_end(monkeypatch):
+    """A line is enough: whoever gives the token may say by the end when the sampler is to end."""
+    token = JoinToken("join", "run", ("tcp://127.0.0.1:1",), "v" * 40, "p" * 40, "s" * 40)
+    reading, writing = os.pipe()
+    with os.fdopen(reading) as standard_input, os.fdopen(writing, "w") as other_end:
+        other_end.write(f"{token}\n")
+        other_end.flush()
+        monkeypatch.setattr("sys.stdin", standard_input)
+        assert JoinToken.read("-") == token
