@@ -119,12 +119,11 @@ def test_tokens_of_the_largest_size_are_read(tmp_path: Path) -> None:
     assert JoinToken.read(str(tmp_path / "join")) == token
 
 
-def test_standard_input_need_not_end(monkeypatch):
+def test_standard_input_need_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """A line is enough: whoever gives the token may say by the end when the sampler is to end."""
-    token = JoinToken("join", "run", ("tcp://127.0.0.1:1",), "v" * 40, "p" * 40, "s" * 40)
     reading, writing = os.pipe()
     with os.fdopen(reading) as standard_input, os.fdopen(writing, "w") as other_end:
-        other_end.write(f"{token}\n")
+        other_end.write(f"{TOKEN}\n")
         other_end.flush()
         monkeypatch.setattr("sys.stdin", standard_input)
-        assert JoinToken.read("-") == token
+        assert JoinToken.read("-") == TOKEN
