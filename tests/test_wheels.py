@@ -70,6 +70,7 @@ BUNDLED = (
     "replay",
     "research",
     "slurm",
+    "ssh",
     "tensorboard",
 )
 GOOD = DECLARATION.format(hook="register_encoders", module="framework_acme")
