@@ -69,7 +69,7 @@ class JoinToken:
                 raise FrameworkError(f"name a join file: --join FILE, --join - for standard input, or set ${VARIABLE}")
             return cls.parse(os.environ[VARIABLE])
         if file == "-":
-            return cls.parse(sys.stdin.read(_SIZE_LIMIT + 1))
+            return cls.parse(sys.stdin.readline(_SIZE_LIMIT + 1))  # which who has started us may leave open
         try:
             with Path(file).open(encoding="utf-8") as lines:
                 return cls.parse(lines.read(_SIZE_LIMIT + 1))
