@@ -380,4 +380,4 @@ class Launcher(Protocol):
         """What has become of the hosts."""
 
     def stop(self) -> None:
-        """End all hosts, and forget them. May be called again."""
+        """End all hosts, and forget them. May be called again, and where `start` has failed."""
