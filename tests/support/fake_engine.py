@@ -10,6 +10,7 @@ from typing import Any
 from attrs import frozen
 
 from framework.interfaces import HostStatus, LauncherContext, Work
+from framework.runtime.launch.launch import Launch
 from framework.runtime.link.keys import Keys
 from framework.schema import option
 
@@ -81,3 +82,23 @@ def listening(folder: Path) -> Path:
     (run / "pipeline.toml").write_text("")
     Keys(run, create=True).listening(["tcp://192.0.2.1:5555"])
     return run
+
+
+def launch(run: Path, samplers: int = 4, use: str = USE, **options: Any) -> Launch:
+    """A launch of a run by the fake engine, as its table says."""
+    return Launch(run, {"use": use, "samplers": samplers, **options}, "launcher", run.parent)
+
+
+def active(run: Path) -> list[str]:
+    """The join keys of launches that are not revoked."""
+    clients = Keys(run).clients().items()
+    return [name for name, client in clients if name != "join" and not client.get("revoked")]
+
+
+def everything(run: Path) -> dict[str, tuple[bytes, int]]:
+    """All files of a run, with when they were written."""
+    return {
+        str(path.relative_to(run)): (path.read_bytes(), path.stat().st_mtime_ns)
+        for path in run.rglob("*")
+        if path.is_file()
+    }
