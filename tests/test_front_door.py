@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ import framework
 from framework import catalog, hookspecs, plugins
 from framework.__main__ import main
 from framework.entry_points import EntryPoint
-from framework.errors import EXIT_DONE, EXIT_PLUGIN, EXIT_USAGE, PipelineError
+from framework.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_PLUGIN, EXIT_USAGE, PipelineError
 from framework.runtime.link.keys import Keys
 from framework.runtime.link.token import JoinToken
 
@@ -245,6 +246,30 @@ def test_a_learner_that_is_killed_finds_its_hosts_again(
     assert (after == before) != lost
     runs.assert_equal_runs(local, directory)
     assert nothing_is_left(directory, before | after)
+
+
+@pytest.mark.slow
+def test_a_run_that_is_interrupted_ends_its_launch(
+    tmp_path: Path, learner: Callable[..., subprocess.Popen[bytes]]
+) -> None:
+    """And starts another when it is resumed."""
+    launcher = "runtime.launcher=" + json.dumps(LAUNCHER).replace(":", " =")
+    process = learner(
+        *(str(runs.write(tmp_path)), "run.total_steps=100000000", "runtime.samplers=0", launcher),
+        *("--listen", "127.0.0.1:0", "--runs", str(tmp_path / "runs")),
+    )
+    directory = runs.wait_for_updates(tmp_path / "runs", 3, process)
+    before = hosts(directory)
+    assert set(before) == {"acme-0", "acme-1"}
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == EXIT_INTERRUPTED
+    assert nothing_is_left(directory, before)
+    updates = framework.train(framework.load_run(directory), resume=directory)
+    next(updates)
+    after = hosts(directory)
+    assert set(after) == {"acme-0", "acme-1"}
+    updates.close()  # type: ignore[attr-defined]
+    assert nothing_is_left(directory, after)
 
 
 @pytest.mark.slow

@@ -24,6 +24,7 @@ from framework.pipeline.components import Chosen
 from framework.plugins import describe, traceback_of
 from framework.runtime.disk import trust
 from framework.runtime.link.keys import Keys, write_private
+from framework.runtime.link.token import JoinToken
 
 FOLDER = "launch"
 _FILE = "launch.json"
@@ -91,7 +92,7 @@ class Launch:
         with self._alone():
             if self.is_started:
                 self._check_options()
-                if self._is_at_work():
+                if self._is_at_work(keys):
                     self._scale()
                     return
                 self._stop()  # what is left of it
@@ -107,9 +108,16 @@ class Launch:
 
         The key is ended also where the engine raises; then this may be called again.
         """
-        if self.is_started:
-            with self._alone():
+        if not self.is_started:
+            return
+        with self._alone():
+            try:
                 self._stop()
+            except RunError as error:
+                again = f"framework launch --stop {self.name} {self._run}"
+                raise RunError(
+                    f"{error}\nNobody can join any more; to end the samplers of {self.name}: {again}"
+                ) from error
 
     def _begin(self, keys: Keys) -> None:
         taken = keys.clients()
@@ -144,9 +152,12 @@ class Launch:
             advice = f"end it first, with framework launch --stop {self.name} {self._run}"
             raise RunError(f"{self._run} has a launch by {self.name} with other options: {advice}")
 
-    def _is_at_work(self) -> bool:
-        """Whether the engine has hosts of it, and nothing was killed while it started or stopped them."""
-        if not _read(self._file)["at_work"]:
+    def _is_at_work(self, keys: Keys) -> bool:
+        """Whether the engine has hosts of it that can join, and nothing was killed while it started or stopped them."""
+        values = _read(self._file)
+        if not values["at_work"] or keys.clients().get(values["key"], {"revoked": True}).get("revoked"):
+            return False
+        if list(JoinToken.read(str(self._work.token)).endpoints) != keys.endpoints:  # the run listens elsewhere now
             return False
         try:
             return any(host.state != "ended" for host in self.status())

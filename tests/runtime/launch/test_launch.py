@@ -176,6 +176,20 @@ def test_hosts_that_have_all_ended_are_started_anew(run: Path) -> None:
     assert active(run) == ["fake_engine-Engine-2"]
 
 
+def test_hosts_that_cannot_join_are_started_anew(run: Path) -> None:
+    """As where the run listens elsewhere now, or their key was revoked."""
+    launch(run).start()
+    Keys(run).listening(["tcp://192.0.2.1:7777"])
+    launch(run).start()
+    assert fake_engine.calls == [("start", 4), ("stop", 0), ("start", 4)]
+    token = JoinToken.read(str(run / "launch/fake_engine-Engine/token"))
+    assert (token.name, token.endpoints) == ("fake_engine-Engine-2", ("tcp://192.0.2.1:7777",))
+    Keys(run).revoke("fake_engine-Engine-2")
+    launch(run).start()
+    assert fake_engine.calls[3:] == [("stop", 0), ("start", 4)]
+    assert active(run) == ["fake_engine-Engine-3"]
+
+
 def test_an_engine_that_has_lost_them_starts_them_anew(run: Path) -> None:
     """As after a reboot of the machine that a launcher's process was on."""
     launch(run).start()

@@ -107,7 +107,23 @@ def test_errors_that_are_not_for_users_are_the_plugins(run: Path, method: str, e
     assert "fake_engine.py" in text
 
 
-@pytest.mark.parametrize("method", ["plan", "scale", "status", "stop"])
+def test_an_engine_that_does_not_end_them_can_be_asked_again(run: Path) -> None:
+    """It is told how, as a run that is done may end so; until then nobody joins."""
+    launch(run).start()
+    fake_engine.raises["stop"] = RunError("no route to the cluster")
+    with pytest.raises(RunError) as raised:
+        launch(run).stop()
+    again = f"framework launch --stop fake_engine:Engine {run}"
+    first, second = str(raised.value).splitlines()
+    assert first == "no route to the cluster"
+    assert second == f"Nobody can join any more; to end the samplers of fake_engine:Engine: {again}"
+    assert active(run) == []
+    fake_engine.raises.clear()
+    launch(run).stop()
+    assert Launch.names(run) == []
+
+
+@pytest.mark.parametrize("method", ["plan", "scale", "status"])
 def test_refusals_are_told_as_they_are(run: Path, method: str) -> None:
     """They are for users."""
     launch(run).start()
