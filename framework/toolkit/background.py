@@ -1,7 +1,8 @@
 """Processes that go on in the background when who started them has ended, as drivers of launchers do.
 
 Such a process is ``python -m MODULE FOLDER``. What is wanted of it stands in ``wanted.json`` of its folder, which both
-read, and what it has to tell in ``status.json``; what it prints is in ``log``. It holds a lock as long as it lives.
+read, and what it has to tell in ``status.json``; what it prints is in ``log``. It holds a lock as long as it lives, on
+a file that says which process it is, of which machine.
 """
 
 from __future__ import annotations
@@ -11,13 +12,15 @@ import fcntl
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from framework.errors import RunError
 
@@ -25,6 +28,7 @@ from framework.errors import RunError
 READY, ENDED = 60.0, 30.0
 _LOOK = 0.05
 _LINES = 20  # of the log, in errors
+_BRIEFLY = 2.0  # longer than anyone who only looks at a lock has it
 _PR_SET_PDEATHSIG = 1
 
 
@@ -39,56 +43,102 @@ class Background:
         """Whether it is there."""
         try:
             with (self._folder / "lock").open() as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: two who look do not see each other
         except FileNotFoundError:
             return False
-        except OSError:
+        except BlockingIOError:
             return True
         return False
 
     def start(self, module: str, wanted: Any) -> None:
-        """Start it, and wait until it is ready. Raises `RunError`, with the end of its log, where it ends first."""
+        """Start it, and wait until it is ready.
+
+        Raises `RunError`, with the end of its log, where it ends first, and where there is one already, which stays as
+        it is.
+        """
+        if self.running:
+            raise RunError(f"{self._folder} has a process already")
         (self._folder / "status.json").unlink(missing_ok=True)
         self.want(wanted)
         with (self._folder / "log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", module, str(self._folder)],
+                [sys.executable, "-P", "-m", module, str(self._folder.resolve())],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
-        deadline = time.monotonic() + READY
-        while not (self._folder / "status.json").exists():
-            if process.poll() is not None:
-                raise RunError(f"{module} ended with {process.returncode}:\n{self._log()}")
-            if time.monotonic() > deadline:
-                process.kill()
-                process.wait()
-                raise RunError(f"{module} was not ready after {READY:.0f} s:\n{self._log()}")
-            time.sleep(_LOOK)
+        try:
+            self._wait_until_ready(module, process)
+        except BaseException:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            raise
+        # Whoever started it may live longer, and is its parent: somebody has to take note of its end.
+        threading.Thread(target=process.wait, name="background", daemon=True).start()
+
+    def keep(self, module: str, wanted: Any) -> None:
+        """Tell it what is wanted from now on, and start it where it has ended, as with the machine that it was on."""
+        if self.running:
+            self.want(wanted)
+        else:
+            self.start(module, wanted)
 
     def want(self, wanted: Any) -> None:
         """Tell what is wanted from now on: anything that is JSON."""
         _write(self._folder / "wanted.json", wanted)
 
     def told(self) -> Any:
-        """What it has told last. Raises `RunError`, with the end of its log, where it is not there any more."""
+        """What it has told last.
+
+        Raises `RunError` where it is not there any more, with the end of its log, and where it is not ready yet.
+        """
         if not self.running:
             raise RunError(f"the process of {self._folder} has ended:\n{self._log()}")
-        return json.loads((self._folder / "status.json").read_text())["told"]
+        try:
+            return json.loads((self._folder / "status.json").read_text())["told"]
+        except FileNotFoundError:
+            raise RunError(f"the process of {self._folder} is not ready yet: ask again in some seconds") from None
 
     def stop(self) -> None:
-        """End it, if it is there, and wait for it; a process that does not end in time is killed."""
-        with suppress(FileNotFoundError, ProcessLookupError):
-            process = json.loads((self._folder / "status.json").read_text())["process"]
+        """End it, if it is there, and wait for it; a process that does not end in time is killed.
+
+        Raises `RunError` where it is another machine's, or another account's, or cannot even be killed.
+        """
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            self._send(number)
             deadline = time.monotonic() + ENDED
-            if self.running:
-                os.kill(process, signal.SIGTERM)
-            while self.running:
-                if time.monotonic() > deadline:
-                    os.killpg(process, signal.SIGKILL)
+            while self.running and time.monotonic() < deadline:
                 time.sleep(_LOOK)
+        if self.running:
+            raise RunError(f"the process of {self._folder} cannot be ended")
+
+    def _wait_until_ready(self, module: str, process: subprocess.Popen[bytes]) -> None:
+        deadline = time.monotonic() + READY
+        while not (self._folder / "status.json").exists():
+            if process.poll() is not None:
+                raise RunError(f"{module} ended with {process.returncode}:\n{self._log()}")
+            if time.monotonic() > deadline:
+                raise RunError(f"{module} was not ready after {READY:.0f} s:\n{self._log()}")
+            time.sleep(_LOOK)
+
+    def _send(self, number: signal.Signals) -> None:
+        """Send it a signal; with SIGKILL to those of its group too."""
+        if not self.running:
+            return
+        while not (owner := (self._folder / "lock").read_text()) and self.running:
+            time.sleep(_LOOK)  # it has the lock, and is about to say so
+        machine, _, process = owner.partition(" ")
+        if machine != socket.gethostname():
+            raise RunError(f"the process of {self._folder} is one of {machine}: end it there")
+        send = os.killpg if number == signal.SIGKILL else os.kill
+        try:
+            send(int(process), number)
+        except ProcessLookupError:
+            pass  # it has just ended
+        except PermissionError:
+            raise RunError(f"the process of {self._folder} ({process}) is another account's: end it as that") from None
 
     def _log(self) -> str:
         with suppress(FileNotFoundError):
@@ -120,9 +170,9 @@ def inside(folder: Path) -> Iterator[Inside]:
     Raises `RunError` where there is one already.
     """
     process = Inside(folder)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: setattr(process, "ending", True))
     with _locked(folder):
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: setattr(process, "ending", True))
         yield process
 
 
@@ -140,13 +190,21 @@ _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[IO[str]]:
-    with (folder / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise RunError(f"{folder} has a process already") from None
-        yield lock
+def _locked(folder: Path) -> Iterator[None]:
+    with (folder / "lock").open("a") as lock:
+        deadline = time.monotonic() + _BRIEFLY
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise RunError(f"{folder} has a process already") from None
+                time.sleep(_LOOK)
+        lock.truncate(0)
+        lock.write(f"{socket.gethostname()} {os.getpid()}")
+        lock.flush()
+        yield
 
 
 def _write(path: Path, value: Any) -> None:
