@@ -374,7 +374,11 @@ class Launcher(Protocol):
         """Have the engine keep these hosts at work; returns when it has taken them on."""
 
     def scale(self, work: Work) -> None:
-        """Have it keep another number of hosts at work, where `start` was called before; the others stay."""
+        """Have it keep so many hosts at work, where `start` was called before; the others stay.
+
+        It may be as many as before, where somebody asks again: what the engine has lost meanwhile, as with a machine
+        that was restarted, is to be there again.
+        """
 
     def status(self) -> list[HostStatus]:
         """What has become of the hosts."""

@@ -165,9 +165,8 @@ class Launch:
             return False
 
     def _scale(self) -> None:
-        if _read(self._file)["table"]["samplers"] != self.samplers:
-            self._call("scale", self._work)
-            self._keep(table=self._chosen.to_plain())
+        self._call("scale", self._work)  # also to as many as there are: the engine may have lost some
+        self._keep(table=self._chosen.to_plain())
 
     def _stop(self) -> None:
         if not self.is_started:
