@@ -107,7 +107,7 @@ def check_final_exits(subject: Subject) -> None:
 
 
 def check_scale(subject: Subject) -> None:
-    """Another number of hosts can be asked for, by another process too; those that stay are not started again."""
+    """Another number of hosts can be asked for, by another process too, or the same again; those that stay are left."""
     with stubs(subject) as hosts:
         hosts.launcher().start(hosts.work(2))
         hosts.settle(2)
@@ -118,6 +118,12 @@ def check_scale(subject: Subject) -> None:
         names = list(hosts.alive().values())
         assert len(set(names)) == 4, f"hosts have the same name: {', '.join(names)}"
         before = set(hosts.alive())
+        hosts.launcher().scale(hosts.work(4))
+        hosts.watch(
+            0.5,
+            lambda: set(hosts.alive()) == before,
+            lambda: "asked for as many hosts as there are, it starts them again",
+        )
         hosts.launcher().scale(hosts.work(1))
         hosts.settle(1)
         assert set(hosts.alive()) <= before, "with fewer hosts, those that stay are started again"

@@ -122,8 +122,7 @@ class Launch:
     def _begin(self, keys: Keys) -> None:
         taken = keys.clients()
         key = next(free for n in range(len(taken) + 1) if (free := f"{self.directory.name}-{n + 1}") not in taken)
-        at = self._chosen.kernel.at
-        token = keys.issue(key, endpoint=None if at is None else f"tcp://{at}")
+        token = keys.issue(key, endpoint=self._endpoint)
         try:
             if self.directory.exists():  # without its file: one that was killed while it was removed
                 shutil.rmtree(self.directory)
@@ -157,7 +156,8 @@ class Launch:
         values = _read(self._file)
         if not values["at_work"] or keys.clients().get(values["key"], {"revoked": True}).get("revoked"):
             return False
-        if list(JoinToken.read(str(self._work.token)).endpoints) != keys.endpoints:  # the run listens elsewhere now
+        endpoints = keys.endpoints if self._endpoint is None else [self._endpoint]
+        if list(JoinToken.read(str(self._work.token)).endpoints) != endpoints:  # the run listens elsewhere now
             return False
         try:
             return any(host.state != "ended" for host in self.status())
@@ -205,6 +205,12 @@ class Launch:
     @property
     def _file(self) -> Path:
         return self.directory / _FILE
+
+    @property
+    def _endpoint(self) -> str | None:
+        """Where the hosts find the learner, if not where it listens."""
+        at: str | None = self._chosen.kernel.at
+        return None if at is None else f"tcp://{at}"
 
     @property
     def _work(self) -> Work:

@@ -104,6 +104,7 @@ def test_a_run_must_have_listened(tmp_path: Path) -> None:
         ),
         ({"use": fake_engine.USE, "program": "framework"}, "launcher.program: expected an array"),
         ({"use": fake_engine.USE, "program": []}, "launcher.program: must have a program"),
+        ({"use": fake_engine.USE, "at": "5555"}, "launcher.at: "),
     ],
 )
 def test_tables_are_checked(run: Path, table: dict[str, Any], message: str) -> None:
@@ -119,12 +120,12 @@ def test_tables_are_checked(run: Path, table: dict[str, Any], message: str) -> N
 
 
 def test_starting_the_same_again_changes_nothing(run: Path) -> None:
-    """As a resumed learner does, whose hosts are at work: key and token stay, and nothing is asked for."""
+    """As a resumed learner does, whose hosts are at work: key and token stay; the engine may have lost some hosts."""
     launch(run).start()
-    before = everything(run)
+    before = {name: data for name, (data, _) in everything(run).items()}
     launch(run).start()
-    assert everything(run) == before
-    assert fake_engine.calls == [("start", 4), ("status", 0)]
+    assert {name: data for name, (data, _) in everything(run).items()} == before
+    assert fake_engine.calls == [("start", 4), ("status", 0), ("scale", 4)]
 
 
 def test_another_number_is_another_number(run: Path) -> None:
@@ -169,7 +170,7 @@ def test_hosts_that_have_all_ended_are_started_anew(run: Path) -> None:
     launch(run, 2).start()
     fake_engine.states.update({"host-0": "ended", "host-1": "waiting"})
     launch(run, 2).start()
-    assert fake_engine.calls[-1] == ("status", 0)
+    assert fake_engine.calls[-2:] == [("status", 0), ("scale", 2)]
     fake_engine.states.update({"host-1": "ended"})
     launch(run, 3).start()
     assert fake_engine.calls[-3:] == [("status", 0), ("stop", 0), ("start", 3)]
@@ -188,6 +189,16 @@ def test_hosts_that_cannot_join_are_started_anew(run: Path) -> None:
     launch(run).start()
     assert fake_engine.calls[3:] == [("stop", 0), ("start", 4)]
     assert active(run) == ["fake_engine-Engine-3"]
+
+
+def test_hosts_may_reach_the_learner_elsewhere(run: Path) -> None:
+    """Under a name that stays, wherever the run listens."""
+    launch(run, at="learner.example.org:5555").start()
+    token = JoinToken.read(str(run / "launch/fake_engine-Engine/token"))
+    assert token.endpoints == ("tcp://learner.example.org:5555",)
+    Keys(run).listening(["tcp://192.0.2.1:7777"])
+    launch(run, at="learner.example.org:5555").start()
+    assert fake_engine.calls == [("start", 4), ("status", 0), ("scale", 4)]
 
 
 def test_an_engine_that_has_lost_them_starts_them_anew(run: Path) -> None:
@@ -232,7 +243,7 @@ def test_two_at_once_start_it_once(run: Path, monkeypatch: pytest.MonkeyPatch) -
     go_on.set()
     for thread in threads:
         thread.join(10)
-    assert fake_engine.calls == [("start", 4), ("status", 0)]
+    assert fake_engine.calls == [("start", 4), ("status", 0), ("scale", 4)]
     assert len(active(run)) == 1
 
 

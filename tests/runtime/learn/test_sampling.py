@@ -326,5 +326,5 @@ def test_a_launch_that_goes_on_from_before_is_kept(tmp_path: Path) -> None:
     Launch(run.directory, before, "launcher", tmp_path).start()
     fake_engine.calls.clear()
     with run.open():
-        assert fake_engine.calls == [("status", 0)]
-    assert fake_engine.calls == [("status", 0), ("stop", 0)]
+        assert fake_engine.calls == [("status", 0), ("scale", 3)]
+    assert fake_engine.calls[2:] == [("stop", 0)]
