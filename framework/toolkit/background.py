@@ -20,7 +20,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from framework.errors import RunError
 
@@ -43,12 +43,9 @@ class Background:
         """Whether it is there."""
         try:
             with (self._folder / "lock").open() as lock:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: two who look do not see each other
+                return not _lock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: two who look do not see each other
         except FileNotFoundError:
             return False
-        except BlockingIOError:
-            return True
-        return False
 
     def start(self, module: str, wanted: Any) -> None:
         """Start it, and wait until it is ready.
@@ -56,34 +53,18 @@ class Background:
         Raises `RunError`, with the end of its log, where it ends first, and where there is one already, which stays as
         it is.
         """
-        if self.running:
-            raise RunError(f"{self._folder} has a process already")
-        (self._folder / "status.json").unlink(missing_ok=True)
-        self.want(wanted)
-        with (self._folder / "log").open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-P", "-m", module, str(self._folder.resolve())],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        try:
-            self._wait_until_ready(module, process)
-        except BaseException:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            raise
-        # Whoever started it may live longer, and is its parent: somebody has to take note of its end.
-        threading.Thread(target=process.wait, name="background", daemon=True).start()
+        with self._turn():
+            if self.running:
+                raise RunError(f"{self._folder} has a process already")
+            self._start(module, wanted)
 
     def keep(self, module: str, wanted: Any) -> None:
         """Tell it what is wanted from now on, and start it where it has ended, as with the machine that it was on."""
-        if self.running:
-            self.want(wanted)
-        else:
-            self.start(module, wanted)
+        with self._turn():
+            if self.running:
+                self.want(wanted)
+            else:
+                self._start(module, wanted)
 
     def want(self, wanted: Any) -> None:
         """Tell what is wanted from now on: anything that is JSON."""
@@ -113,6 +94,34 @@ class Background:
                 time.sleep(_LOOK)
         if self.running:
             raise RunError(f"the process of {self._folder} cannot be ended")
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """One who starts it waits for another who does."""
+        with (self._folder / "starting").open("a") as turn:
+            _lock(turn, fcntl.LOCK_EX)
+            yield
+
+    def _start(self, module: str, wanted: Any) -> None:
+        (self._folder / "status.json").unlink(missing_ok=True)
+        self.want(wanted)
+        with (self._folder / "log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", module, str(self._folder.resolve())],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        try:
+            self._wait_until_ready(module, process)
+        except BaseException:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            raise
+        # Whoever started it may live longer, and is its parent: somebody has to take note of its end.
+        threading.Thread(target=process.wait, name="background", daemon=True).start()
 
     def _wait_until_ready(self, module: str, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + READY
@@ -160,7 +169,7 @@ class Inside:
 
     def tell(self, told: Any) -> None:
         """Tell how things are; the first time says that it is ready."""
-        _write(self._folder / "status.json", {"process": os.getpid(), "told": told})
+        _write(self._folder / "status.json", {"told": told})
 
 
 @contextmanager
@@ -193,18 +202,25 @@ _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 def _locked(folder: Path) -> Iterator[None]:
     with (folder / "lock").open("a") as lock:
         deadline = time.monotonic() + _BRIEFLY
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise RunError(f"{folder} has a process already") from None
-                time.sleep(_LOOK)
+        while not _lock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            if time.monotonic() > deadline:
+                raise RunError(f"{folder} has a process already")
+            time.sleep(_LOOK)
         lock.truncate(0)
         lock.write(f"{socket.gethostname()} {os.getpid()}")
         lock.flush()
         yield
+
+
+def _lock(file: IO[str], operation: int) -> bool:
+    """Lock a file, until it is closed; False where somebody else has. Raises `RunError` where there are no locks."""
+    try:
+        fcntl.flock(file, operation)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        raise RunError(f"{file.name}: cannot be locked: {error.strerror}") from None
+    return True
 
 
 def _write(path: Path, value: Any) -> None:

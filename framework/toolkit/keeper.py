@@ -144,8 +144,9 @@ def keep(folder: Path) -> None:
                 for name in commands:
                     hosts[name].look(now)
                 if told != (telling := [asdict(hosts[name].tell()) for name in commands]):
-                    told = telling
-                    process.tell(told)
+                    with suppress(OSError):  # a full disk ends nobody
+                        process.tell(telling)
+                        told = telling
                 time.sleep(_TICK)
         finally:
             _end(hosts.values())
@@ -172,7 +173,8 @@ def _wait(hosts: Iterable[_Host], seconds: float) -> None:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    with suppress(OSError):  # a full disk ends nobody
+        print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -136,6 +137,45 @@ def test_there_is_one_at_a_time(process: Background, tmp_path: Path) -> None:
     assert of(process) == first
 
 
+def test_of_many_who_start_it_at_once_one_does(process: Background, tmp_path: Path) -> None:
+    """The others are told, and what they want does not count."""
+    ready, results = threading.Barrier(4), dict[int, str]()
+
+    def start(number: int) -> None:
+        ready.wait()
+        try:
+            Background(tmp_path).start(MODULE, {"number": number})
+            results[number] = ""
+        except RunError as error:
+            results[number] = str(error)
+
+    starters = [threading.Thread(target=start, args=(number,)) for number in range(4)]
+    for starter in starters:
+        starter.start()
+    for starter in starters:
+        starter.join()
+    assert sorted(results.values()) == ["", *[f"{tmp_path} has a process already"] * 3]
+    first = next(number for number, error in results.items() if not error)
+    assert process.told()["wanted"] == {"number": first}
+
+
+def test_a_folder_where_nothing_can_be_locked_is_told(
+    process: Background, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As some network file systems are: nobody could say whether the process is there."""
+    (tmp_path / "lock").touch()
+
+    def flock(file: object, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    with monkeypatch.context() as refused:
+        refused.setattr(fcntl, "flock", flock)
+        with pytest.raises(RunError, match=f"{tmp_path}/lock: cannot be locked: No locks available"):
+            process.told()
+        with pytest.raises(RunError, match=f"{tmp_path}/starting: cannot be locked: No locks available"):
+            process.start(MODULE, {})
+
+
 def test_who_looks_does_not_hinder(process: Background, tmp_path: Path) -> None:
     """It is started also where somebody looks at its lock at that moment; nobody who looks sees another who does."""
     with (tmp_path / "lock").open("w") as lock:
@@ -209,7 +249,7 @@ def test_it_outlives_who_started_it(process: Background, tmp_path: Path) -> None
     time.sleep(0.1)
     assert alive(itself)
     process.stop()
-    assert not alive(itself)
+    wait_for(lambda: not alive(itself), seconds=5)
 
 
 def test_another_machines_is_left_alone(process: Background, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import io
 import signal
 import subprocess
 import time
@@ -266,6 +268,31 @@ def test_hosts_end_where_what_is_wanted_is_gone(kept: Kept) -> None:
     (kept.launch / "wanted.json").unlink()
     wait_for(lambda: not alive(process), seconds=5)
     wait_for(lambda: not kept.background.running, seconds=5)
+
+
+class Full(io.StringIO):
+    """A file on a full disk."""
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_ends_nobody(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be told now is told later; what cannot be said is lost."""
+    kept.start(("a", LISTENS), ("b", LISTENS))
+    a, b = kept.process("a"), kept.process("b")
+    in_the_way = kept.launch / ".status.json.new"
+    in_the_way.mkdir()
+    (kept.folder / "b").unlink()
+    b.kill()
+    kept.process("b")
+    assert kept.status("b").starts == 1
+    assert alive(a)
+    in_the_way.rmdir()
+    wait_for(lambda: kept.status("b").starts == 2)
+    with monkeypatch.context() as full:
+        full.setattr("sys.stderr", Full())
+        let_end(host("false"), 0.0)
 
 
 def test_it_waits_for_nothing_at_a_terminal(kept: Kept) -> None:
