@@ -86,7 +86,7 @@ def _find(run: Path, name: str | None, changes: dict[str, Any], *, several: bool
     if len(meant) > 1 and not several:
         raise RunError(f"{run} has several launches, so name the one that is meant: {', '.join(started)}")
     for meant_name in meant:
-        yield Launch.started(run, meant_name, trusted=trust, **changes)
+        yield from Launch.started(run, meant_name, trusted=trust, **changes)
 
 
 def _change(launch: Launch, status: bool, stop: bool) -> None:

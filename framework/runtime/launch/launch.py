@@ -55,16 +55,20 @@ class Launch:
         return [_read(file)["table"]["use"] for file in sorted((run / FOLDER).glob(f"*/{_FILE}"))]
 
     @classmethod
-    def started(cls, run: Path, name: str, *, trusted: bool = False, **changes: Any) -> Launch:
-        """The one of this name; ``changes`` are other options than it has.
+    def started(cls, run: Path, name: str | None = None, *, trusted: bool = False, **changes: Any) -> list[Launch]:
+        """Those that were started and not stopped, or that of a name; ``changes`` are other options than they have.
 
-        Raises `RunError` where it names Python files, and neither this account has started it nor it is ``trusted``.
+        Raises `RunError` where one names Python files, and neither this account has started it nor it is ``trusted``.
         """
-        values = _read(_folder(run, name) / _FILE)
-        if not trusted:
-            stated = {"base_directory": values["directory"], "authentication": values["authentication"]}
-            trust.check(run, stated, trust.texts(values["table"]))
-        return cls(run, {**values["table"], **changes}, "launcher", Path(values["directory"]))
+        launches = []
+        for started_name in cls.names(run):
+            if name in (None, started_name):
+                values = _read(_folder(run, started_name) / _FILE)
+                if not trusted:
+                    stated = {"base_directory": values["directory"], "authentication": values["authentication"]}
+                    trust.check(run, stated, trust.texts(values["table"]))
+                launches.append(cls(run, {**values["table"], **changes}, "launcher", Path(values["directory"])))
+        return launches
 
     @property
     def samplers(self) -> int:
@@ -137,10 +141,12 @@ class Launch:
             write_private(self._work.token, f"{token}\n")
             self._call("start", self._work)
             self._keep(at_work=True)
-        except BaseException:
-            # Whatever the engine has of it, it cannot join without a key.
-            with suppress(FrameworkError):
-                self._call("stop")
+        except BaseException as error:
+            # Where the engine refuses, what it has of the same name is not ours; else it may have some of the hosts,
+            # which cannot join without a key.
+            if not isinstance(error, FrameworkError) or isinstance(error, PluginError):
+                with suppress(FrameworkError):
+                    self._call("stop")
             keys.revoke(key)
             shutil.rmtree(self.directory, ignore_errors=True)
             raise

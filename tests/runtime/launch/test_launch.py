@@ -135,8 +135,8 @@ def test_another_number_is_another_number(run: Path) -> None:
     launch(run, 7).start()
     assert fake_engine.calls[-1] == ("scale", 7)
     assert active(run) == keys
-    assert Launch.started(run, fake_engine.USE).samplers == 7
-    Launch.started(run, fake_engine.USE, samplers=2).start()
+    assert Launch.started(run)[0].samplers == 7
+    Launch.started(run, fake_engine.USE, samplers=2)[0].start()
     assert fake_engine.calls[-1] == ("scale", 2)
     with pytest.raises(PipelineError, match=r"launcher.samplers: must be at least 1, is 0"):
         Launch.started(run, fake_engine.USE, samplers=0)
@@ -288,7 +288,7 @@ def test_files_of_launchers_are_found_again(run: Path, tmp_path: Path) -> None:
     (folder / "mine.py").write_text("from fake_engine import Engine\n\nclass Mine(Engine):\n    '''Mine.'''\n")
     Launch(run, {"use": "mine:Mine", "samplers": 4}, "launcher", folder).start()
     [name] = Launch.names(run)
-    Launch.started(run, name, samplers=2).start()
+    Launch.started(run, name, samplers=2)[0].start()
     assert fake_engine.calls[-1] == ("scale", 2)
 
 

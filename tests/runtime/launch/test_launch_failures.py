@@ -77,14 +77,25 @@ def test_what_was_killed_while_it_was_removed_is_no_launch(run: Path) -> None:
 # --- launchers that raise ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("error", [RunError("the queue is full"), KeyboardInterrupt()], ids=["refusal", "ctrl-c"])
-def test_what_does_not_start_leaves_nothing(run: Path, error: BaseException) -> None:
-    """Neither a key nor a file; the engine is told to end what it may have, and its own error is what is raised."""
-    fake_engine.raises["start"] = error
-    fake_engine.raises["stop"] = RunError("there is nothing to stop")
-    with pytest.raises(type(error)) as raised:
+def test_where_the_engine_refuses_nothing_is_left(run: Path) -> None:
+    """Neither a key nor a file; nothing is stopped, as what the engine has of the same name is somebody else's."""
+    error = fake_engine.raises["start"] = RunError("pong exists already")
+    with pytest.raises(RunError) as raised:
         launch(run).start()
     assert raised.value is error
+    assert fake_engine.calls == [("start", 4)]
+    assert active(run) == []
+    assert list((run / "launch").iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), KeyError("pong")], ids=["ctrl-c", "mistake"])
+def test_where_it_is_interrupted_nothing_is_left(run: Path, error: BaseException) -> None:
+    """The engine is told to end what it may have; that it cannot is no news beside why."""
+    fake_engine.raises["start"] = error
+    fake_engine.raises["stop"] = RunError("there is nothing to stop")
+    with pytest.raises((KeyboardInterrupt, PluginError)) as raised:
+        launch(run).start()
+    assert raised.value is error or raised.value.__cause__ is error
     assert fake_engine.calls == [("start", 4), ("stop", 0)]
     assert active(run) == []
     assert list((run / "launch").iterdir()) == []
@@ -132,7 +143,7 @@ def test_refusals_are_told_as_they_are(run: Path, method: str) -> None:
     with pytest.raises(RunError) as raised:
         (asked.start if method == "scale" else getattr(asked, method))()
     assert raised.value is error
-    assert Launch.started(run, fake_engine.USE).samplers == 4
+    assert Launch.started(run)[0].samplers == 4
 
 
 def test_what_it_prints_goes_to_standard_error(
