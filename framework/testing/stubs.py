@@ -82,7 +82,7 @@ class Stubs:
         self._secrets = (str(token)[4:], token.secret, base64.b64encode(str(token).encode()).decode()[:-4])
         self.program = str(folder / "host.py")
         Path(self.program).write_text(_STUB, encoding="utf-8")
-        self._context = LauncherContext(run, self._directory)
+        self._context = LauncherContext(run, self._directory, subject.directory or Path.cwd())
 
     def launcher(self) -> Any:
         """The launcher, built as each process that asks it for something builds it."""

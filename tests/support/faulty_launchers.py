@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
-import signal
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -184,15 +182,17 @@ class GoesOn(Processes):
 class Kills(Processes):
     """Hosts are not asked to end."""
 
+    def __init__(self, config: Any, context: Any):
+        super().__init__(config, context)
+        self._folder = str(context.directory)
+
     def stop(self) -> None:
-        status = Path(self._background._folder, "status.json")
-        if status.exists():
-            keeper_process = json.loads(status.read_text())["process"]
-            os.kill(keeper_process, signal.SIGSTOP)
-            for host in psutil.Process(keeper_process).children():
-                host.kill()
-            os.kill(keeper_process, signal.SIGKILL)
-            status.unlink()
+        for process in psutil.process_iter(["cmdline"]):
+            if process.info["cmdline"] and process.info["cmdline"][-1] == self._folder:
+                process.suspend()
+                for host in process.children():
+                    host.kill()
+                process.kill()
 
 
 class StopsOnce(Processes):
