@@ -17,7 +17,7 @@ import click
 import framework
 from framework import catalog, hookspecs, plugins
 from framework.commands import cli
-from framework.hookspecs import KINDS
+from framework.hookspecs import CONTRACTS
 from framework.pipeline import describe
 from framework.pipeline.components import KERNEL_OPTIONS
 from framework.pipeline.sections import COMPONENTS, DEFAULT_ENCODER, KEYS, REQUIRED, SECTIONS, Top
@@ -94,6 +94,9 @@ def _pipeline() -> Iterator[str]:
             yield f"## [{key}]"
             yield _prose(SECTIONS[key])
             yield _table(describe.rows(SECTIONS[key]))
+            if key == "runtime":
+                yield "Every launcher has these beside [its own](components.md):"
+                yield _table(describe.rows(KERNEL_OPTIONS["launcher"]))
         elif key in COMPONENTS:
             yield f"## [[{key}]]" if key == "bonus" else f"## [{key}]"
             need = f"Optional: `{DEFAULT_ENCODER}` where it is missing." if key == "encoder" else "Optional."
@@ -107,12 +110,12 @@ def _pipeline() -> Iterator[str]:
 def _components() -> Iterator[str]:
     yield "# Components"
     yield (
-        "The bundled components, by kind, with the options of their tables in a pipeline file. "
+        "The bundled components and launchers, by kind, with the options of their tables in a pipeline file. "
         "`framework plugins` lists all installed components, and `framework plugins NAME` shows the options of one."
     )
     loaded = catalog.default_catalog()
     bundled = {row.name for row in loaded.plugins.rows if row.bundled}
-    for kind in KINDS:
+    for kind in CONTRACTS:
         components = [component for component in loaded.components(kind) if component.plugin in bundled]
         if components:
             yield f"## {kind}"

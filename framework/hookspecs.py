@@ -26,6 +26,8 @@ COMPONENT_HOOKS = {
 }
 #: The kinds of component.
 KINDS = tuple(COMPONENT_HOOKS.values())
+#: What has a contract in `framework.interfaces`, and so conformance checks and a template.
+CONTRACTS = (*KINDS, "launcher")
 #: Every hook that registers something, and what it registers.
 REGISTER_HOOKS = COMPONENT_HOOKS | {"register_launchers": "launcher", "register_commands": "command"}
 

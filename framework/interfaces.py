@@ -371,7 +371,7 @@ class Launcher(Protocol):
         """What `start` would give to the engine, to be read, changed and used by hand. Starts nothing."""
 
     def start(self, work: Work) -> None:
-        """Have the engine keep these hosts at work; returns when it has taken them on."""
+        """Have the engine keep these hosts at work; returns when it has taken them on. Where it raises it has none."""
 
     def scale(self, work: Work) -> None:
         """Have it keep so many hosts at work, where `start` was called before; the others stay.
@@ -384,4 +384,4 @@ class Launcher(Protocol):
         """What has become of the hosts."""
 
     def stop(self) -> None:
-        """End all hosts, and forget them. May be called again."""
+        """End all hosts, and forget them. May be called again, and where `start` was interrupted."""

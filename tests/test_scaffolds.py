@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from framework.commands._scaffold import names, render, write
-from framework.hookspecs import KINDS
+from framework.hookspecs import CONTRACTS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -38,10 +38,10 @@ PIPELINE = {
 def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A new package of each kind."""
     folder = tmp_path_factory.mktemp("packages")
-    for kind in KINDS:
+    for kind in CONTRACTS:
         component = names(kind, f"my_{kind}", here=False)
         write(render(component), folder / component.distribution)
-    return {kind: folder / f"framework-my-{kind}" for kind in KINDS}
+    return {kind: folder / f"framework-my-{kind}" for kind in CONTRACTS}
 
 
 @pytest.fixture(scope="module")
@@ -62,10 +62,11 @@ def scratch(packages: dict[str, Path], tmp_path_factory: pytest.TempPathFactory)
 
 def run(*command: object, folder: Path) -> str:
     """What a program writes; fails with it where the program does."""
+    path = os.pathsep.join([str(Path(str(command[0])).parent), os.environ["PATH"]])
     process = subprocess.run(
         [str(part) for part in command],
         cwd=folder,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PATH": path},
         capture_output=True,
         text=True,
         check=False,
@@ -81,13 +82,13 @@ def trained(folder: Path) -> int:
     return max(json.loads(line).get("steps", 0) for line in lines)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", CONTRACTS)
 def test_its_tests_pass(packages: dict[str, Path], scratch: Path, kind: str) -> None:
     """pytest in the package's folder passes, with no warning."""
     assert "0 failed" in run(scratch / "python", "-m", "pytest", "-p", "no:cacheprovider", folder=packages[kind])
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", CONTRACTS)
 def test_its_example_trains(packages: dict[str, Path], scratch: Path, kind: str, tmp_path: Path) -> None:
     """Its example pipeline runs as it is, only shorter; and the package is known by its name."""
     example = packages[kind] / "example.toml"
@@ -96,7 +97,7 @@ def test_its_example_trains(packages: dict[str, Path], scratch: Path, kind: str,
     assert f"my_{kind}/my_{kind}" in run(scratch / "framework", "plugins", f"my_{kind}", folder=tmp_path)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", CONTRACTS)
 def test_a_single_file_trains(scratch: Path, kind: str, tmp_path: Path) -> None:
     """A pipeline uses the file beside it, with nothing of it installed; the kit finds no fault."""
     from framework.pipeline import to_toml
@@ -105,6 +106,9 @@ def test_a_single_file_trains(scratch: Path, kind: str, tmp_path: Path) -> None:
     table = {"use": "mine:Mine"}
     if kind == "replay":
         sections = PIPELINE | {"algorithm": {"use": "dqn"}, kind: table}
+    elif kind == "launcher":
+        runtime = {"samplers": 0, "listen": "127.0.0.1:0", "launcher": {"use": "mine:Mine", "samplers": 2}}
+        sections = PIPELINE | {"runtime": runtime}
     else:
         sections = PIPELINE | {kind: [table] if kind == "bonus" else table}
     if kind == "curriculum":

@@ -11,16 +11,20 @@ import click
 
 from framework.catalog import default_catalog
 from framework.errors import EXIT_DONE, EXIT_RUN_FAILED, EXIT_USAGE, FrameworkError, PipelineError
-from framework.hookspecs import KINDS
+from framework.hookspecs import CONTRACTS
 from framework.plugins import did_you_mean
 
 
-def check_component(use: str, kind: str | None, options: Sequence[str], *, as_json: bool) -> int:
+def check_component(
+    use: str, kind: str | None, options: Sequence[str], *, patience: float | None, as_json: bool
+) -> int:
     """Run the checks of the component ``use`` with options such as ``"width=8"``, and print their results."""
     from framework.testing.conformance import Report, cases, run_case
-    from framework.testing.subject import subject
+    from framework.testing.subject import PATIENCE, subject
 
-    component = subject(kind or _kind(use), use, options_of(options), directory=Path.cwd())
+    component = subject(
+        kind or _kind(use), use, options_of(options), directory=Path.cwd(), patience=patience or PATIENCE
+    )
     report = Report(f"{component.kind} {component.chosen.use}", [])
     for case in cases(component):
         result = run_case(case)
@@ -37,7 +41,7 @@ def check_component(use: str, kind: str | None, options: Sequence[str], *, as_js
 
 def _kind(use: str) -> str:
     """The kind of the only component of this name."""
-    components = [component for component in default_catalog().components() if component.kind in KINDS]
+    components = [component for component in default_catalog().components() if component.kind in CONTRACTS]
     kinds = [component.kind for component in components if component.name == use]
     if len(kinds) == 1:
         return kinds[0]

@@ -15,7 +15,7 @@ from attrs import frozen
 
 import framework
 from framework.errors import EXIT_USAGE, FrameworkError, writing
-from framework.hookspecs import COMPONENT_HOOKS
+from framework.hookspecs import REGISTER_HOOKS
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -95,7 +95,7 @@ def render(names: Names) -> dict[str, str]:
         "summary": facts["summary"],
         "supports": _tuple(facts.get("supports", [])),
         "imports": facts.get("imports", []),
-        "hook": next(hook for hook, kind in COMPONENT_HOOKS.items() if kind == names.kind),
+        "hook": next(hook for hook, kind in REGISTER_HOOKS.items() if kind == names.kind),
         "config_class": f"{names.class_name}.Config" if names.here else f"{names.class_name}Config",
         **{attribute: getattr(names, attribute) for attribute in _NAMES},
     }

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from framework.commands._duration import Duration
 from framework.errors import EXIT_DONE, EXIT_PLUGIN, EXIT_USAGE, FrameworkError, PipelineError, PluginError, Problem
-from framework.hookspecs import KINDS
+from framework.hookspecs import CONTRACTS
 
 if TYPE_CHECKING:
     from framework.pipeline import Pipeline
@@ -27,7 +28,13 @@ if TYPE_CHECKING:
     help="Instead of a pipeline, check that a component meets the contract of its kind; the arguments are its options.",
 )
 @click.option(
-    "--kind", type=click.Choice(KINDS), help="The kind of the component, where its name does not determine it."
+    "--kind", type=click.Choice(CONTRACTS), help="The kind of the component, where its name does not determine it."
+)
+@click.option(
+    "--patience",
+    type=Duration(),
+    metavar="DURATION",
+    help="How long the engine of a launcher may take for what it is asked for, such as 5m (default 1m).",
 )
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def command(
@@ -37,6 +44,7 @@ def command(
     build: bool,
     component: str | None,
     kind: str | None,
+    patience: float | None,
     as_json: bool,
 ) -> int:
     """Check the pipeline file PIPELINE, and print all problems at once.
@@ -52,11 +60,11 @@ def command(
             raise click.UsageError("--show and --build are for pipelines, not for --component")
         from framework.commands._component import check_component
 
-        return check_component(component, kind, [file, *overrides] if file else [], as_json=as_json)
+        return check_component(component, kind, [file, *overrides] if file else [], patience=patience, as_json=as_json)
     if file is None:
         raise click.UsageError("name a pipeline file, or a component with --component")
-    if kind is not None:
-        raise click.UsageError("--kind is for --component")
+    if kind is not None or patience is not None:
+        raise click.UsageError("--kind and --patience are for --component")
     from framework.pipeline import load_document
 
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 @click.option("--status", "status", is_flag=True, help="Print what has become of the hosts.")
 @click.option("--scale", type=click.IntRange(1), metavar="NUMBER", help="Have so many samplers, in all, from now on.")
 @click.option("--stop", is_flag=True, help="End the samplers, and the key that they joined with.")
+@click.option("--trust", is_flag=True, help="Import Python files that RUN names, even if another account made it.")
 def command(
     names: tuple[str, ...],
     samplers: int | None,
@@ -30,6 +31,7 @@ def command(
     status: bool,
     scale: int | None,
     stop: bool,
+    trust: bool,
 ) -> None:
     """Have an engine keep samplers at work for RUN, a run that listens on a network (framework run --listen).
 
@@ -42,16 +44,18 @@ def command(
     if sum((status, stop, scale is not None)) > 1:
         raise click.UsageError("--status, --scale and --stop exclude one another")
     if status or stop or scale is not None:
+        if samplers is not None or workers is not None or dry_run:
+            raise click.UsageError("--samplers, --workers and --dry-run are for starting samplers")
         name, run = _started(names)
-        launches = _find(run, name, {} if scale is None else {"samplers": scale}, several=status)
-        for launch in launches:
+        for launch in _find(run, name, {} if scale is None else {"samplers": scale}, several=status, trust=trust):
             _change(launch, status, stop)
         return
     if len(names) < 2:
         raise click.UsageError("name a launcher and a run")
     if samplers is None:
         raise click.UsageError("say how many: --samplers NUMBER")
-    launch = _new(names[0], _run(names[1]), {"samplers": samplers, "workers": workers or 1}, names[2:])
+    placement = {"samplers": samplers} | ({} if workers is None else {"workers": workers})
+    launch = _new(names[0], _run(names[1]), placement, names[2:])
     if dry_run:
         click.echo(launch.plan(), nl=False)
         return
@@ -71,18 +75,18 @@ def _run(name: str) -> Path:
     return Path(name)
 
 
-def _find(run: Path, name: str | None, changes: dict[str, Any], several: bool) -> list[Launch]:
+def _find(run: Path, name: str | None, changes: dict[str, Any], *, several: bool, trust: bool) -> Iterator[Launch]:
     """The launches of this name, or all. Raises `RunError` where there is none, or more than can be meant."""
     from framework.runtime.launch.launch import Launch
 
-    started = Launch.started(run, **changes)
-    launches = [launch for launch in started if name in (None, launch.name)]
-    names = ", ".join(launch.name for launch in started) or "none"
-    if not launches:
-        raise RunError(f"{run} has no launch{f' by {name}' if name else ''}; it has: {names}")
-    if len(launches) > 1 and not several:
-        raise RunError(f"{run} has several launches, so name the one that is meant: {names}")
-    return launches
+    started = Launch.names(run)
+    meant = [started_name for started_name in started if name in (None, started_name)]
+    if not meant:
+        raise RunError(f"{run} has no launch{f' by {name}' if name else ''}; it has: {', '.join(started) or 'none'}")
+    if len(meant) > 1 and not several:
+        raise RunError(f"{run} has several launches, so name the one that is meant: {', '.join(started)}")
+    for meant_name in meant:
+        yield from Launch.started(run, meant_name, trusted=trust, **changes)
 
 
 def _change(launch: Launch, status: bool, stop: bool) -> None:
@@ -92,11 +96,12 @@ def _change(launch: Launch, status: bool, stop: bool) -> None:
         launch.stop()
         click.echo(f"{launch.name} has ended its samplers")
     elif status:
+        hosts = launch.status()
         click.echo(f"{launch.name}: {launch.samplers} samplers")
         header = ("host", "state", "on", "last exit code", "starts")
         lines = [
             (host.name, host.state, host.place, "" if host.status is None else str(host.status), str(host.starts or ""))
-            for host in launch.status()
+            for host in hosts
         ]
         click.echo(table([header, *lines], "  "))
     else:
@@ -108,4 +113,4 @@ def _new(name: str, run: Path, placement: dict[str, Any], options: Sequence[str]
     from framework.commands._component import options_of
     from framework.runtime.launch.launch import Launch
 
-    return Launch(run, {"use": name, **placement, **options_of(options)}, "launcher", Path.cwd())
+    return Launch(run, {**options_of(options), "use": name, **placement}, "launcher", Path.cwd())

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import click
 
-from framework.hookspecs import KINDS
+from framework.hookspecs import CONTRACTS
 
 
 @click.command()
-@click.argument("kind", type=click.Choice(KINDS), metavar="KIND")
+@click.argument("kind", type=click.Choice(CONTRACTS), metavar="KIND")
 @click.argument("name")
 @click.option("--here", is_flag=True, help='Write one file into this folder, for use = "my_file:MyEncoder".')
 @click.option("--diff", is_flag=True, help="Write nothing; show how existing files differ from the templates.")
 def command(kind: str, name: str, here: bool, diff: bool) -> None:
-    """Create a component of KIND (environment, encoder, algorithm, bonus, curriculum or replay), called NAME.
+    """Create a component of KIND (environment, encoder, algorithm, bonus, curriculum, replay or launcher), called NAME.
 
     NAME is such as my_bonus, or plugin/my_bonus. The component works as it is: change it step by step, and run its
     tests after each step. A newer framework may bring newer templates: --diff, with the same arguments, shows the
@@ -33,7 +33,7 @@ def command(kind: str, name: str, here: bool, diff: bool) -> None:
     for path in files:
         click.echo(f"wrote {folder / path}")
     if here:
-        use = f"bonus='[{{use = \"{component.use}\"}}]'" if kind == "bonus" else f"{kind}.use={component.use}"
+        use = _override(kind, component.use)
         commands = [
             f"framework check --component {component.use} --kind {kind}",
             f"framework check PIPELINE.toml {use} --build",
@@ -43,3 +43,12 @@ def command(kind: str, name: str, here: bool, diff: bool) -> None:
     else:
         commands = [f"cd {folder} && pip install -e '.[test]'", "pytest", "framework run example.toml"]
     click.echo("\nNext:\n\n" + "\n".join(f"  {line}" for line in commands))
+
+
+def _override(kind: str, use: str) -> str:
+    """What has a pipeline use the component, on a command line."""
+    if kind == "bonus":
+        return f"bonus='[{{use = \"{use}\"}}]'"
+    if kind == "launcher":
+        return f"runtime.launcher='{{use = \"{use}\"}}' runtime.listen='\"127.0.0.1:0\"'"
+    return f"{kind}.use={use}"

@@ -68,8 +68,12 @@ class Placement:
     )
 
     def __attrs_post_init__(self) -> None:
+        if not self.program:
+            raise OptionError("must have a program and its first arguments, if any", "program")
         if self.samplers % self.workers:
-            raise OptionError(f"must be a multiple of workers ({self.workers})", "samplers")
+            raise OptionError(
+                f"must be a multiple of workers, which is {self.workers}; is {self.samplers}", "samplers", "workers"
+            )
 
 
 #: What the kernel itself reads from the table of a component, beside the component's own options.

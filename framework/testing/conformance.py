@@ -13,9 +13,9 @@ from gymnasium.spaces import Space
 
 from framework.catalog import Catalog
 from framework.errors import FrameworkError
-from framework.hookspecs import KINDS
+from framework.hookspecs import CONTRACTS
 from framework.testing import common
-from framework.testing.subject import Skip, Subject, subject
+from framework.testing.subject import PATIENCE, Skip, Subject, subject
 
 
 class Case(NamedTuple):
@@ -102,6 +102,7 @@ def conformance(
     observations: Mapping[str, Space[Any]] | None = None,
     directory: Path | None = None,
     catalog: Catalog | None = None,
+    patience: float = PATIENCE,
     expected_failures: Mapping[str, str] | None = None,
 ) -> Callable[..., None]:
     """A test function for pytest, with one test for each check of the component ``use``:
@@ -110,16 +111,19 @@ def conformance(
 
     ``options`` are those of a pipeline file; keep the component small. ``observations`` are spaces by name that it must
     take; by default all kinds are tried, and what it refuses is skipped. ``directory`` is where ``use =
-    "my_file:MyEncoder"`` looks for the file, ``catalog`` where names are looked up. ``expected_failures`` says, by name
+    "my_file:MyEncoder"`` looks for the file, ``catalog`` where names are looked up. ``patience`` is how many
+    seconds a launcher's engine may take for what it is asked for. ``expected_failures`` says, by name
     of a check, why it is known to fail; it is an error where such a check passes, or does not exist.
 
     At the end of the session, the numbers of passed and skipped checks are printed, with each reason.
     """
     import pytest
 
-    if kind not in KINDS:
-        raise ValueError(f"{kind!r} is no kind of component, but {', '.join(KINDS)}")
-    what = subject(kind, use, options, observations=observations, directory=directory, catalog=catalog)
+    if kind not in CONTRACTS:
+        raise ValueError(f"{kind!r} is no kind of component, but {', '.join(CONTRACTS)}")
+    what = subject(
+        kind, use, options, observations=observations, directory=directory, catalog=catalog, patience=patience
+    )
     checks = list(cases(what))
     reasons = dict(expected_failures or {})
     if unknown := reasons.keys() - {case.name for case in checks}:

@@ -12,7 +12,7 @@ from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Sp
 
 from framework.catalog import Catalog, Component, default_catalog
 from framework.errors import PipelineError
-from framework.interfaces import Context, EnvironmentContext
+from framework.interfaces import Context, EnvironmentContext, LauncherContext
 from framework.pipeline.build import build
 from framework.pipeline.components import Chosen, as_table, choose
 from framework.pipeline.sections import DEFAULT_ENCODER
@@ -50,6 +50,10 @@ ACTIONS: dict[str, Space[Any]] = {
 }
 
 
+#: Seconds that what happens outside of this process may take.
+PATIENCE = 60.0
+
+
 class Skip(Exception):
     """Why a check does not apply."""
 
@@ -63,6 +67,7 @@ class Subject:
     #: Whether the component has to take each of these spaces, because whoever asked named them.
     required: bool
     directory: Path | None = None
+    patience: float = PATIENCE  #: seconds that what happens outside of this process may take, such as on an engine
 
     @property
     def kind(self) -> str:
@@ -109,7 +114,7 @@ class Subject:
 
         return evolve(context, make_part=make_part, make_encoder=make_encoder)
 
-    def build(self, context: Context | EnvironmentContext) -> Any:
+    def build(self, context: Context | EnvironmentContext | LauncherContext) -> Any:
         """The component; `Skip` where it refuses the spaces and need not take them."""
         try:
             return build(self.chosen, context)
@@ -140,10 +145,11 @@ def subject(
     observations: Mapping[str, Space[Any]] | None = None,
     directory: Path | None = None,
     catalog: Catalog | None = None,
+    patience: float = PATIENCE,
 ) -> Subject:
     """The component ``use`` with these options, to be checked over ``observations`` (by default `OBSERVATIONS`)."""
     chosen = find(kind, {"use": use, **(options or {})}, directory, catalog)
-    return Subject(chosen, observations or OBSERVATIONS, observations is not None, directory)
+    return Subject(chosen, observations or OBSERVATIONS, observations is not None, directory, patience)
 
 
 def installed(kind: str, capability: str, catalog: Catalog | None = None) -> Chosen:

@@ -83,4 +83,4 @@ def test_a_pipeline_or_a_component_is_needed(capsys):
     assert main(["check"]) == 2
     assert "name a pipeline file, or a component with --component" in capsys.readouterr().err
     assert main(["check", "p.toml", "--kind", "encoder"]) == 2
-    assert "--kind is for --component" in capsys.readouterr().err
+    assert "--kind and --patience are for --component" in capsys.readouterr().err

@@ -11,7 +11,7 @@ import pytest
 
 from framework.__main__ import main
 from framework.commands._scaffold import names, render
-from framework.hookspecs import KINDS
+from framework.hookspecs import CONTRACTS
 from framework.pipeline.toml import parse
 
 STYLE = ["--isolated", "--quiet", "--line-length", "120"]
@@ -32,7 +32,7 @@ def new(tmp_path, monkeypatch, capsys):
     return new
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", CONTRACTS)
 def test_a_package_is_whole(new, kind):
     """It has declarations, options, implementation, tests, documentation, an example and a CI file."""
     code, output, _ = new(kind, f"my_{kind}")
@@ -51,7 +51,7 @@ def test_a_package_is_whole(new, kind):
     )
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", CONTRACTS)
 def test_a_package_is_clean(tmp_path, kind):
     """Its code passes a linter and a formatter; nothing in it is left to be done; its TOML can be read."""
     files = render(names(kind, f"lab/new_{kind}", here=False)) | render(names(kind, f"new_{kind}", here=True))
@@ -85,6 +85,14 @@ def test_a_single_file(new):
     assert [path.name for path in Path().iterdir()] == ["my_bonus.py"]
     assert '[[bonus]]\nuse = "my_bonus:MyBonus"' in output
     assert "  framework check --component my_bonus:MyBonus --kind bonus\n" in output
+
+
+def test_a_launcher_in_a_single_file(new):
+    """It is used by a run that listens."""
+    _, output, _ = new("launcher", "my_launcher", "--here")
+    use = """runtime.launcher='{use = "my_launcher:MyLauncher"}' runtime.listen='"127.0.0.1:0"'"""
+    assert f"  framework run PIPELINE.toml {use}\n" in output
+    assert 'launcher = { use = "my_launcher:MyLauncher", samplers = 2, nice = 5 }' in output
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ class Processes:
 
     def scale(self, work: Work) -> None:
         """See `framework.interfaces.Launcher`."""
-        self._background.want(keeper.wanted(self._commands(work), work.token))
+        self._background.keep(keeper.MODULE, keeper.wanted(self._commands(work), work.token))
 
     def status(self) -> list[HostStatus]:
         """See `framework.interfaces.Launcher`."""

@@ -63,14 +63,15 @@ def open_source(
     )
     with ExitStack() as opened:
         grace = pipeline.runtime.reconnect_grace
-        if launch is not None:  # ended last: where the run is complete its samplers end by themselves
-            opened.callback(launch.stop)
+        # Left last: where the run is complete the samplers of an engine end by themselves.
+        launched = opened.enter_context(ExitStack())
         server = Server(endpoint, leases, admission, kept_versions(sampling), grace, listener)
         opened.callback(server.close)
         if starter is not None:
             opened.callback(Supervisor(starter, samplers, directory.name, server).close)
         if launch is not None:
             launch.start()
+            launched.callback(launch.stop)
             server.announce(Event("launched", {"launcher": launch.name, "samplers": launch.samplers}))
         yield server
 

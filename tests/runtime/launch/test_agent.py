@@ -47,7 +47,7 @@ class Learner:
         )
         listener = Listener("127.0.0.1:0", folder, lambda file, endpoint: None)
         self._worker = Worker(pipeline)
-        self._source = open_source(pipeline, folder.name, {}, self._worker, None, f"ipc://{folder}/link", listener)
+        self._source = open_source(pipeline, folder, {}, self._worker, None, f"ipc://{folder}/link", listener)
         source = self._source.__enter__()
         assert isinstance(source, Server)
         self.server = source
@@ -131,7 +131,7 @@ def nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     Path(folder).rmdir()
 
 
-class NoLauncher:
+class NoStarter:
     """Starts nothing: for hosts that do not come so far."""
 
     def __init__(self, folder: SocketFolder, directory: str | None):
@@ -142,8 +142,8 @@ class NoLauncher:
 
 
 @pytest.fixture
-def no_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LocalLauncher", NoLauncher)
+def no_starter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LocalStarter", NoStarter)
 
 
 def test_a_host_collects_until_the_run_is_done(learner: Learner) -> None:
@@ -206,7 +206,7 @@ def test_environments_that_are_not_the_learners(
     assert ("no display" in said) == (world == FAILING)
 
 
-@pytest.mark.usefixtures("no_launcher")
+@pytest.mark.usefixtures("no_starter")
 def test_a_learner_that_is_not_there(learner: Learner) -> None:
     """Is waited for as long as the patience, and may be there later."""
     token = learner.token
@@ -214,7 +214,7 @@ def test_a_learner_that_is_not_there(learner: Learner) -> None:
     assert Host(token, patience=0.5).end() == (TRY_AGAIN, "the learner could not be reached for 0 s")
 
 
-@pytest.mark.usefixtures("no_launcher")
+@pytest.mark.usefixtures("no_starter")
 def test_a_key_that_was_revoked(learner: Learner) -> None:
     """Does not let in."""
     token = learner.token

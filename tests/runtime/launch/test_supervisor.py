@@ -121,14 +121,14 @@ def test_exit_codes_are_believed_after_a_reject_only(supervise: Any, starter: Fa
     assert next_of(roll.news, 2)[-1] == Failure("sampler-0 was not let in")
 
 
-def test_a_lost_launcher_is_told_in_its_words(supervise: Any, starter: FakeStarter, roll: FakeRoll) -> None:
+def test_a_lost_starter_is_told_in_its_words(supervise: Any, starter: FakeStarter, roll: FakeRoll) -> None:
     """Whether it is noticed when a sampler ends or when one is to be started."""
     supervise(1)
     starter.ends.put(ChildProcessError("the helper has ended"))
     assert next_of(roll.news, 1) == [Failure("the helper has ended")]
 
 
-def test_a_launcher_that_cannot_start_is_told(supervise: Any, starter: FakeStarter, roll: FakeRoll) -> None:
+def test_a_starter_that_cannot_start_is_told(supervise: Any, starter: FakeStarter, roll: FakeRoll) -> None:
     """With its error."""
 
     def start(*arguments: Any) -> None:
