@@ -212,7 +212,7 @@ def stubs(subject: Subject) -> Iterator[Stubs]:
     """Stubs in a folder that goes with the context, as do they. `Skip` where processes cannot be looked at."""
     if not Path("/proc/self/environ").exists():
         raise Skip("launchers are checked under Linux only, where processes can be looked at")
-    with TemporaryDirectory(prefix="framework-launcher-", ignore_cleanup_errors=True) as folder:
+    with TemporaryDirectory(prefix=f"framework-launcher-{os.getpid()}-", ignore_cleanup_errors=True) as folder:
         made = Stubs(subject, Path(folder))
         try:
             yield made

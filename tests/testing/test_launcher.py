@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -50,9 +51,10 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def nothing_is_left() -> Iterator[None]:
-    """No process whose arguments name a folder of the kit's."""
+    """No process whose arguments name a folder of the kit's, made by this process."""
     yield
-    assert [command for command in module._commands().values() if "framework-launcher-" in command] == []
+    folder = f"framework-launcher-{os.getpid()}-"
+    assert [command for command in module._commands().values() if folder in command] == []
 
 
 def right(**options: Any) -> Subject:

@@ -109,8 +109,9 @@ def test_a_thread_that_has_ended_is_noticed(owner: Owner) -> None:
 
 def test_a_thread_that_ends_before_it_answers_is_noticed(owner: Owner) -> None:
     """Also where the question was put while it was there."""
-    asked, raised = threading.Event(), []
-    owner.mailbox.command(lambda: (asked.wait(10), setattr(owner, "_ending", True)))  # type: ignore[arg-type,return-value]
+    busy, asked, raised = threading.Event(), threading.Event(), []
+    owner.mailbox.command(lambda: (busy.set(), asked.wait(10), setattr(owner, "_ending", True)))  # type: ignore[arg-type,return-value]
+    busy.wait(10)
 
     def ask() -> None:
         with pytest.raises(RunError, match="the link's thread has ended"):
