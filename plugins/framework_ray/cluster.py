@@ -34,7 +34,7 @@ def connected(config: RayConfig) -> Iterator[None]:
     try:
         ray.init(address=address, runtime_env=config.runtime_env or None, **arguments)
     except Exception as error:
-        raise RunError(f"no Ray cluster is reached at {address!r}: {error}") from error
+        raise RunError(_unreached(address, error)) from error
     try:
         for number, handler in handlers.items():
             signal.signal(number, handler)
@@ -52,7 +52,11 @@ def _check(address: str) -> None:
         try:
             socket.create_connection((name.strip("[]"), int(port)), _PATIENCE).close()
         except (OSError, ValueError) as error:
-            raise RunError(f"no Ray cluster is reached at {address!r}: {error}") from error
+            raise RunError(_unreached(address, error)) from error
+
+
+def _unreached(address: str, error: Exception) -> str:
+    return f'no Ray cluster is reached at {address!r}: {error}\nname the head of one that is there: address="HOST:PORT"'
 
 
 def host(command: Sequence[str], held: Sequence[ray.ObjectRef[str]]) -> Generator[str | int, None, None]:
