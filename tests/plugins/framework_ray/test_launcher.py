@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -105,7 +104,7 @@ def test_hosts_are_started_scaled_told_and_ended(launcher: RayLauncher, folder: 
 def test_a_driver_that_has_ended_is_told_and_started_again(launcher: RayLauncher, folder: Path) -> None:
     """As where its cluster is gone: the same command that has started the hosts does so once more."""
     launcher.start(work(folder, 1))
-    os.kill(json.loads((folder / "status.json").read_text())["process"], signal.SIGKILL)
+    os.kill(int((folder / "lock").read_text().split()[-1]), signal.SIGKILL)
     with pytest.raises(RunError, match="has ended"):
         wait_for(lambda: launcher.status() and None)
     launcher.scale(work(folder, 1))

@@ -269,8 +269,7 @@ def test_a_driver_that_is_killed_takes_its_hosts_along(ray: Ray, run: Fleet, exp
     """And the same command starts them again."""
     start(run, ray, 4, 2)
     processes = [process for host in ray.hosts.values() for process in (host, *host.children(recursive=True))]
-    status = json.loads((run.directory / "launch/ray/status.json").read_text())
-    os.kill(status["process"], signal.SIGKILL)
+    os.kill(int((run.directory / "launch/ray/lock").read_text().split()[-1]), signal.SIGKILL)
     wait_for(lambda: not any(map(alive, processes)), 15.0)
     assert "has ended" in launch(run, "--status", check=False)
     before = time.time()
