@@ -67,6 +67,7 @@ BUNDLED = (
     "gymnasium",
     "kubernetes",
     "ppo",
+    "ray",
     "replay",
     "research",
     "slurm",
