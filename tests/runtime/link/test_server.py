@@ -139,24 +139,6 @@ def test_closing_tells_samplers_to_stop(server: Server, peer: RawPeer) -> None:
     assert [peer.receive().type for _ in range(2)] == ["directive", "stop"]
 
 
-def test_a_host_that_reads_late_still_hears_that_the_run_is_complete(tmp_path: Path) -> None:
-    """However much it was sent before: else it would wait for a learner that does not come back."""
-    learner = Learner(tmp_path)
-    with RawHost(learner.token) as host:
-        host.enter()
-        for number in range(40):
-            host.send("echo", {"bytes": np.zeros(wire.ECHO_LIMIT, np.uint8)}, number=number)
-        host.receive()
-        learner.server.complete()
-        closing = threading.Thread(target=learner.close)
-        closing.start()
-        closing.join(0.5)
-        while (message := host.receive()).type == "echo":
-            pass
-        assert message.type == "stop"
-    closing.join()
-
-
 def test_hosts_are_heard_until_they_have_left(tmp_path: Path) -> None:
     """A connection that is closed while the other end still sends loses what was said last."""
     learner = Learner(tmp_path)
