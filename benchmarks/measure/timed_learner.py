@@ -49,6 +49,7 @@ def told(update: Callable[..., Any]) -> Callable[..., Any]:
 
 if __name__ == "__main__":
     timed(slices, "_gathered", "gathering gradients")
+    timed(slices, "_sum_of_processes", "gathering gradients")
     timed(Followers, "update", "sending the batch")
     timed(Followers, "check", "comparing weights")
     Updater.update = told(Updater.update)  # type: ignore[method-assign]

@@ -45,24 +45,32 @@ class Slices:
             raise FrameworkError(f"{processes} processes cannot share {len(rows)} slices evenly: choose a multiple")
         own = range(rank * len(rows) // processes, (rank + 1) * len(rows) // processes)
         weights = [len(part) / sum(map(len, rows)) for part in rows]
+        even = len(set(weights)) == 1  # as nearly always: then their sum is scaled, instead of each
         gradients, outputs = [], []
         for number in own:
             outputs.append(list(backward(number)))
-            gradients.append(self._optimizer.gradients * weights[number])
-        if processes & (processes - 1) == 0:  # then what each process has is a branch of the tree
-            gradients = [tree_sum(gradients)]
-        self._optimizer.gradients.copy_(tree_sum(list(_gathered(torch.stack(gradients), processes))))
+            if not even:
+                self._optimizer.gradients.mul_(weights[number])
+            gradients.append(self._optimizer.gradients.clone())
+        if processes & (processes - 1):
+            total = tree_sum(list(_gathered(torch.stack(gradients), processes)))
+        else:  # what each process has is a branch of the tree
+            total = _sum_of_processes(tree_sum(gradients), processes, rank)
+        self._optimizer.gradients.copy_(total.mul_(weights[0]) if even else total)
         return _whole(outputs, rows, weights, processes)
 
 
 def tree_sum(parts: Sequence[Tensor]) -> Tensor:
-    """The sum of the parts: of the sums of both halves where their number is even, else from the first on."""
+    """The sum of the parts: of the sums of both halves where their number is even, else from the first on.
+
+    It is made in the first part.
+    """
     if len(parts) % 2 == 0:
         half = len(parts) // 2
-        return tree_sum(parts[:half]) + tree_sum(parts[half:])
+        return tree_sum(parts[:half]).add_(tree_sum(parts[half:]))
     total = parts[0]
     for part in parts[1:]:
-        total = total + part
+        total.add_(part)
     return total
 
 
@@ -107,6 +115,28 @@ def _padded(output: Tensor, rows: int) -> Tensor:
     numbers = output.reshape(-1)
     missing = (rows - len(output)) * output[:1].numel() if output.ndim else 0
     return torch.cat([numbers, numbers.new_zeros(missing)]) if missing else numbers
+
+
+def _sum_of_processes(own: Tensor, processes: int, rank: int) -> Tensor:
+    """The tree sum of what all processes have, a power of two of them.
+
+    Neighbours exchange what they have, then pairs, and so on; both sides add the same two numbers, in whatever order.
+    """
+    if processes == 2:  # which torch's own sum is, too, and faster
+        with talking():
+            dist.all_reduce(own)
+        return own
+    distance = 1
+    while distance < processes:
+        other, received = rank ^ distance, torch.empty_like(own)
+        with talking():
+            for work in dist.batch_isend_irecv(
+                [dist.P2POp(dist.isend, own, other), dist.P2POp(dist.irecv, received, other)]
+            ):
+                work.wait()
+        own = received.add_(own)
+        distance *= 2
+    return own
 
 
 def _gathered(own: Tensor, processes: int) -> Tensor:

@@ -21,7 +21,7 @@ import torch
 import torch.distributed as dist
 from test_slices_program import learn
 dist.init_process_group("gloo")
-print(learn(4, 10), learn(4, 3))
+print(learn(SLICES, 13), learn(SLICES, 3))
 dist.destroy_process_group()
 """
 SHARED = """
@@ -88,13 +88,17 @@ def test_the_gradient_is_that_of_the_whole_minibatch(network: nn.Module, slices:
     torch.testing.assert_close(mean, loss.detach())
 
 
-def test_processes_that_share_them_come_to_the_same_bits(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("processes", "slices"),
+    [(2, 4), *(pytest.param(*numbers, marks=pytest.mark.slow) for numbers in ((2, 6), (4, 4), (4, 8), (3, 6)))],
+)
+def test_processes_that_share_them_come_to_the_same_bits(processes: int, slices: int, tmp_path: Path) -> None:
     """As many as divide the slices, also where there are fewer rows than slices."""
     (tmp_path / "test_slices_program.py").write_text(SHARED)
     shared: dict[str, Any] = {}
     exec(SHARED, shared)
-    alone = f"{shared['learn'](4, 10)} {shared['learn'](4, 3)}\n"
-    assert ranked.run(tmp_path, PROGRAM, 2) == [alone] * 2
+    alone = f"{shared['learn'](slices, 13)} {shared['learn'](slices, 3)}\n"
+    assert ranked.run(tmp_path, PROGRAM.replace("SLICES", str(slices)), processes) == [alone] * processes
 
 
 def test_processes_must_divide_the_slices(network: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
