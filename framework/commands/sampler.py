@@ -63,6 +63,7 @@ def command(file: str | None, workers: str, name: str | None, patience: float, d
     samplers = usable_cores() if workers == "auto" else int(workers)
 
     def terminate(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # engines may say it to a group and to the process
         raise Terminated
 
     signal.signal(signal.SIGTERM, terminate)

@@ -31,7 +31,7 @@ MODULE = "framework.toolkit.keeper"
 _FIRST, _LAST, _SETTLED = 1.0, 60.0, 60.0
 _TICK = 0.1
 #: Seconds that a process has to end by itself once its standard input has ended, and then once it has got SIGTERM.
-_CLOSED, _TERMINATED = 3.0, 10.0
+_CLOSED, _TERMINATED = 1.0, 10.0
 _NOT_STARTED = 127
 
 
