@@ -80,6 +80,15 @@ def test_two_processes_learn_what_one_does(example: str, overrides: list[str], t
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
+def test_imitated_steps_are_shared_out_too(tmp_path: Path) -> None:
+    """Of PPO with a replay buffer, which each process has a copy of."""
+    how = HERE / "examples" / "cartpole.toml", "algorithm.slices=2", 'replay={use="prioritized"}', *SMALL
+    alone = run(tmp_path / "alone", [sys.executable], *how)
+    runs.assert_equal_runs(alone, run(tmp_path / "together", TORCHRUN, *how))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_bonuses_and_memory_are_shared_out_too(tmp_path: Path) -> None:
     """Sequences are sliced by environments; bonuses are learned by each process."""
     how = (
