@@ -11,7 +11,7 @@ from framework_slurm.config import SlurmConfig
 from framework_slurm.script import batch_script, ranges
 
 GOLDEN = Path(__file__).parent / "golden"
-FOLDER = Path("/work/runs/pong 100%/launch/slurm")
+FOLDER = Path("/shared/runs/pong 100%/launch/slurm")
 WORK = Work(hosts=4, workers=8, program=("framework",), token=FOLDER / "token")
 FULL = SlurmConfig(
     partition="short",
@@ -42,9 +42,9 @@ def test_the_script_is_what_it_was(name, config):
 
 def test_words_are_quoted():
     """Whatever the command, the folder and the token's file are called, bash takes each for one word."""
-    work = Work(2, 1, ("/opt/my venv/bin/python", "-m", "frame$work"), Path("/work/it's/token"))
+    work = Work(2, 1, ("/opt/my venv/bin/python", "-m", "frame$work"), Path("/shared/it's/token"))
     script = render(SlurmConfig(), work=work)
-    token = "'/work/it'\"'\"'s/token'"
+    token = "'/shared/it'\"'\"'s/token'"
     assert f"'/opt/my venv/bin/python' -m 'frame$work' sampler --join {token} --workers 1 --name \"$name\" &" in script
     check_syntax(script)
 

@@ -7,7 +7,7 @@
 #SBATCH --requeue
 #SBATCH --signal=B:TERM@60
 #SBATCH --open-mode=append
-#SBATCH --output="/work/runs/pong 100%%/launch/slurm/slurm-%a.log"
+#SBATCH --output="/shared/runs/pong 100%%/launch/slurm/slurm-%a.log"
 #SBATCH --partition=short
 #SBATCH --account=lab
 #SBATCH --time=4:00:00
@@ -18,8 +18,8 @@ module load python/3.11
 source "$HOME/venv/bin/activate"
 name=slurm-$SLURM_ARRAY_TASK_ID
 task=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID
-token='/work/runs/pong 100%/launch/slurm/token'
-record='/work/runs/pong 100%/launch/slurm'/$name.state  # what framework launch --status reads
+token='/shared/runs/pong 100%/launch/slurm/token'
+record='/shared/runs/pong 100%/launch/slurm'/$name.state  # what framework launch --status reads
 
 if [ ! -r "$token" ]; then
     echo "$token cannot be read: the launch was ended, or this node does not share the run directory" >&2
@@ -34,7 +34,7 @@ terminate() {
 }
 sampler= terminated= begun=$SECONDS
 trap terminate TERM
-framework sampler --join '/work/runs/pong 100%/launch/slurm/token' --workers 8 --name "$name" &
+framework sampler --join '/shared/runs/pong 100%/launch/slurm/token' --workers 8 --name "$name" &
 sampler=$!
 [ -z "$terminated" ] || terminate
 # Not wait alone: bash loses the exit code where a signal comes in the moment in which the sampler ends.
