@@ -347,12 +347,16 @@ class Work:
         return [*self.program, "sampler", "--join", join, "--workers", str(self.workers), "--name", name]
 
 
+#: What a host is doing.
+HostState = Literal["waiting", "running", "ended"]
+
+
 @frozen
 class HostStatus:
     """What an engine knows of one host."""
 
     name: str
-    state: Literal["waiting", "running", "ended"]
+    state: HostState
     place: str = ""  #: the machine, where the engine tells
     status: int | None = None  #: exit code of the last process of this host that has ended
     starts: int = 0  #: processes that were started for it, where the engine tells

@@ -222,11 +222,11 @@ def stubs(subject: Subject) -> Iterator[Stubs]:
 
 def _commands() -> dict[int, str]:
     """The arguments of all other processes."""
-    found = {}
+    commands = {}
     for path in Path("/proc").iterdir():
         if path.name.isdecimal() and int(path.name) != os.getpid():
-            found[int(path.name)] = _arguments(path)
-    return found
+            commands[int(path.name)] = _arguments(path)
+    return commands
 
 
 def _command(folder: Path, line: dict[str, Any]) -> str:

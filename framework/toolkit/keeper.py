@@ -22,7 +22,7 @@ from typing import Any
 from attrs import asdict, define, frozen
 
 from framework.exit_codes import in_words, is_final
-from framework.interfaces import HostStatus
+from framework.interfaces import HostState, HostStatus
 from framework.toolkit.background import Background, end_with_parent, inside
 
 MODULE = "framework.toolkit.keeper"
@@ -80,8 +80,8 @@ class _Host:
         return self.process is None and self.status is not None and is_final(self.status)
 
     def tell(self) -> HostStatus:
-        state = "running" if self.process is not None else "ended" if self.ended else "waiting"
-        return HostStatus(self.command.name, state, self.command.place, self.status, self.starts)  # type: ignore[arg-type]
+        state: HostState = "running" if self.process is not None else "ended" if self.ended else "waiting"
+        return HostStatus(self.command.name, state, self.command.place, self.status, self.starts)
 
     def close(self) -> None:
         """End its standard input."""

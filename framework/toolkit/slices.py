@@ -43,11 +43,11 @@ class Slices:
             processes, rank = 1, 0
         if len(rows) % processes:
             raise FrameworkError(f"{processes} processes cannot share {len(rows)} slices evenly: choose a multiple")
-        own = range(rank * len(rows) // processes, (rank + 1) * len(rows) // processes)
+        numbers = range(rank * len(rows) // processes, (rank + 1) * len(rows) // processes)
         weights = [len(part) / sum(map(len, rows)) for part in rows]
         even = len(set(weights)) == 1  # as nearly always: then their sum is scaled, instead of each
         gradients, outputs = [], []
-        for number in own:
+        for number in numbers:
             outputs.append(list(backward(number)))
             if not even:
                 self._optimizer.gradients.mul_(weights[number])
@@ -117,35 +117,35 @@ def _padded(output: Tensor, rows: int) -> Tensor:
     return torch.cat([numbers, numbers.new_zeros(missing)]) if missing else numbers
 
 
-def _sum_of_processes(own: Tensor, processes: int, rank: int) -> Tensor:
+def _sum_of_processes(branch: Tensor, processes: int, rank: int) -> Tensor:
     """The tree sum of what all processes have, a power of two of them.
 
     Neighbours exchange what they have, then pairs, and so on; both sides add the same two numbers, in whatever order.
     """
     if processes == 2:  # which torch's own sum is, too, and faster
         with talking():
-            dist.all_reduce(own)
-        return own
+            dist.all_reduce(branch)
+        return branch
     distance = 1
     while distance < processes:
-        other, received = rank ^ distance, torch.empty_like(own)
+        neighbour, received = rank ^ distance, torch.empty_like(branch)
         with talking():
             for work in dist.batch_isend_irecv(
-                [dist.P2POp(dist.isend, own, other), dist.P2POp(dist.irecv, received, other)]
+                [dist.P2POp(dist.isend, branch, neighbour), dist.P2POp(dist.irecv, received, neighbour)]
             ):
                 work.wait()
-        own = received.add_(own)
+        branch = received.add_(branch)
         distance *= 2
-    return own
+    return branch
 
 
-def _gathered(own: Tensor, processes: int) -> Tensor:
+def _gathered(part: Tensor, processes: int) -> Tensor:
     """What all processes have, [processes * n, ...], each [n, ...], in their order."""
     if processes == 1:
-        return own
-    everything = own.new_empty(processes * len(own), *own.shape[1:])
+        return part
+    everything = part.new_empty(processes * len(part), *part.shape[1:])
     with talking():
-        dist.all_gather(list(everything.chunk(processes)), own)
+        dist.all_gather(list(everything.chunk(processes)), part)
     return everything
 
 

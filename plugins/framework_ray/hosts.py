@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from attrs import define, frozen
 
 from framework.exit_codes import ENVIRONMENT_FAILED, in_words, is_final
-from framework.interfaces import HostStatus
+from framework.interfaces import HostState, HostStatus
 
 #: Seconds before a host is started again: the first, doubled each time up to the last; from the beginning again after
 #: it has lived for `_SETTLED`.
@@ -91,8 +91,8 @@ class _Host:
                 self._leave(None, now)
 
     def tell(self) -> HostStatus:
-        state = "ended" if self.ended else "waiting" if self.begun is None else "running"
-        return HostStatus(self.name, state, self.place, self.status, self.starts)  # type: ignore[arg-type]
+        state: HostState = "ended" if self.ended else "waiting" if self.begun is None else "running"
+        return HostStatus(self.name, state, self.place, self.status, self.starts)
 
     def _leave(self, status: int | None, now: float) -> None:
         """Its task has ended. Where that is nothing new, and where the process itself has failed, it has to pause."""

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 
 from framework.errors import RunError
 from framework.exit_codes import is_final
-from framework.interfaces import HostStatus, LauncherContext, Work
+from framework.interfaces import HostState, HostStatus, LauncherContext, Work
 from framework_slurm import programs
 from framework_slurm.config import SlurmConfig
 from framework_slurm.programs import Task
@@ -79,11 +79,12 @@ class Slurm:
         statuses = {}
         for number in self._jobs.read():
             task, history = queued.get(number), History.read(history_file(self._folder, number))
+            state: HostState
             if task is None or (task.state == "COMPLETING" and history.status is not None and is_final(history.status)):
                 state, place = "ended", history.place
             else:
                 state, place = "running" if task.state == "RUNNING" else "waiting", task.place
-            statuses[number] = HostStatus(host_name(number), state, place, history.status, history.starts)  # type: ignore[arg-type]
+            statuses[number] = HostStatus(host_name(number), state, place, history.status, history.starts)
         return statuses
 
     def _cancel(self, numbers: Iterable[int]) -> None:

@@ -149,13 +149,13 @@ class _Handler(BaseHTTPRequestHandler):
         with self.cluster.lock:
             if resource == "jobs":
                 jobs = self.cluster.jobs.items()
-                found = [(name, job.to_plain(), "batch/v1") for (place, name), job in jobs if place == namespace]
+                objects = [(name, job.to_plain(), "batch/v1") for (place, name), job in jobs if place == namespace]
             elif resource == "pods":
                 pods = self.cluster.pods.values()
-                found = [(pod.name, pod.to_plain(), "v1") for pod in pods if pod.namespace == namespace]
+                objects = [(pod.name, pod.to_plain(), "v1") for pod in pods if pod.namespace == namespace]
             else:
                 secrets = self.cluster.secrets.items()
-                found = [
+                objects = [
                     (name, {"metadata": {}, **secret}, "v1") for (place, name), secret in secrets if place == namespace
                 ]
         return [
@@ -166,7 +166,7 @@ class _Handler(BaseHTTPRequestHandler):
                 "metadata": item["metadata"]
                 | {"name": name, "namespace": namespace, "uid": name, "resourceVersion": "1"},
             }
-            for name, item, version in found
+            for name, item, version in objects
         ]
 
     def _watch(self, resource: str, namespace: str, query: dict[str, str]) -> None:

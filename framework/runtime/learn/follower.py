@@ -123,9 +123,9 @@ def _check_equal(group: Group, differs: Sequence[str]) -> None:
 
 def _check_weights(group: Group, algorithm: Algorithm) -> None:
     digests = group.compare(hashlib.blake2b(pack(algorithm.policy).data, digest_size=16).hexdigest())
-    others = [number for number, digest in enumerate(digests) if digest != digests[0]]
-    if others:
+    differing = [number for number, digest in enumerate(digests) if digest != digests[0]]
+    if differing:
         raise RunError(
-            f"processes {others} of the learner have come to other weights than the first: they need processors, or "
+            f"processes {differing} of the learner have come to other weights than the first: they need processors, or "
             "GPUs, of one kind"
         )

@@ -78,8 +78,8 @@ def at_update(folder: Path, number: int) -> Path:
     """The run's directory, when it has made so many updates."""
 
     def reached() -> Path | None:
-        found = next((folder / "runs").glob("*"), None)
-        return found if found is not None and len(lines(found, "metrics.jsonl")) >= number else None
+        run = next((folder / "runs").glob("*"), None)
+        return run if run is not None and len(lines(run, "metrics.jsonl")) >= number else None
 
     directory: Path = wait_for(reached)
     return directory

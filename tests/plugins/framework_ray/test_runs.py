@@ -238,21 +238,21 @@ def test_the_token_is_nowhere_to_be_read(ray: Ray, run: Fleet) -> None:
     start(run, ray, 4, 2)
     token = run.directory / "launch/ray/token"
     secrets = [token.read_text().strip(), JoinToken.read(str(token)).secret]
-    seen = []
+    readable = []
     for folder in Path("/proc").glob("[0-9]*"):
         for name in ("cmdline", "environ"):
             try:
-                seen.append(((folder / name), (folder / name).read_bytes()))
+                readable.append(((folder / name), (folder / name).read_bytes()))
             except OSError:
                 continue  # it has ended
     files = [file for folder in (ray.folder, run.directory) for file in folder.rglob("*") if file.is_file()]
-    seen += [(file, file.read_bytes()) for file in files if file != token]
+    readable += [(file, file.read_bytes()) for file in files if file != token]
     assert any("events" in str(file) or file.name.startswith("worker-") for file in files)
-    assert any(b"--join" in content for _, content in seen)
+    assert any(b"--join" in content for _, content in readable)
     command = [sys.executable, "-c", RECORDS, ray.address]
-    records = wait_for(lambda: (found := subprocess.check_output(command)).count(b"/ray-") >= 2 and found)
-    seen.append((Path("records"), records))
-    leaks = [path for path, content in seen for secret in secrets if secret.encode() in content]
+    records = wait_for(lambda: (said := subprocess.check_output(command)).count(b"/ray-") >= 2 and said)
+    readable.append((Path("records"), records))
+    leaks = [path for path, content in readable for secret in secrets if secret.encode() in content]
     assert leaks == []
 
 

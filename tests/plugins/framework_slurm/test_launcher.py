@@ -246,11 +246,11 @@ def test_the_token_is_in_its_file_alone(site, tmp_path, monkeypatch):
     environments = [psutil.Process(site.process(host)).environ() for host in range(2)]
     assert [host.state for host in Launch.started(run)[0].status()] == ["running", "running"]
     files = [file for folder in (launch.directory, site.slurm.folder, site.stubs) for file in folder.rglob("*")]
-    seen = [file.read_text() for file in files if file.is_file() and file != token]
-    seen += [launch.plan(), str(environments), str(site.slurm.calls)]
-    assert len(seen) > 10
-    assert not any(text in where for text in texts for where in seen)
-    assert str(token) in seen[-3]
+    readable = [file.read_text() for file in files if file.is_file() and file != token]
+    readable += [launch.plan(), str(environments), str(site.slurm.calls)]
+    assert len(readable) > 10
+    assert not any(text in where for text in texts for where in readable)
+    assert str(token) in readable[-3]
     launch.stop()
     assert not launch.directory.exists()
     assert {task.state for task in site.slurm.tasks} == {"ENDED"}

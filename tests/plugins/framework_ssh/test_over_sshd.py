@@ -85,12 +85,12 @@ def client_of(run: Path, name: str) -> psutil.Process:
 def agents(name: str) -> list[psutil.Process]:
     """The processes of ``framework sampler`` of this name."""
     words = ["framework", "sampler", "--join", "-"]
-    found = []
+    samplers = []
     for process in psutil.process_iter(["cmdline"]):
         line = process.info["cmdline"] or []
         if name in line and all(word in line for word in words):
-            found.append(process)
-    return found
+            samplers.append(process)
+    return samplers
 
 
 def tree(process: psutil.Process) -> list[psutil.Process]:

@@ -155,9 +155,9 @@ def test_other_options_are_refused(run: Path, options: dict[str, Any]) -> None:
 
 def test_two_launchers_are_two_launches(run: Path) -> None:
     """With a key each; ending one leaves the other."""
-    other = launch(run, use="fake_engine:Other")
+    second = launch(run, use="fake_engine:Other")
     launch(run).start()
-    other.start()
+    second.start()
     assert Launch.names(run) == ["fake_engine:Engine", "fake_engine:Other"]
     assert len(active(run)) == 2
     launch(run).stop()
