@@ -11,6 +11,8 @@ import framework
 from framework.runtime.data.fingerprint import versions
 from framework.runtime.link import wire
 
+_VERSIONS = versions()  # asked for once: it takes seconds on a busy machine, and the peer's partners wait no longer
+
 
 class RawPeer:
     """Connects to an endpoint, as a context manager."""
@@ -37,7 +39,7 @@ class RawPeer:
 
     def hello(self, sampler: str = "sampler-0", run: str = "run") -> None:
         """Say hello."""
-        hello = {"protocol": wire.PROTOCOL, "framework": framework.__version__, "run": run, "versions": versions()}
+        hello = {"protocol": wire.PROTOCOL, "framework": framework.__version__, "run": run, "versions": _VERSIONS}
         self.send("hello", **hello, session=f"session {id(self)}", sampler=sampler, incarnation=0, process=1)
 
     def join(self, specification: str, components: dict[str, str], run: str = "run") -> tuple[dict[str, Any], str]:

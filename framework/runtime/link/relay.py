@@ -113,7 +113,6 @@ class Relay:
         while True:
             for message in self._turn():
                 if message.type == "entered":
-                    self._kept_versions = message["kept_versions"]
                     return str(message["name"])
 
     def serve(self) -> Event:
@@ -205,6 +204,8 @@ class Relay:
         if message.type == "who":
             self._uplink.send([b"", *wire.encode("enter", **self._enter)])
             return None
+        if message.type == "entered":
+            self._kept_versions = message["kept_versions"]  # at once: weights may follow in the same turn
         return message
 
     def _keep(self, version: int, frames: list[Any]) -> None:

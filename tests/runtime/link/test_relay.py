@@ -185,6 +185,18 @@ def test_old_versions_are_dropped(host: Host) -> None:
         assert (received(peer) if kept else host.learner.receive())["version"] == version
 
 
+def test_weights_may_follow_the_answer_at_once(host: Host) -> None:
+    """How many are kept holds from the answer on, however many messages are read in one go."""
+    assert host.learner.receive().type == "enter"
+    host.learner.send("entered", name="a-host", known=False, kept_versions=2)
+    for version in range(3):
+        host.learner.send("weights", WEIGHTS, version=version)
+    assert [host.learner.receive()["version"] for _ in range(3)] == [0, 1, 2]
+    peer, _ = host.sampler()
+    peer.send("pull", version=0)
+    assert received(peer)["version"] == 0
+
+
 # Connections.
 
 
