@@ -31,6 +31,7 @@ FLOORS = {
     "framework.runtime.launch": 4.5,
     "framework.runtime.learn": 4.6,
     "framework.runtime": 4.7,
+    "framework.studies": 4.75,
     "framework.report": 4.8,
     "framework.commands": 5,
     "framework.testing": 5,

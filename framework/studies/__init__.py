@@ -1,0 +1,1 @@
+"""Studies: runs read back, put side by side, and trained by the dozen. Nothing here imports torch."""

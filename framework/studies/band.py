@@ -1,0 +1,32 @@
+"""Several seeds as one curve."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from framework.studies.recorded_run import Series
+
+
+class Band(NamedTuple):
+    """The mean of some curves and their range, [points] float64 each."""
+
+    x: np.ndarray
+    mean: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+def band(curves: Sequence[Series]) -> Band:
+    """One curve of several, at the points of the first where all have values; between points they are straight.
+
+    Where no stretch is common to all, it is that of the first curve.
+    """
+    start, end = max(curve.x[0] for curve in curves), min(curve.x[-1] for curve in curves)
+    grid = curves[0].x
+    common = grid[(grid >= start) & (grid <= end)]
+    grid = common if len(common) else grid
+    values = np.stack([np.interp(grid, curve.x, curve.y) for curve in curves])
+    return Band(grid, values.mean(0), values.min(0), values.max(0))
