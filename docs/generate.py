@@ -20,7 +20,7 @@ from framework.commands import cli
 from framework.hookspecs import CONTRACTS
 from framework.pipeline import describe
 from framework.pipeline.components import KERNEL_OPTIONS
-from framework.pipeline.sections import COMPONENTS, DEFAULT_ENCODER, KEYS, REQUIRED, SECTIONS, Top
+from framework.pipeline.sections import ARRAYS, COMPONENTS, DEFAULT_ENCODER, KEYS, REQUIRED, SECTIONS, Top
 from framework.runtime.evaluate.agent import Agent
 from framework.runtime.learn.update import Update
 
@@ -98,7 +98,7 @@ def _pipeline() -> Iterator[str]:
                 yield "Every launcher has these beside [its own](components.md):"
                 yield _table(describe.rows(KERNEL_OPTIONS["launcher"]))
         elif key in COMPONENTS:
-            yield f"## [[{key}]]" if key == "bonus" else f"## [{key}]"
+            yield f"## [[{key}]]" if key in ARRAYS else f"## [{key}]"
             need = f"Optional: `{DEFAULT_ENCODER}` where it is missing." if key == "encoder" else "Optional."
             need = "Required." if key in REQUIRED and key != "encoder" else need
             yield f"{need} `use` names the {key}; the other keys are its [options](components.md)."

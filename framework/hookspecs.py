@@ -1,4 +1,4 @@
-"""The hooks that a plugin may implement: to register components, launchers and commands, and to follow a run."""
+"""The hooks that a plugin may implement: to register components and their like, and to follow runs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import pluggy
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from framework.callbacks import Agent, RunControl
 
 #: Entry-point group; a breaking change of the hooks below means a new one, ``framework.plugins.vN``.
 GROUP = "framework.plugins"
@@ -26,16 +28,20 @@ COMPONENT_HOOKS = {
 }
 #: The kinds of component.
 KINDS = tuple(COMPONENT_HOOKS.values())
-#: What has a contract in `framework.interfaces`, and so conformance checks and a template.
-CONTRACTS = (*KINDS, "launcher")
+#: What has a contract, in `framework.interfaces` or `framework.callbacks`, and so conformance checks and a template.
+CONTRACTS = (*KINDS, "launcher", "callback")
 #: Every hook that registers something, and what it registers.
-REGISTER_HOOKS = COMPONENT_HOOKS | {"register_launchers": "launcher", "register_commands": "command"}
+REGISTER_HOOKS = COMPONENT_HOOKS | {
+    "register_launchers": "launcher",
+    "register_callbacks": "callback",
+    "register_commands": "command",
+}
 
 hookspec = pluggy.HookspecMarker("framework")
 
 
 class Register(Protocol):
-    """Registers one component, or one launcher."""
+    """Registers one component, launcher or callback."""
 
     def __call__(
         self,
@@ -108,23 +114,33 @@ def register_launchers(register: Register) -> None:
 
 
 @hookspec
+def register_callbacks(register: Register) -> None:
+    """Offer callbacks, which follow the runs whose pipelines name them: built as `framework.callbacks.Callback`."""
+
+
+@hookspec
 def register_commands(register: RegisterCommand) -> None:
     """Offer commands of the command line: targets are instances of `click.Command`."""
 
 
 @hookspec
-def run_started(directory: Path, pipeline: dict[str, Any]) -> None:
+def run_started(directory: Path, pipeline: dict[str, Any], control: RunControl) -> None:
     """A run starts, or is resumed. ``pipeline`` is the resolved pipeline as plain values."""
 
 
 @hookspec
-def update_finished(directory: Path, metrics: dict[str, float]) -> None:
+def update_finished(directory: Path, metrics: dict[str, float], control: RunControl) -> None:
     """One update is done; ``metrics`` is its line of ``metrics.jsonl``."""
 
 
 @hookspec
-def evaluation_finished(directory: Path, evaluation: dict[str, float]) -> None:
-    """An evaluation is done; ``evaluation`` is its line of ``metrics.jsonl``."""
+def evaluation_finished(directory: Path, evaluation: dict[str, float], agent: Agent, control: RunControl) -> None:
+    """An evaluation is done; ``evaluation`` is its line of ``metrics.jsonl``, and ``agent`` the policy that played."""
+
+
+@hookspec
+def video_saved(directory: Path, video: Path, steps: int) -> None:
+    """The video of an evaluation is on disk; ``steps`` are the environment steps that its policy had learned from."""
 
 
 @hookspec
@@ -134,4 +150,4 @@ def checkpoint_saved(directory: Path, checkpoint: Path) -> None:
 
 @hookspec
 def run_finished(directory: Path, status: str) -> None:
-    """The run ends: ``"done"``, ``"interrupted"`` or ``"failed"``."""
+    """The run ends: ``"done"``, ``"stopped"`` by a hook, ``"interrupted"`` or ``"failed"``."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from importlib import import_module
 from time import perf_counter
 from types import TracebackType
@@ -173,7 +173,7 @@ def _declarations(plugin: object, manager: pluggy.PluginManager) -> tuple[tuple[
 
     Raises `DeclarationError` with everything that breaks the hook contract.
     """
-    hooks = _hooks(manager)
+    hooks = hooks_of(manager)
     # A manager without specs takes any hook: every mistake is found, and none leaves a trace in the shared manager.
     trial = pluggy.PluginManager("framework")
     trial.register(plugin, "plugin")
@@ -198,7 +198,7 @@ def _declarations(plugin: object, manager: pluggy.PluginManager) -> tuple[tuple[
     return tuple(registrations.values()), tuple(listens)
 
 
-def _hooks(manager: pluggy.PluginManager) -> dict[str, tuple[str, ...]]:
+def hooks_of(manager: pluggy.PluginManager) -> dict[str, tuple[str, ...]]:
     """{hook of the contract: the arguments that it gives}."""
     callers = (getattr(manager.hook, name, None) for name in vars(hookspecs))
     return {
@@ -295,47 +295,5 @@ def traceback_of(error: BaseException) -> str:
 
 def _is_machinery(trace: TracebackType) -> bool:
     name: str = trace.tb_frame.f_globals.get("__name__", "")
-    ours = ("framework.plugins", "framework.catalog", "framework.runtime.rollout")
+    ours = ("framework.plugins", "framework.lifecycle", "framework.catalog", "framework.runtime.rollout")
     return name.partition(".")[0] == "importlib" or name.startswith(ours)
-
-
-# --- the lifecycle of a run --------------------------------------------------------------------------------------
-
-
-class HookFailure(NamedTuple):
-    """A lifecycle hook that raised; its plugin hears no more of the run."""
-
-    plugin: str
-    hook: str
-    reason: str
-    traceback: str
-
-    def __str__(self) -> str:
-        return f"plugin {self.plugin!r} failed in {self.hook} and is left out from here on: {self.reason}"
-
-
-class Lifecycle:
-    """Tells plugins about one run. A plugin that raises is reported once and dropped; the run goes on."""
-
-    def __init__(self, manager: pluggy.PluginManager, report: Callable[[HookFailure], None]):
-        self._report = report
-        self._hooks = {hook: arguments for hook, arguments in _hooks(manager).items() if hook not in REGISTER_HOOKS}
-        # pluggy calls the last registered first, so that is the order here too.
-        self._listeners = {name: getattr(manager.hook, name).get_hookimpls()[::-1] for name in self._hooks}
-
-    def call(self, hook: str, **arguments: Any) -> None:
-        """Call ``hook``, such as ``"update_finished"``, with all of its arguments, in every plugin that has it."""
-        if set(arguments) != set(self._hooks[hook]):
-            raise TypeError(f"{hook} takes {', '.join(self._hooks[hook])}; given: {', '.join(arguments)}")
-        for listener in tuple(self._listeners[hook]):
-            try:
-                _call(listener, arguments)
-            except KeyboardInterrupt:
-                raise
-            except BaseException as error:  # also SystemExit: a plugin does not end a run
-                self._drop(listener.plugin_name)
-                self._report(HookFailure(listener.plugin_name, hook, describe(error), traceback_of(error)))
-
-    def _drop(self, plugin: str) -> None:
-        for hook, listeners in self._listeners.items():
-            self._listeners[hook] = [listener for listener in listeners if listener.plugin_name != plugin]

@@ -19,6 +19,7 @@ from framework.__main__ import main
 from framework.catalog import Component
 from framework.entry_points import EntryPoint
 from framework.errors import EXIT_PLUGIN, PluginError
+from framework.lifecycle import Lifecycle
 from framework.plugins import Plugin
 from framework.schema import check_defaults, option
 
@@ -250,8 +251,8 @@ def test_a_hook_does_not_end_a_run(error: str) -> None:
     manager.add_hookspecs(hookspecs)
     manager.register(Acme(), "acme")
     failures: list[Any] = []
-    plugins.Lifecycle(manager, failures.append).call("run_finished", directory=Path(), status="done")
-    assert [failure.plugin for failure in failures] == ["acme"]
+    Lifecycle(manager, failures.append).call("run_finished", directory=Path(), status="done")
+    assert [failure.name for failure in failures] == ["acme"]
 
 
 def test_a_wrong_default_is_the_plugin_s() -> None:

@@ -6,7 +6,7 @@ import pytest
 from framework import hookimpl, plugins
 from framework.entry_points import EntryPoint
 from framework.hookspecs import GROUP, KINDS, OLDER_GROUPS, REGISTER_HOOKS
-from framework.plugins import Lifecycle, Registration, load
+from framework.plugins import Registration, load
 
 
 @hookimpl
@@ -58,10 +58,10 @@ def test_a_plugin_offers_components():
 
 
 def test_every_kind_can_be_registered():
-    """Each hook registers its own kind: the six kinds of component, launchers and commands."""
+    """Each hook registers its own kind: the six kinds of component, launchers, callbacks and commands."""
     hooks = {name: lambda register: register("x", "m:X") for name in REGISTER_HOOKS}
     row = only(module(**hooks))
-    assert {registration.kind for registration in row.registrations} == {*KINDS, "launcher", "command"}
+    assert {registration.kind for registration in row.registrations} == {*KINDS, "launcher", "callback", "command"}
 
 
 def test_a_plugin_may_be_an_object_in_a_module(tmp_path, monkeypatch):
@@ -198,17 +198,6 @@ def test_a_plugin_name_that_pipelines_cannot_write_is_refused(name):
     assert only(module(), name=name).reason == "a plugin's name must match [a-z][a-z0-9_]*"
 
 
-def test_a_broken_plugin_leaves_no_hook_behind():
-    """Where a registration fails, the plugin's lifecycle hooks are not called either."""
-    called = []
-    plugin = module(
-        register_encoders=lambda register: register("!", "m:X"),
-        run_finished=lambda status: called.append("end"),
-    )
-    Lifecycle(load([offer(plugin)]).manager, pytest.fail).call("run_finished", directory=None, status="done")
-    assert called == []
-
-
 # --- names, blocking, contracts ----------------------------------------------------------------------------------
 
 
@@ -292,47 +281,3 @@ def test_bundled_names_are_unique():
         for registration in row.registrations
     ]
     assert sorted(names) == sorted(set(names))
-
-
-# --- lifecycle ---------------------------------------------------------------------------------------------------
-
-
-def test_lifecycle_hooks_get_the_arguments_they_name():
-    """Each plugin is called with those arguments that its function takes."""
-    calls = []
-    partial = module(update_finished=lambda metrics: calls.append((metrics,)))
-    full = module(update_finished=lambda directory, metrics: calls.append((directory, metrics)))
-    loaded = load([offer(partial, "one"), offer(full, "two")])
-    Lifecycle(loaded.manager, pytest.fail).call("update_finished", directory="d", metrics={"loss": 1.0})
-    assert calls == [("d", {"loss": 1.0}), ({"loss": 1.0},)]
-    assert [row.listens for row in loaded.rows] == [("update_finished",), ("update_finished",)]
-
-
-def test_a_lifecycle_hook_that_raises_drops_its_plugin():
-    """It is reported once, with its traceback; the other plugins and all later calls go on without it."""
-    calls, failures = [], []
-
-    def update_finished(metrics):
-        raise RuntimeError("disk\nfull")
-
-    bad = module(update_finished=update_finished, run_finished=lambda status: calls.append("bad"))
-    fine = module(update_finished=lambda: calls.append("update"), run_finished=lambda: calls.append("end"))
-    lifecycle = Lifecycle(load([offer(fine, "fine"), offer(bad, "bad")]).manager, failures.append)
-    for _ in range(2):
-        lifecycle.call("update_finished", directory=None, metrics={})
-    lifecycle.call("run_finished", directory=None, status="done")
-    assert calls == ["update", "update", "end"]
-    [failure] = failures
-    assert (failure.plugin, failure.hook, failure.reason) == ("bad", "update_finished", "RuntimeError: disk")
-    assert 'raise RuntimeError("disk\\nfull")' in failure.traceback
-    assert "framework/plugins.py" not in failure.traceback
-    assert str(failure) == "plugin 'bad' failed in update_finished and is left out from here on: RuntimeError: disk"
-
-
-def test_a_wrong_call_is_the_callers_error():
-    """Arguments that the hook does not have, or that are missing, are not blamed on a plugin."""
-    lifecycle = Lifecycle(load([good("other")]).manager, pytest.fail)
-    with pytest.raises(TypeError, match="run_finished takes directory, status; given: status"):
-        lifecycle.call("run_finished", status="done")
-    with pytest.raises(KeyError):
-        lifecycle.call("run_ended")

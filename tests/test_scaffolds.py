@@ -110,7 +110,7 @@ def test_a_single_file_trains(scratch: Path, kind: str, tmp_path: Path) -> None:
         runtime = {"samplers": 0, "listen": "127.0.0.1:0", "launcher": {"use": "mine:Mine", "samplers": 2}}
         sections = PIPELINE | {"runtime": runtime}
     else:
-        sections = PIPELINE | {kind: [table] if kind == "bonus" else table}
+        sections = PIPELINE | {kind: [table] if kind in ("bonus", "callback") else table}
     if kind == "curriculum":
         sections[kind] = table | {"tasks": [0.5, 1.0]}
     (tmp_path / "pipeline.toml").write_text(to_toml(sections))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -109,6 +110,7 @@ def _build(pipeline: Pipeline) -> Iterator[Problem]:
     """The problems that appear when the environment is made and the components are built for it."""
     import numpy as np
 
+    from framework.callbacks import CallbackContext
     from framework.pipeline.build import build, build_environment, make_context
     from framework.runtime.rollout.make_vector import check_restart, make_vector
 
@@ -138,6 +140,11 @@ def _build(pipeline: Pipeline) -> Iterator[Problem]:
                     build(component, context)
             except Exception as error:
                 yield from _problems(error, path)
+    for index, callback in enumerate(pipeline.callbacks):
+        try:
+            build(callback, CallbackContext(Path(), pipeline.directory))
+        except Exception as error:
+            yield from _problems(error, f"callback.{index}")
 
 
 def _problems(error: Exception, path: str) -> Iterator[Problem]:

@@ -15,7 +15,7 @@ from framework.hookspecs import CONTRACTS
 @click.option("--here", is_flag=True, help='Write one file into this folder, for use = "my_file:MyEncoder".')
 @click.option("--diff", is_flag=True, help="Write nothing; show how existing files differ from the templates.")
 def command(kind: str, name: str, here: bool, diff: bool) -> None:
-    """Create a component of KIND (environment, encoder, algorithm, bonus, curriculum, replay or launcher), called NAME.
+    """Create a component of KIND (environment, encoder, algorithm, bonus, curriculum, replay, launcher or callback).
 
     NAME is such as my_bonus, or plugin/my_bonus. The component works as it is: change it step by step, and run its
     tests after each step. A newer framework may bring newer templates: --diff, with the same arguments, shows the
@@ -47,8 +47,8 @@ def command(kind: str, name: str, here: bool, diff: bool) -> None:
 
 def _override(kind: str, use: str) -> str:
     """What has a pipeline use the component, on a command line."""
-    if kind == "bonus":
-        return f"bonus='[{{use = \"{use}\"}}]'"
+    if kind in ("bonus", "callback"):
+        return f"{kind}='[{{use = \"{use}\"}}]'"
     if kind == "launcher":
         return f"runtime.launcher='{{use = \"{use}\"}}' runtime.listen='\"127.0.0.1:0\"'"
     return f"{kind}.use={use}"

@@ -130,6 +130,9 @@ _NOTABLE = {
     "environment_failed": "{traceback}\nenvironment {environment} failed in {call}: {reason}; its episode {episode} is "
     "given up, and the next begins (failed episodes so far: {failures})",
     "plugin_dropped": "plugin {plugin} failed in {hook} and is left out from here on\n{reason}",
+    "callback_dropped": "callback {callback} failed in {hook} and is left out from here on\n{reason}",
+    "stopped": "stopped: {reason}",
+    "video_failed": "an evaluation could not be filmed: {reason}",
     "checkpoint_failed": "checkpoint {checkpoint} could not be saved: {reason}",
     "checkpoint_skipped": "{reason}",
     "close_failed": "{reason}",

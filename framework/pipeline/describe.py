@@ -11,7 +11,7 @@ from attrs import NOTHING
 from framework.catalog import Catalog, Component
 from framework.errors import PluginError
 from framework.pipeline.components import KERNEL_OPTIONS
-from framework.pipeline.sections import COMPONENTS, KEYS, SECTIONS, Top
+from framework.pipeline.sections import ARRAYS, COMPONENTS, KEYS, SECTIONS, Top
 from framework.pipeline.toml import literal
 from framework.plugins import TARGET
 from framework.schema import default_of, join, kind_of, options, plain, type_name
@@ -76,7 +76,7 @@ def pipeline_schema(catalog: Catalog) -> tuple[dict[str, Any], list[str]]:
             properties[key] = _choice(catalog.names(key), variants.values())
     properties |= json_schema(Top)["properties"]
     for part in (properties, demands):
-        part["bonus"] = {"type": "array", "items": part["bonus"]}
+        part |= {key: {"type": "array", "items": part[key]} for key in ARRAYS}
     demand = {"required": ["run", "environment", "algorithm"], "properties": demands}
     schema = {
         "$schema": "http://json-schema.org/draft-07/schema#",

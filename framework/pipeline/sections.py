@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from attrs import Factory, frozen
+from attrs import Factory, evolve, frozen
 
 from framework.catalog import Catalog, default_catalog
 from framework.errors import PipelineError, Problem
@@ -67,6 +67,12 @@ class Evaluation:
     episodes: int = option(20, help="Episodes of one evaluation; 0 for no evaluation.", ge=0)
     every_steps: int = option(0, help="Environment steps between evaluations; 0 evaluates at the end only.", ge=0)
     deterministic: bool = option(True, help="Whether the most probable actions are taken, instead of sampled ones.")
+    video: int = option(
+        0,
+        help="Episodes of each evaluation that are filmed, side by side, into the run's folder `videos`; 0 for none. "
+        "Needs the extra `video`.",
+        ge=0,
+    )
     tasks: tuple[Any, ...] = option(
         (), help="Tasks that the episodes are played on, in turn; without them the environment plays its own."
     )
@@ -157,8 +163,9 @@ SECTIONS: dict[str, type] = {
     "checkpoint": Checkpoint,
     "runtime": Runtime,
 }
-#: Sections that choose a component each, by kind; ``[[bonus]]`` chooses any number.
-COMPONENTS = ("environment", "encoder", "algorithm", "bonus", "curriculum", "replay")
+#: Sections that choose a component each, by kind; `ARRAYS`, such as ``[[bonus]]``, choose any number.
+COMPONENTS = ("environment", "encoder", "algorithm", "bonus", "curriculum", "replay", "callback")
+ARRAYS = ("bonus", "callback")
 REQUIRED = ("environment", "encoder", "algorithm")
 KEYS = ("requires", "run", *COMPONENTS, "sampling", "evaluation", "checkpoint", "runtime")
 
@@ -178,6 +185,7 @@ class Pipeline:
     evaluation: Evaluation
     checkpoint: Checkpoint
     runtime: Runtime
+    callbacks: tuple[Chosen, ...]
     requires: tuple[str, ...]
     directory: Path  #: of the pipeline file: where ``use = "my_file:MyEncoder"`` looks for ``my_file.py``
 
@@ -187,11 +195,19 @@ class Pipeline:
         for key in KEYS[1:]:
             if key in SECTIONS:
                 values[key] = plain(getattr(self, key))
-            elif key == "bonus":
-                values |= {"bonus": [bonus.to_plain() for bonus in self.bonuses]} if self.bonuses else {}
+            elif key in ARRAYS:
+                tables = [component.to_plain() for component in self._array(key)]
+                values |= {key: tables} if tables else {}
             elif (component := getattr(self, key)) is not None:
                 values[key] = component.to_plain()
         return values
+
+    def for_other_processes(self) -> Pipeline:
+        """What samplers and further learners get: less what the first learner's process alone has to have installed."""
+        return evolve(self, callbacks=(), runtime=evolve(self.runtime, launcher=None))
+
+    def _array(self, key: str) -> tuple[Chosen, ...]:
+        return {"bonus": self.bonuses, "callback": self.callbacks}[key]
 
     @classmethod
     def from_plain(cls, values: Mapping[str, Any], directory: Path, catalog: Catalog | None = None) -> Pipeline:
@@ -216,11 +232,12 @@ def resolve(values: Mapping[str, Any], directory: Path, catalog: Catalog) -> tup
     tables |= {kind: {} for kind in REQUIRED if kind not in values and kind not in meant}
     if isinstance(tables.get("encoder"), Mapping):
         tables["encoder"] = {"use": DEFAULT_ENCODER} | tables["encoder"]
-    bonuses = tables.pop("bonus", [])
-    if not isinstance(bonuses, list):
-        problems.append(Problem("expected an array of tables, each written [[bonus]]", "bonus"))
-    else:
-        tables |= {join("bonus", index): table for index, table in enumerate(bonuses)}
+    for key in ARRAYS:
+        array = tables.pop(key, [])
+        if not isinstance(array, list):
+            problems.append(Problem(f"expected an array of tables, each written [[{key}]]", key))
+        else:
+            tables |= {join(key, index): table for index, table in enumerate(array)}
     components: dict[str, Any] = {}
     for path, table in tables.items():
         kind = path.partition(".")[0]
@@ -235,6 +252,8 @@ def resolve(values: Mapping[str, Any], directory: Path, catalog: Catalog) -> tup
     problems += refusals({path: component for path, component in components.items() if component is not None}, lag)
     if problems:
         return None, problems
-    single = {kind: components.pop(kind, None) for kind in COMPONENTS if kind != "bonus"}
-    bonuses = tuple(components.values())
-    return Pipeline(**sections, **single, bonuses=bonuses, requires=top.requires, directory=directory), []
+    single = {kind: components.pop(kind, None) for kind in COMPONENTS if kind not in ARRAYS}
+    bonuses, callbacks = (tuple(part for part in components.values() if part.kind == kind) for kind in ARRAYS)
+    return Pipeline(
+        **sections, **single, bonuses=bonuses, callbacks=callbacks, requires=top.requires, directory=directory
+    ), []

@@ -9,8 +9,11 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from framework.callbacks import CallbackContext
 from framework.catalog import default_catalog
-from framework.plugins import HookFailure, Lifecycle, describe
+from framework.lifecycle import HookFailure, Lifecycle, StopRequest
+from framework.pipeline.build import build
+from framework.plugins import describe
 from framework.runtime.launch.local import LocalStarter
 from framework.runtime.learn.interrupt import Interrupt
 from framework.runtime.learn.ranks import Rank, mark, marked, place
@@ -73,11 +76,14 @@ class Session:
     def updates(self) -> Iterator[Update]:
         """Run; closing the iterator early saves a checkpoint and ends the run."""
         status = "failed"
-        lifecycle = Lifecycle(default_catalog().plugins.manager, self._report)
+        control = StopRequest()
+        plugins = default_catalog().plugins.manager
+        lifecycle = Lifecycle(plugins, self._report)
         try:
+            lifecycle = Lifecycle(plugins, self._report, self._callbacks())
             with _no_garbage():
                 from framework.runtime.learn.learner import Learner
-            lifecycle.call("run_started", directory=self.directory, pipeline=self.pipeline.to_plain())
+            lifecycle.call("run_started", directory=self.directory, pipeline=self.pipeline.to_plain(), control=control)
             learner = Learner(
                 self.pipeline,
                 self._record,
@@ -86,12 +92,13 @@ class Session:
                 self._endpoint,
                 resume=self._resumed,
                 interrupt=self._interrupt,
+                control=control,
                 rank=self._rank,
             )
             if self._resumed:
                 self._record.adopt(self.pipeline)
             yield from learner.run()
-            status = "done"
+            status = "stopped" if control.reason else "done"
         except (KeyboardInterrupt, GeneratorExit):
             status = "interrupted"
             raise
@@ -104,13 +111,19 @@ class Session:
             self._record.event("finished", status=status)
             self._record.close()
 
+    def _callbacks(self) -> Iterator[tuple[str, object]]:
+        context = CallbackContext(self.directory, self.pipeline.directory)
+        for callback in self.pipeline.callbacks:
+            yield callback.use, build(callback, context)
+
     def _open_record(self, root: Path, resume: Path | None, listener: Listener | None) -> Record:
         from framework.runtime.disk.run_directory import Record
 
         return Record.create(self.pipeline, root, listener) if resume is None else Record(resume, listener)
 
     def _report(self, failure: HookFailure) -> None:
-        self._record.event("plugin_dropped", plugin=failure.plugin, hook=failure.hook, reason=failure.traceback)
+        what = {failure.kind: failure.name}
+        self._record.event(f"{failure.kind}_dropped", **what, hook=failure.hook, reason=failure.traceback)
 
 
 @contextmanager

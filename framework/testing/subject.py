@@ -10,6 +10,7 @@ import numpy as np
 from attrs import evolve, frozen
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Space
 
+from framework.callbacks import CallbackContext
 from framework.catalog import Catalog, Component, default_catalog
 from framework.errors import PipelineError
 from framework.interfaces import Context, EnvironmentContext, LauncherContext
@@ -114,7 +115,7 @@ class Subject:
 
         return evolve(context, make_part=make_part, make_encoder=make_encoder)
 
-    def build(self, context: Context | EnvironmentContext | LauncherContext) -> Any:
+    def build(self, context: Context | EnvironmentContext | LauncherContext | CallbackContext) -> Any:
         """The component; `Skip` where it refuses the spaces and need not take them."""
         try:
             return build(self.chosen, context)

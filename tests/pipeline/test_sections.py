@@ -51,7 +51,9 @@ def test_a_minimal_pipeline_is_filled_in(loaded, components, tmp_path):
         "environments": 8, "shard": 8, "rollout_length": 128, "policy_lag": 1, "max_lag": 4,
         "max_replay_steps": 100_000,
     }  # fmt: skip
-    assert attrs.asdict(pipeline.evaluation) == {"episodes": 20, "every_steps": 0, "deterministic": True, "tasks": ()}
+    assert attrs.asdict(pipeline.evaluation) == {
+        "episodes": 20, "every_steps": 0, "deterministic": True, "video": 0, "tasks": ()
+    }  # fmt: skip
     assert attrs.asdict(pipeline.checkpoint) == {"every_seconds": 30.0, "keep": 3}
     assert attrs.asdict(pipeline.runtime) == {
         "samplers": 1, "listen": None, "launcher": None, "environment_timeout": 300.0, "on_environment_error": "stop",

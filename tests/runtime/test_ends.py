@@ -234,6 +234,26 @@ def _(run: Callable[..., int], folder: Path, monkeypatch: Any) -> int:
     return run()
 
 
+@way("a hook stops it")
+def _(run: Callable[..., int], folder: Path, monkeypatch: Any) -> int:
+    (folder / "acme.py").write_text(
+        "class Acme:\n"
+        "    def __init__(self, config, context): pass\n"
+        "    def update_finished(self, control): control.stop('the target is reached')\n"
+    )
+    return run("pass", 'callback=[{use = "acme:Acme"}]')
+
+
+@way("a hook of a callback raises")
+def _(run: Callable[..., int], folder: Path, monkeypatch: Any) -> int:
+    (folder / "acme.py").write_text(
+        "class Acme:\n"
+        "    def __init__(self, config, context): pass\n"
+        "    def update_finished(self): raise ValueError('no network')\n"
+    )
+    return run("pass", 'callback=[{use = "acme:Acme"}]')
+
+
 @way("a hook of a plugin raises")
 def _(run: Callable[..., int], folder: Path, monkeypatch: Any) -> int:
     class Acme:

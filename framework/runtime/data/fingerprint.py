@@ -25,11 +25,12 @@ _DIGITS = 12
 
 def components(pipeline: Pipeline) -> dict[str, dict[str, Any]]:
     """Where each component of a pipeline comes from: distribution, version, and the hash of its source file."""
-    return {name: provenance(component) for name, component in _components(pipeline).items()}
+    collecting = {name: provenance(component) for name, component in _components(pipeline).items()}
+    return collecting | {f"callback/{part.use}": provenance(part.component) for part in pipeline.callbacks}
 
 
 def fingerprints(pipeline: Pipeline) -> dict[str, str]:
-    """What each component of a pipeline is, in words that are equal where it is the same: for two machines to compare.
+    """What each component that samplers need is, in words that are equal where it is the same: for two machines.
 
     The hash is of all Python files of the component's package, or of the file beside the pipeline that it is in.
     """

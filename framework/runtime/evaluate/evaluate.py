@@ -63,38 +63,43 @@ def evaluate(
     *,
     tasks: Sequence[Any] = (),
     record: Record | None = None,
+    filmed: int | None = None,
 ) -> Evaluation:
     """Play ``episodes`` episodes, one in each of as many environments stepped singly.
 
     Exactly one each, so that long episodes count as much as short ones. ``act`` gets the observations
     ``{name: [episodes, ...]}`` and the legal actions [episodes, actions] or None, always of all environments, and
     returns actions [episodes, ...]; those of finished episodes are ignored. ``tasks`` are played in turn.
-    ``record`` gets the environments' pictures, uint8 [height, width, 3] each, at the start and after each step.
+    ``record`` gets the pictures of the first ``filmed`` environments, by default of all, uint8 [height, width, 3] each,
+    at the start and after each step.
 
     Raises `RunError` where an environment fails, gives a number that is not finite, never ends its episode, or gives
     metrics in some episodes only.
     """
     vector = SteppedVector([Frozen(make_environment(environment)) for _ in range(episodes)])
     try:
-        return _play(act, vector, seed, list(islice(cycle(tasks or [None]), episodes)), record)
+        film = None if record is None else lambda: record(vector.render(filmed))
+        return _play(act, vector, seed, list(islice(cycle(tasks or [None]), episodes)), film)
     finally:
         for problem in vector.close():
             print(problem, file=sys.stderr)
 
 
-def _play(act: Act, vector: SteppedVector, seed: int, tasks: Sequence[Any], record: Record | None) -> Evaluation:
+def _play(
+    act: Act, vector: SteppedVector, seed: int, tasks: Sequence[Any], film: Callable[[], None] | None
+) -> Evaluation:
     count = vector.count
     returns, lengths, successes = np.zeros(count), np.zeros(count, np.int64), np.full(count, -1, np.int8)
     playing, metrics = np.ones(count, bool), list[Any]([None] * count)
     vector.reset(np.arange(count), [episode_seed(seed, index, 0) for index in range(count)], tasks)
     _check(vector)
-    if record is not None:
-        record(vector.render())
+    if film is not None:
+        film()
     for _ in range(ENDLESS):
         vector.step(act(vector.observations, vector.action_mask))
         _check(vector)
-        if record is not None:
-            record(vector.render())
+        if film is not None:
+            film()
         returns += vector.rewards
         lengths += playing
         over = playing & (vector.terminated | vector.truncated)

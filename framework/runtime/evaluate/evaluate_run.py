@@ -19,7 +19,7 @@ from framework.runtime.disk.trust import check
 from framework.runtime.evaluate.agent import Acting, Agent, load_agent
 from framework.runtime.evaluate.evaluate import Act, Evaluation, evaluate
 from framework.runtime.evaluate.scripted import ObservedEnvironments, Scripted
-from framework.runtime.evaluate.video import VideoWriter
+from framework.runtime.evaluate.video import VideoWriter, frames_per_second
 from framework.runtime.rollout.environments import close_environment, make_environment
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def evaluate_run(
     with ExitStack() as stack:
         record = None
         if video is not None:
-            record = stack.enter_context(VideoWriter(video, _frames_per_second(component))).add
+            record = stack.enter_context(VideoWriter(video, frames_per_second(component))).add
         return evaluate(
             act,
             environment,
@@ -90,13 +90,6 @@ def evaluate_run(
             tasks=settings.tasks if tasks is None else tasks,
             record=record,
         )
-
-
-def _frames_per_second(environment: EnvironmentFactory) -> float:
-    """As the environment wants to be watched, else 30."""
-    example = make_environment(environment)
-    close_environment(example, "environment")
-    return float(example.metadata.get("render_fps", 30))
 
 
 def load(target: Path, overrides: Sequence[str] | Mapping[str, Any] = (), *, trust: bool = False) -> Pipeline:
@@ -135,6 +128,6 @@ def _check_spaces(run: Path, agent: Agent, environment: EnvironmentFactory) -> N
 def _learned(pipeline: Pipeline) -> dict[str, Any]:
     """What a pipeline says about what is learned, less the seed."""
     values = pipeline.to_plain()
-    for section in ("runtime", "checkpoint", "evaluation", "requires"):
+    for section in ("runtime", "checkpoint", "evaluation", "callback", "requires"):
         values.pop(section, None)
     return values | {"run": {"total_steps": pipeline.run.total_steps}}

@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from framework.errors import FrameworkError, PluginError, writing
+from framework.errors import FrameworkError, PluginError, RunError, writing
+from framework.interfaces import EnvironmentFactory
+from framework.runtime.rollout.environments import close_environment, make_environment
 
 _WIDTH = 2400  #: pixels that a video is wide at most
 
@@ -26,12 +28,7 @@ class VideoWriter:
     def __init__(self, path: Path, frames_per_second: float = 30.0):
         if path.suffix not in (".mp4", ".gif"):
             raise FrameworkError(f"{path}: a video's name must end in .mp4 or .gif")
-        try:
-            imageio = import_module("imageio.v2")
-            if path.suffix == ".mp4":
-                import_module("imageio_ffmpeg")
-        except ImportError as error:
-            raise PluginError(f'writing a video needs {error.name}: pip install "framework-rl[video]"') from error
+        imageio = _imageio(path.suffix)
         self._path = path
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -51,8 +48,38 @@ class VideoWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Write the rest of the file."""
         with writing(self._path):
             self._writer.close()
+
+
+def _imageio(suffix: str) -> Any:
+    """The module imageio, able to write ``.mp4`` or ``.gif``. Raises `PluginError` where it is missing."""
+    try:
+        if suffix == ".mp4":
+            import_module("imageio_ffmpeg")
+        return import_module("imageio.v2")
+    except ImportError as error:
+        raise PluginError(f'writing a video needs {error.name}: pip install "framework-rl[video]"') from error
+
+
+def check_filmable(environment: EnvironmentFactory) -> None:
+    """Raise `RunError` where the environments have no pictures, and `PluginError` where nothing writes videos."""
+    _imageio(".mp4")
+    example = make_environment(environment)
+    close_environment(example, "environment")
+    if example.render_mode != "rgb_array":
+        raise RunError(f"the environment cannot be filmed: its render mode is {example.render_mode}, not rgb_array")
+
+
+def frames_per_second(environment: EnvironmentFactory) -> float:
+    """As the environments want to be watched, else 30."""
+    example = make_environment(environment)
+    close_environment(example, "environment")
+    return float(example.metadata.get("render_fps", 30))
 
 
 def tile(pictures: Sequence[np.ndarray]) -> np.ndarray:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from attrs import evolve
 
 from framework.errors import RunError
 from framework.interfaces import Algorithm
@@ -34,7 +33,7 @@ class Followers:
     def __init__(self, rank: Rank, pipeline: Pipeline):
         self._group = Group(rank)
         described = {
-            "pipeline": evolve(pipeline, runtime=evolve(pipeline.runtime, launcher=None)).to_plain(),
+            "pipeline": pipeline.for_other_processes().to_plain(),
             "directory": str(pipeline.directory.resolve()),
             "has": _has(pipeline),
         }

@@ -11,14 +11,15 @@ from typing import Any
 import torch
 
 from framework.errors import RunError
+from framework.lifecycle import Lifecycle, StopRequest
 from framework.pipeline.sections import Pipeline
-from framework.plugins import Lifecycle
 from framework.runtime.data.trajectory import sampler_times
 from framework.runtime.disk import checkpoint
 from framework.runtime.disk.run_directory import Record
+from framework.runtime.evaluate.agent import Agent
 from framework.runtime.launch.starter import Starter
 from framework.runtime.learn.device import learner_threads, usable_device
-from framework.runtime.learn.evaluation import Evaluator
+from framework.runtime.learn.evaluation import SUFFIX, Evaluator, Film
 from framework.runtime.learn.gather import gather
 from framework.runtime.learn.interrupt import Interrupt
 from framework.runtime.learn.machines import Machines
@@ -41,6 +42,7 @@ class Learner:
         record: where it is recorded; its checkpoints are resumed from when it has any and ``resume`` is true.
         starter: starts the samplers of this machine, which connect to ``endpoint``; None acts inside this process.
         interrupt: ends the run in good order.
+        control: hooks ask by it that the run be stopped.
         rank: of this process, the first of those that share the learner's work; None where there is no other.
     """
 
@@ -54,12 +56,14 @@ class Learner:
         *,
         resume: bool = False,
         interrupt: Interrupt | None = None,
+        control: StopRequest | None = None,
         rank: Rank | None = None,
     ):
         self._pipeline = pipeline
         self._record = record
         self._lifecycle = lifecycle
         self._interrupt = interrupt or Interrupt()
+        self._control = control or StopRequest()
         self._device = local_device(usable_device(pipeline.runtime.device), rank)
         # How weights are initialised depends on the number of threads: always one, as in a sampler.
         torch.set_num_threads(1)
@@ -123,12 +127,14 @@ class Learner:
             if self._state.evaluated < self._state.update and self._evaluator.due(self._state.steps):
                 self._evaluate()  # which was interrupted
                 self._checkpoints.save()  # else it would be played, and recorded, again
-            while self._state.steps < self._pipeline.run.total_steps:
+            while self._state.steps < self._pipeline.run.total_steps and not self._control.reason:
                 yield self._advance()
                 self._interrupt.check()
                 self._record.check_place()
                 if self._checkpoints.due:
                     self._checkpoints.save()
+            if self._control.reason:
+                self._record.event("stopped", reason=self._control.reason)
             self._source.complete()
         except BaseException as raised:
             error = raised
@@ -173,10 +179,11 @@ class Learner:
         }
         self._record.episodes([{**progress, **episode} for episode in ended])
         self._record.metrics(metrics)
-        self._lifecycle.call("update_finished", directory=self._record.directory, metrics=metrics)
+        self._tell("update_finished", metrics=metrics, control=self._control)
         if self._pipeline.runtime.on_environment_error == "restart":
             state.environment_errors.check(self._pipeline.runtime.environment_error_share)
-        evaluation = self._evaluate() if self._evaluator.due(state.steps) else None
+        due = self._evaluator.due(state.steps, last=bool(self._control.reason))
+        evaluation = self._evaluate() if due else None
         return Update(state.update, state.steps, metrics, evaluation)
 
     def _tell_of_long_episodes(self) -> None:
@@ -193,12 +200,27 @@ class Learner:
 
     def _evaluate(self) -> dict[str, Any]:
         policy = self._worker.lend_policy(self._state.snapshots[self._state.update]["weights"])
-        evaluation = {**self._progress, **self._evaluator.evaluate(policy)}
+        film = self._film()
+        evaluation = {**self._progress, **self._evaluator.evaluate(policy, film)}
         self._record.metrics(evaluation)
         self._state.evaluated = self._state.update
-        self._lifecycle.call("evaluation_finished", directory=self._record.directory, evaluation=evaluation)
+        agent = Agent(policy, self._worker.nested_observation_space, self._worker.action_space)
+        self._tell("evaluation_finished", evaluation=evaluation, agent=agent, control=self._control)
+        if film is not None and not film.problem:
+            self._tell("video_saved", video=film.path, steps=self._state.steps)
+        elif film is not None:
+            self._record.event("video_failed", reason=film.problem)
         self._checkpoints.save_if_best(evaluation["evaluation/return"])
         return evaluation
+
+    def _film(self) -> Film | None:
+        """The video of the evaluation that follows this update, where there is to be one."""
+        if not self._pipeline.evaluation.video:
+            return None
+        return Film(self._record.directory / "videos" / f"update-{self._state.update:08d}{SUFFIX}")
+
+    def _tell(self, hook: str, **arguments: Any) -> None:
+        self._lifecycle.call(hook, directory=self._record.directory, **arguments)
 
     def _hear(self, event: Event) -> None:
         self._record.event(event.name, **event.fields)

@@ -7,8 +7,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attrs import evolve
-
 from framework.pipeline.sections import Pipeline
 from framework.runtime.data.fingerprint import fingerprints, versions
 from framework.runtime.data.policy_snapshot import kept_versions
@@ -53,8 +51,7 @@ def open_source(
         return
     admission = Admission(
         run=directory.name,
-        # Samplers need not have the plugin that starts them.
-        pipeline=evolve(pipeline, runtime=evolve(pipeline.runtime, launcher=None)).to_plain(),
+        pipeline=pipeline.for_other_processes().to_plain(),
         directory=str(pipeline.directory.resolve()),
         versions=versions(),
         components=fingerprints(pipeline),

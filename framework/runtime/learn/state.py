@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, field
 
 from framework.interfaces import Algorithm
+from framework.lifecycle import Lifecycle
 from framework.pipeline.build import build_algorithm, build_curriculum
 from framework.pipeline.pretrained import Tell
 from framework.pipeline.sections import Checkpoint, Pipeline
-from framework.plugins import Lifecycle
 from framework.runtime.data.policy_snapshot import PolicySnapshot, kept_versions, pack
 from framework.runtime.data.shard import ShardState
 from framework.runtime.disk import checkpoint

@@ -180,10 +180,13 @@ class SteppedVector(VectorArrays):
         if self.snapshots is not None:
             self.snapshots.replace(index, environment)
 
-    def render(self) -> list[np.ndarray]:
-        """A picture of each environment, uint8 [height, width, 3]; they must have the render mode ``rgb_array``."""
+    def render(self, count: int | None = None) -> list[np.ndarray]:
+        """A picture of each of the first ``count`` environments, by default of all: uint8 [height, width, 3].
+
+        They must have the render mode ``rgb_array``.
+        """
         pictures = []
-        for index, environment in enumerate(self._environments):
+        for index, environment in enumerate(self._environments[:count]):
             picture = environment.render()
             if not isinstance(picture, np.ndarray):
                 raise RunError(f"environment {index} cannot be drawn: its render mode is {environment.render_mode}")

@@ -28,6 +28,7 @@ class Vector(Protocol):
 
     count: int  #: N
     observation_space: dict[str, Space[Any]]  #: flat: name of the leaf -> its space
+    nested_observation_space: Space[Any]  #: as the environment has it
     action_space: Space[Any]
     replayable: bool  #: the same seeds, tasks and actions give the same episodes, each environment by itself
     snapshots: Snapshots | None  #: saves and loads where environments stand; None where they offer no snapshots
@@ -74,6 +75,7 @@ class VectorArrays:
         spaces.check_action_space(action_space)
         self.count = count
         self.observation_space = spaces.flat_space(observation_space)
+        self.nested_observation_space = observation_space
         self.action_space = action_space
         self.observations = {}
         for name, leaf in self.observation_space.items():

@@ -67,6 +67,7 @@ class Worker:
         """Make the policy, and an example of what will be collected."""
         _check_default_dtype()
         self.observation_space, self.action_space = vector.observation_space, vector.action_space
+        self.nested_observation_space = vector.nested_observation_space
         # Samplers act on CPUs, which have no arithmetic for float16, and not all of them for bfloat16.
         precision = pipeline.runtime.precision
         if precision == "float16" or (precision == "bfloat16" and emulates_bfloat16("cpu")):

@@ -4,7 +4,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import framework_tensorboard
 from framework import plugins
-from framework.plugins import Lifecycle
+from framework.lifecycle import Lifecycle
 
 
 def lifecycle() -> Lifecycle:
@@ -19,10 +19,10 @@ def lifecycle() -> Lifecycle:
 
 def run(directory, steps, value=1.0):
     hooks = lifecycle()
-    hooks.call("run_started", directory=directory, pipeline={})
+    hooks.call("run_started", directory=directory, pipeline={}, control=None)
     for number, step in enumerate(steps):
         metrics = {"update": number, "steps": step, "return": value * step, "time/seconds": 0.5}
-        hooks.call("update_finished", directory=directory, metrics=metrics)
+        hooks.call("update_finished", directory=directory, metrics=metrics, control=None)
     return hooks
 
 
@@ -36,7 +36,7 @@ def test_tensorboard_reads_what_a_run_writes(tmp_path):
     """TensorBoard shows metrics and evaluations under their names, over environment steps, and not the axes."""
     hooks = run(tmp_path, [100, 200])
     evaluation = {"update": 1, "steps": 200, "evaluation/return": 499.5}
-    hooks.call("evaluation_finished", directory=tmp_path, evaluation=evaluation)
+    hooks.call("evaluation_finished", directory=tmp_path, evaluation=evaluation, agent=None, control=None)
     hooks.call("run_finished", directory=tmp_path, status="done")
     assert scalars(tmp_path) == {
         "return": [(100, 100.0), (200, 200.0)],

@@ -1,3 +1,4 @@
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -5,8 +6,9 @@ import numpy as np
 import pytest
 import tiny
 
+from framework.errors import RunError
 from framework.runtime.data.seeds import episode_seed, evaluation_seed
-from framework.runtime.learn.evaluation import Evaluator
+from framework.runtime.learn.evaluation import Evaluator, Film
 from framework.runtime.learn.interrupt import Interrupt
 
 STEPS = 16  #: environment steps of an update
@@ -95,3 +97,50 @@ def test_a_run_that_is_to_end_evaluates_no_more(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(tiny.Environment, "make", lambda self: pytest.fail("made"))
     with pytest.raises(KeyboardInterrupt):
         make_evaluator(tmp_path, interrupt).evaluate(tiny.Policy())
+
+
+class Filmed(tiny.Hashed):
+    """Its pictures are as bright as its episode is old."""
+
+    metadata = {"render_fps": 10}  # noqa: RUF012  as Gymnasium has it
+    render_mode = "rgb_array"
+
+    def render(self) -> Any:
+        return np.full((16, 16, 3), 20 * len(self.actions), np.uint8)
+
+
+def test_the_last_update_is_evaluated_too(tmp_path: Path) -> None:
+    """Wherever a run is stopped."""
+    assert make_evaluator(tmp_path).due(16, last=True)
+    assert not make_evaluator(tmp_path, evaluation__episodes=0).due(16, last=True)
+
+
+def test_some_of_the_episodes_are_filmed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The video has the first ones, side by side, and the results are those without it."""
+    ffmpeg = pytest.importorskip("imageio_ffmpeg").get_ffmpeg_exe()
+    plain = make_evaluator(tmp_path).evaluate(tiny.Policy())
+    monkeypatch.setattr(tiny.Environment, "make", lambda self: Filmed())
+    film = Film(tmp_path / "videos" / "update-1.mp4")
+    filmed = make_evaluator(tmp_path, evaluation__video=2).evaluate(tiny.Policy(), film)
+    assert film.problem == ""
+    command = [ffmpeg, "-loglevel", "error", "-i", film.path, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+    pixels = subprocess.run(command, check=True, capture_output=True).stdout
+    frames = 1 + max(tiny.length(episode_seed(evaluation_seed(3), index, 0), 6) for index in range(3))
+    assert len(pixels) == frames * 16 * 32 * 3
+    assert {**plain, "time/evaluation": 0} == {**filmed, "time/evaluation": 0}
+
+
+def test_a_video_that_cannot_be_written_harms_no_evaluation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The film says why it is missing."""
+    monkeypatch.setattr(tiny.Environment, "make", lambda self: Filmed())
+    (tmp_path / "videos").touch()
+    film = Film(tmp_path / "videos" / "update-1.mp4")
+    metrics = make_evaluator(tmp_path, evaluation__video=1).evaluate(tiny.Policy(), film)
+    assert metrics["evaluation/episodes"] == 3
+    assert "videos" in film.problem
+
+
+def test_environments_that_cannot_be_filmed_are_refused_at_once(tmp_path: Path) -> None:
+    """Before anything is trained."""
+    with pytest.raises(RunError, match="the environment cannot be filmed: its render mode is None, not rgb_array"):
+        make_evaluator(tmp_path, evaluation__video=1)

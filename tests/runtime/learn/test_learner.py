@@ -193,7 +193,7 @@ def test_evaluations_follow_their_updates(tmp_path: Path, monkeypatch: pytest.Mo
     returns = iter([1.0, 3.0, 3.0, 2.0])
     weights: list[float] = []
 
-    def evaluate(self: Any, policy: Any) -> dict[str, float]:
+    def evaluate(self: Any, policy: Any, film: Any) -> dict[str, float]:
         weights.append(policy.weight.item())
         return {"evaluation/return": next(returns), "time/evaluation": 0.5}
 

@@ -81,10 +81,10 @@ def interrupt_evaluation(run: Run, number: int | None, monkeypatch: pytest.Monke
     evaluate = module.Evaluator.evaluate
     before = [f"update_finished {number}"] if number else []
 
-    def interrupted(self: Any, policy: Any) -> Any:
+    def interrupted(self: Any, policy: Any, film: Any) -> Any:
         if run.lifecycle.heard[-1:] == before:
             run.interrupt.request()
-        return evaluate(self, policy)
+        return evaluate(self, policy, film)
 
     with monkeypatch.context() as patch:
         patch.setattr(module.Evaluator, "evaluate", interrupted)
