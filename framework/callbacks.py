@@ -12,17 +12,17 @@ from attrs import frozen
 class CallbackContext:
     """What a callback may know while it is built."""
 
-    directory: Path  #: the run directory
     source: Path = Path()  #: the folder that files in the callback's options are relative to
 
 
 class Callback(Protocol):
     """Follows a run: logs it elsewhere, looks at its policy, has it stop. Built as ``Callback(config, context)``.
 
-    It is built when the run starts or is resumed, and must not connect to anything before `run_started`. Its methods
-    are lifecycle hooks of `framework.hookspecs`, those that it needs, each with the arguments that it needs. What it
-    must remember when the run is resumed it reads from the run directory (`framework.studies.recorded_run`), whose
-    lines are written before the hook is called. One that raises is reported, and hears no more of the run.
+    It is built before the run starts or is resumed, and by `framework check --build`: until `run_started` there is no
+    run directory, and nothing to connect to. Its methods are lifecycle hooks of `framework.hookspecs`, those that it
+    needs, each with the arguments that it needs. What it must remember when the run is resumed it reads from the run
+    directory (`framework.studies.recorded_run`), whose lines are written before the hook is called. One that raises is
+    reported, and hears no more of the run.
     """
 
 

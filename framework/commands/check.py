@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -14,6 +13,7 @@ from framework.errors import EXIT_DONE, EXIT_PLUGIN, EXIT_USAGE, FrameworkError,
 from framework.hookspecs import CONTRACTS
 
 if TYPE_CHECKING:
+    from framework.interfaces import Bonus, Context
     from framework.pipeline import Pipeline
     from framework.pipeline.document import Document
 
@@ -70,8 +70,8 @@ def command(
 
     try:
         pipeline, document = load_document(file, overrides)
-        if build and (problems := [document.locate(problem, file) for problem in _build(pipeline)]):
-            raise PipelineError(problems)
+        if build and (problems := list(_build(pipeline))):
+            raise document.located(PipelineError(problems), file)
     except PipelineError as error:
         if not as_json:
             raise
@@ -107,10 +107,30 @@ def _shown(pipeline: Pipeline, document: Document) -> Iterator[tuple[str, str, s
 
 
 def _build(pipeline: Pipeline) -> Iterator[Problem]:
-    """The problems that appear when the environment is made and the components are built for it."""
+    """The problems that appear when everything is made that a run begins with."""
+    from framework.callbacks import CallbackContext
+    from framework.pipeline.build import build
+    from framework.runtime.learn.interrupt import Interrupt
+    from framework.runtime.learn.prepare import prepare
+
+    problems = list(_build_components(pipeline))
+    for index, callback in enumerate(pipeline.callbacks):
+        try:
+            build(callback, CallbackContext(pipeline.directory))
+        except Exception as error:
+            problems += _problems(error, f"callback.{index}")
+    if not problems:  # each for itself: now all of them together, as a run makes them
+        try:
+            prepare(pipeline, Interrupt()).worker.close()
+        except Exception as error:
+            problems += _problems(error, "algorithm")
+    yield from problems
+
+
+def _build_components(pipeline: Pipeline) -> Iterator[Problem]:
+    """The problems of the environment, and of each component that is built for it."""
     import numpy as np
 
-    from framework.callbacks import CallbackContext
     from framework.pipeline.build import build, build_environment, make_context
     from framework.runtime.rollout.make_vector import check_restart, make_vector
 
@@ -132,19 +152,27 @@ def _build(pipeline: Pipeline) -> Iterator[Problem]:
             name = pipeline.algorithm.use
             yield Problem(f"it gives info['action_mask'], which {name} does not support", "environment")
         context = make_context(pipeline, vector.observation_space, vector.action_space, "cpu", tell=lambda _: None)
-        bonuses = {f"bonus.{index}": bonus for index, bonus in enumerate(pipeline.bonuses)}
         single = {"algorithm": pipeline.algorithm, "curriculum": pipeline.curriculum, "replay": pipeline.replay}
-        for path, component in (single | bonuses).items():
+        for path, component in single.items():
             try:
                 if component is not None:
                     build(component, context)
             except Exception as error:
                 yield from _problems(error, path)
-    for index, callback in enumerate(pipeline.callbacks):
-        try:
-            build(callback, CallbackContext(Path(), pipeline.directory))
-        except Exception as error:
-            yield from _problems(error, f"callback.{index}")
+        for index, bonus in enumerate(pipeline.bonuses):
+            try:
+                _use_bonus(build(bonus, context), context)
+            except Exception as error:
+                yield from _problems(error, f"bonus.{index}")
+
+
+def _use_bonus(bonus: Bonus, context: Context) -> None:
+    """One update with made-up experience, and a state that can be saved and restored after it."""
+    from framework.runtime.disk import checkpoint
+    from framework.testing.experience import Experience
+
+    bonus.update(next(Experience(context)))
+    bonus.load_state_dict(checkpoint.decode(checkpoint.encode(bonus.state_dict())))
 
 
 def _problems(error: Exception, path: str) -> Iterator[Problem]:

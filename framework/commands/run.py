@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from framework.errors import EXIT_DONE, EXIT_INTERRUPTED
+from framework.errors import EXIT_DONE, EXIT_INTERRUPTED, PipelineError
 
 if TYPE_CHECKING:
     from framework.runtime.learn.interrupt import Interrupt
@@ -54,7 +54,7 @@ def command(
     Under torchrun, or accelerate launch, several processes share the gradients: torchrun --standalone --nproc-per-node
     4 -m framework run PIPELINE algorithm.slices=4
     """
-    from framework.pipeline import load
+    from framework.pipeline import load_document
     from framework.report.live import Output, watch
     from framework.runtime.disk.load_run import load_run
     from framework.runtime.learn.ranks import marked, place
@@ -62,12 +62,13 @@ def command(
 
     if listen is not None:
         overrides = (*overrides, f"runtime.listen={json.dumps(listen)}")
+    document = None
     if resume is not None:
         # With --resume the first argument is an override too.
         overrides = (*([str(pipeline)] if pipeline is not None else []), *overrides)
         loaded = load_run(resume, overrides, trust=trust)
     elif pipeline is not None:
-        loaded = load(pipeline, overrides)
+        loaded, document = load_document(pipeline, overrides)
     else:
         raise click.UsageError("name a pipeline file, or a run with --resume")
     rank = place(loaded)
@@ -79,7 +80,13 @@ def command(
     if rank is not None and rank.restarts and resume is None and (resume := marked(runs)) is not None:
         loaded = load_run(resume, overrides, trust=trust)
     interrupt = _interrupt_on_signals()
-    session = Session(loaded, root=runs, resume=resume, interrupt=interrupt, listener=_tell, rank=rank)
+    try:
+        session = Session(loaded, root=runs, resume=resume, interrupt=interrupt, listener=_tell, rank=rank)
+    except PipelineError as error:
+        raise error if document is None else document.located(error, str(pipeline)) from None
+    except KeyboardInterrupt:
+        click.echo("interrupted before the run began", err=True)
+        return EXIT_INTERRUPTED
     directory = _as_typed(session.directory)
     output = Output(sys.stdout)
     output.say(f"run directory: {directory}")

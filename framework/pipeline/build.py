@@ -143,7 +143,7 @@ def make_context(
         policy_lag=pipeline.sampling.policy_lag,
         precision=precision or pipeline.runtime.precision,
         compile=pipeline.runtime.compile,
-        bonuses=_distinct(bonus.use for bonus in pipeline.bonuses),
+        bonuses=stream_names(pipeline),
     )
 
     def prepared(chosen: Chosen, encoder_context: Context) -> Encoder:
@@ -183,6 +183,11 @@ def make_context(
         make_replay=None if pipeline.replay is None else make_replay,
     )
     return context
+
+
+def stream_names(pipeline: Pipeline) -> tuple[str, ...]:
+    """What the reward streams of the bonuses are called, in their order."""
+    return _distinct(bonus.use for bonus in pipeline.bonuses)
 
 
 def choose_launcher(part: str | Mapping[str, Any], path: str, directory: Path) -> Chosen:

@@ -54,6 +54,10 @@ class Document(NamedTuple):
         origin = self.origin(problem.path or "") or Origin(file or "")
         return problem._replace(file=origin.source or None, line=origin.line)
 
+    def located(self, error: PipelineError, file: str | None = None) -> PipelineError:
+        """``error`` with each of its problems located, and none of them twice."""
+        return PipelineError(list(dict.fromkeys(self.locate(problem, file) for problem in error.problems)))
+
 
 def read(path: str | Path, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Document:
     """Read the pipeline file ``path``, what it extends, and ``overrides``; later ones win.

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 class Session:
     """One run. Iterate over `updates` to make it happen.
 
+    It is proved when the session is made: `FrameworkError` where the environment, a component, the device or a callback
+    cannot be made, before there is a run directory.
+
     Args:
         pipeline: what to run.
         root: the folder in which the run directory is made.
@@ -63,7 +66,7 @@ class Session:
                 if pipeline.runtime.samplers:
                     # The helper that local samplers come from imports torch at the same time as we do.
                     self._starter = opened.enter_context(closing(LocalStarter(folder)))
-            self._record = self._open_record(root, resume, listener)
+            self._record = self._prepare(root, resume, listener)
             if rank is not None:
                 mark(self.directory)
             self._open = opened.pop_all()
@@ -76,13 +79,10 @@ class Session:
     def updates(self) -> Iterator[Update]:
         """Run; closing the iterator early saves a checkpoint and ends the run."""
         status = "failed"
-        control = StopRequest()
-        plugins = default_catalog().plugins.manager
-        lifecycle = Lifecycle(plugins, self._report)
+        from framework.runtime.learn.learner import Learner
+
+        control, lifecycle = StopRequest(), self._lifecycle
         try:
-            lifecycle = Lifecycle(plugins, self._report, self._callbacks())
-            with _no_garbage():
-                from framework.runtime.learn.learner import Learner
             lifecycle.call("run_started", directory=self.directory, pipeline=self.pipeline.to_plain(), control=control)
             learner = Learner(
                 self.pipeline,
@@ -94,6 +94,7 @@ class Session:
                 interrupt=self._interrupt,
                 control=control,
                 rank=self._rank,
+                prepared=self._prepared,
             )
             if self._resumed:
                 self._record.adopt(self.pipeline)
@@ -111,15 +112,36 @@ class Session:
             self._record.event("finished", status=status)
             self._record.close()
 
-    def _callbacks(self) -> Iterator[tuple[str, object]]:
-        context = CallbackContext(self.directory, self.pipeline.directory)
+    def _prepare(self, root: Path, resume: Path | None, listener: Listener | None) -> Record:
+        """Make all that the run begins with, and then its directory, or open that of a run that is resumed."""
+        with _no_garbage():
+            from framework.runtime.disk.run_directory import Record
+            from framework.runtime.learn.interrupt import Interrupt
+            from framework.runtime.learn.prepare import prepare
+
+        self._interrupt = self._interrupt or Interrupt()
+        record = None if resume is None else Record(resume, listener)
+        try:
+            callbacks = self._build_callbacks()
+            self._lifecycle = Lifecycle(default_catalog().plugins.manager, self._report, callbacks)
+            checkpoints = None if record is None else record.checkpoints
+            self._prepared = prepare(self.pipeline, self._interrupt, self._rank, checkpoints)
+        except BaseException as error:
+            if record is not None:
+                record.event("failed", reason=describe(error))
+                record.event("finished", status="failed")
+                record.close()
+            raise
+        try:
+            return record or Record.create(self.pipeline, root, listener)
+        except BaseException:
+            self._prepared.worker.close()
+            raise
+
+    def _build_callbacks(self) -> Iterator[tuple[str, object]]:
+        context = CallbackContext(self.pipeline.directory)
         for callback in self.pipeline.callbacks:
             yield callback.use, build(callback, context)
-
-    def _open_record(self, root: Path, resume: Path | None, listener: Listener | None) -> Record:
-        from framework.runtime.disk.run_directory import Record
-
-        return Record.create(self.pipeline, root, listener) if resume is None else Record(resume, listener)
 
     def _report(self, failure: HookFailure) -> None:
         what = {failure.kind: failure.name}

@@ -34,7 +34,7 @@ class ToldRun:
 
     def build(self) -> Any:
         """The callback, as the run's start and each resumption build it."""
-        return self._subject.build(CallbackContext(self.directory, self._subject.directory or Path.cwd()))
+        return self._subject.build(CallbackContext(self._subject.directory or Path.cwd()))
 
     @contextmanager
     def going_on(self) -> Iterator[Lifecycle]:

@@ -153,6 +153,7 @@ def test_a_file_that_is_not_there(capsys):
 WORLD = """
 import gymnasium
 import numpy as np
+import tiny
 from gymnasium.spaces import Box, Discrete, Text
 
 
@@ -213,11 +214,12 @@ class Whole(Plain):
         return gymnasium.vector.SyncVectorEnv([self.world] * count, autoreset_mode=mode)
 
 
-class Learner:
+class Learner(tiny.Algorithm):
     supports = {"streams"}
 
     def __init__(self, config, context):
         assert context.make_encoder().feature_dim > 0
+        super().__init__(config, context)
 
 
 class Picky:

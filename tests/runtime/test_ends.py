@@ -122,9 +122,9 @@ def _(run: Callable[..., int], folder: Path, monkeypatch: Any) -> int:
 @way("Ctrl-C, SIGTERM or SIGHUP")
 def _(run: Callable[..., int], folder: Path, monkeypatch: Any) -> int:
     for number in ("SIGTERM", "SIGHUP"):
-        assert run(f"import signal; os.kill(os.getpid(), signal.{number})") == 130
+        assert run(f"if self.steps == 7: import signal; os.kill(os.getpid(), signal.{number})") == 130
         shutil.rmtree(str(directory_of(folder)))
-    return run("import signal, time; os.kill(os.getpid(), signal.SIGINT); time.sleep(100)")
+    return run("if self.steps == 7: import signal, time; os.kill(os.getpid(), signal.SIGINT); time.sleep(100)")
 
 
 @way("Ctrl-C twice")
@@ -207,23 +207,31 @@ def _(run: Callable[..., int], folder: Path, monkeypatch: Any) -> int:
     return run("pass", "encoder={use='acme/fancy'}")
 
 
-@way("a component in a file of the pipeline raises in the learner")
+@way("a component cannot be made, or does not act")
 def _(run: Callable[..., int], folder: Path, monkeypatch: Any) -> int:
     return with_encoder(run, folder, "raise ZeroDivisionError")
 
 
+@way("a component in a file of the pipeline raises in the learner")
+def _(run: Callable[..., int], folder: Path, monkeypatch: Any) -> int:
+    return with_encoder(run, folder, "if self.training: raise ZeroDivisionError")
+
+
 @way("a component in a file of the pipeline returns something else than it should")
 def _(run: Callable[..., int], folder: Path, monkeypatch: Any) -> int:
-    return with_encoder(run, folder, "return None")
+    return with_encoder(run, folder, "if self.training: return None")
 
 
 def with_encoder(run: Callable[..., int], folder: Path, body: str) -> int:
     (folder / "late.py").write_text(
+        "from framework.interfaces import Encoding\n"
         "from framework.toolkit.networks import MLP\n"
-        "class Late(MLP):\n    features = 8\n"
-        "    def __init__(self, config, context):\n        super().__init__(4, (8,))\n"
+        "class Late(MLP):\n"
+        "    def __init__(self, config, context):\n"
+        "        super().__init__(context.observation_space['observation'].shape[0], (8,))\n"
         "    def initial_memory(self, count):\n        return {}\n"
-        f"    def forward(self, *given, **more):\n        {body}\n"
+        f"    def forward(self, observation, memory, first):\n        {body}\n"
+        "        return Encoding(super().forward(observation['observation'])), memory\n"
     )
     return run("pass", "encoder={use='late:Late'}")
 

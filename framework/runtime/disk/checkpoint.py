@@ -32,6 +32,14 @@ class CheckpointError(FrameworkError):
     """A checkpoint that is damaged or made by another format, or a state that cannot be saved."""
 
 
+class StateError(CheckpointError):
+    """A state that cannot be saved."""
+
+    def __init__(self, message: str, path: str):
+        super().__init__(message)
+        self.path = path  #: to what cannot be saved, such as ``/algorithm/optimizer``
+
+
 def save(folder: Path, name: str, state: dict[str, Any]) -> Path:
     """Write ``state`` as the checkpoint ``folder/name``; until that is done, nothing of that name is there."""
     contents = encode(state)
@@ -167,7 +175,7 @@ def _remove(path: Path) -> None:
 
 def _describe(value: Any, path: str, tensors: dict[str, torch.Tensor]) -> Any:
     if isinstance(value, np.ndarray) and value.dtype.kind not in "biufc":
-        raise CheckpointError(f"a state may hold arrays of numbers; {path} is of {value.dtype}")
+        raise StateError(f"a state may hold arrays of numbers; {path} is of {value.dtype}", path)
     if isinstance(value, torch.Tensor | np.ndarray):
         path = f"{len(tensors)}{path}"  # paths alone may be equal: {"a/b": x} and {"a": {"b": x}}
         tensor = value.detach() if isinstance(value, torch.Tensor) else torch.from_numpy(np.array(value))
@@ -177,16 +185,15 @@ def _describe(value: Any, path: str, tensors: dict[str, torch.Tensor]) -> Any:
         for key in value:
             if not (key is None or isinstance(key, bool | int | float | str)):
                 kind = type(key).__name__
-                raise CheckpointError(f"a key of a state must be a plain value; in {path} one is of type {kind}")
+                raise StateError(f"a key of a state must be a plain value; in {path} one is of type {kind}", path)
         return {"$dict": [[key, _describe(item, f"{path}/{key}", tensors)] for key, item in value.items()]}
     if isinstance(value, list | tuple):
         items = [_describe(item, f"{path}/{index}", tensors) for index, item in enumerate(value)]
         return items if isinstance(value, list) else {"$tuple": items}
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    raise CheckpointError(
-        f"a state may hold plain values, tensors and arrays; {path} is of type {type(value).__name__}"
-    )
+    kind = type(value).__name__
+    raise StateError(f"a state may hold plain values, tensors and arrays; {path} is of type {kind}", path)
 
 
 def _restore(value: Any, tensor: Callable[[str], torch.Tensor]) -> Any:

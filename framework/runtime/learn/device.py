@@ -6,20 +6,20 @@ import os
 
 import torch
 
-from framework.errors import RunError
+from framework.errors import PipelineError, Problem
 
 #: Policies below so many parameters are updated faster by one thread than by several.
 SMALL_POLICY = 1_000_000
 
 
 def usable_device(name: str) -> str:
-    """The device that ``runtime.device`` names; RunError where it cannot be used."""
+    """The device that ``runtime.device`` names; PipelineError where it cannot be used."""
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:
-        raise RunError(f"runtime.device = {name!r} cannot be used here: {error}") from None
+        raise PipelineError([Problem(f"{name!r} cannot be used here: {error}", "runtime.device")]) from None
     return name
 
 

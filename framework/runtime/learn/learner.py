@@ -14,23 +14,22 @@ from framework.errors import RunError
 from framework.lifecycle import Lifecycle, StopRequest
 from framework.pipeline.sections import Pipeline
 from framework.runtime.data.trajectory import sampler_times
-from framework.runtime.disk import checkpoint
 from framework.runtime.disk.run_directory import Record
 from framework.runtime.evaluate.agent import Agent
 from framework.runtime.launch.starter import Starter
-from framework.runtime.learn.device import learner_threads, usable_device
-from framework.runtime.learn.evaluation import SUFFIX, Evaluator, Film
+from framework.runtime.learn.device import learner_threads
+from framework.runtime.learn.evaluation import SUFFIX, Film
 from framework.runtime.learn.gather import gather
 from framework.runtime.learn.interrupt import Interrupt
 from framework.runtime.learn.machines import Machines
 from framework.runtime.learn.malloc import keep_freed_memory
-from framework.runtime.learn.ranks import Rank, local_device, slices_of
+from framework.runtime.learn.prepare import Prepared, prepare
+from framework.runtime.learn.ranks import Rank, slices_of
 from framework.runtime.learn.sampling import open_source
-from framework.runtime.learn.state import Checkpoints, initial_state
+from framework.runtime.learn.state import Checkpoints
 from framework.runtime.learn.update import Update, Updater
 from framework.runtime.link.rounds import make_rounds
 from framework.runtime.link.source import Event
-from framework.runtime.rollout.worker import Worker
 from framework.toolkit.processor import emulates_bfloat16
 
 
@@ -43,6 +42,7 @@ class Learner:
         starter: starts the samplers of this machine, which connect to ``endpoint``; None acts inside this process.
         interrupt: ends the run in good order.
         control: hooks ask by it that the run be stopped.
+        prepared: what `prepare` has made of the pipeline; by default it is made here.
         rank: of this process, the first of those that share the learner's work; None where there is no other.
     """
 
@@ -58,43 +58,36 @@ class Learner:
         interrupt: Interrupt | None = None,
         control: StopRequest | None = None,
         rank: Rank | None = None,
+        prepared: Prepared | None = None,
     ):
         self._pipeline = pipeline
         self._record = record
         self._lifecycle = lifecycle
         self._interrupt = interrupt or Interrupt()
         self._control = control or StopRequest()
-        self._device = local_device(usable_device(pipeline.runtime.device), rank)
-        # How weights are initialised depends on the number of threads: always one, as in a sampler.
-        torch.set_num_threads(1)
-        with self._interrupt.at_once():
-            self._worker = Worker(pipeline)
+        prepared = prepared or prepare(pipeline, self._interrupt, rank, record.checkpoints if resume else None)
+        self._device, self._worker, self._state = prepared.device, prepared.worker, prepared.state
+        self._evaluator = prepared.evaluator
         self._open = ExitStack()
         self._open.callback(self._close_worker)
         try:
+            for text in prepared.weights_loaded:
+                record.event("weights_loaded", what=text)
             self._prepare(starter, endpoint, resume, rank)
         except BaseException:
             self._open.close()
             raise
 
     def _prepare(self, starter: Starter | None, endpoint: str, resume: bool, rank: Rank | None) -> None:
-        """Make the state or resume it, and have trajectories collected."""
+        """Go to where the run stands, and have trajectories collected."""
         pipeline, record, device = self._pipeline, self._record, self._device
-        saved = resume and bool(checkpoint.checkpoints(record.checkpoints))
-        self._state = initial_state(
-            pipeline,
-            self._worker.observation_space,
-            self._worker.action_space,
-            device,
-            tell=None if saved else lambda text: record.event("weights_loaded", what=text),
-        )
         if pipeline.runtime.precision == "bfloat16" and emulates_bfloat16(device):
             record.event("bfloat16_emulated")
         keep_freed_memory()
         torch.set_num_threads(learner_threads(pipeline.runtime.threads, self._state.parameters, slices_of(pipeline)))
         self._updating = False  # whether the state is in the midst of an update, so that no checkpoint may hold it
         self._told_of_long_episodes = False
-        self._checkpoints = Checkpoints(record, self._lifecycle, pipeline.checkpoint, self._state)
+        self._checkpoints = Checkpoints(record, self._lifecycle, pipeline, self._state)
         if resume:
             self._checkpoints.resume()
         self._followers = None
@@ -105,7 +98,6 @@ class Learner:
             self._open.callback(self._end_followers)
             self._followers.begin(self._state.algorithm)
         self._updater = Updater(pipeline, record, self._state, device, self._followers)
-        self._evaluator = Evaluator(pipeline, self._interrupt)
         self._machines = Machines()
         self._rounds = make_rounds(pipeline.sampling)
         listener = None
@@ -128,7 +120,10 @@ class Learner:
                 self._evaluate()  # which was interrupted
                 self._checkpoints.save()  # else it would be played, and recorded, again
             while self._state.steps < self._pipeline.run.total_steps and not self._control.reason:
-                yield self._advance()
+                update = self._advance()
+                if update.number == 1:
+                    self._checkpoints.prove()
+                yield update
                 self._interrupt.check()
                 self._record.check_place()
                 if self._checkpoints.due:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 
+from framework.errors import PluginError
 from framework.interfaces import Algorithm
 from framework.lifecycle import Lifecycle
-from framework.pipeline.build import build_algorithm, build_curriculum
+from framework.pipeline.build import build_algorithm, build_curriculum, stream_names
+from framework.pipeline.components import Chosen
 from framework.pipeline.pretrained import Tell
 from framework.pipeline.sections import Checkpoint, Pipeline
+from framework.plugins import describe, traceback_of
 from framework.runtime.data.policy_snapshot import PolicySnapshot, kept_versions, pack
 from framework.runtime.data.shard import ShardState
 from framework.runtime.disk import checkpoint
@@ -122,13 +126,53 @@ def initial_state(
     return state
 
 
+def through_checkpoint(state: RunState, pipeline: Pipeline) -> None:
+    """Save the state in memory and restore it, which changes nothing of it.
+
+    Raises `PluginError` where a component's state cannot be saved, or does not fit the component that gave it.
+    """
+    with _blaming_components(pipeline):
+        saved = checkpoint.encode(state.state_dict())
+    try:
+        state.load_state_dict(checkpoint.decode(saved))
+    except Exception as error:
+        reason = f"a state that was just saved cannot be restored: {describe(error)}"
+        raise PluginError(f"{reason}\n{traceback_of(error)}") from error
+
+
+@contextmanager
+def _blaming_components(pipeline: Pipeline) -> Iterator[None]:
+    """A state that cannot be saved is the fault of the component that gave it: `PluginError`, which names it."""
+    try:
+        yield
+    except checkpoint.StateError as error:
+        culprit = _component_at(error.path, pipeline)
+        name = f"{culprit.kind} {culprit.use!r} ({culprit.component.origin})"
+        advice = "state_dict must give nested dicts of plain values and tensors, with strings or numbers as keys"
+        raise PluginError(f"the state of {name} cannot be saved: {error}; {advice}") from error
+
+
+def _component_at(path: str, pipeline: Pipeline) -> Chosen:
+    """Whose state lies at a path of the run's state, such as ``/algorithm/streams/rnd/predictor``."""
+    keys = path.split("/")
+    for name, bonus in zip(stream_names(pipeline), pipeline.bonuses, strict=True):
+        if name in keys:
+            return bonus
+    if pipeline.replay is not None and "replay" in keys:
+        return pipeline.replay
+    if pipeline.curriculum is not None and keys[1] == "curriculum":
+        return pipeline.curriculum
+    return pipeline.algorithm
+
+
 class Checkpoints:
     """The checkpoints of a run that is going on."""
 
-    def __init__(self, record: Record, lifecycle: Lifecycle, settings: Checkpoint, state: RunState):
+    def __init__(self, record: Record, lifecycle: Lifecycle, pipeline: Pipeline, state: RunState):
         self._record = record
         self._lifecycle = lifecycle
-        self._settings = settings
+        self._pipeline = pipeline
+        self._settings: Checkpoint = pipeline.checkpoint
         self._state = state
         self._saved_at = monotonic()
         self._saved: tuple[int, int] | None = None  # updates and evaluations that the last whole one has
@@ -157,6 +201,11 @@ class Checkpoints:
             self._state.best = score
             self._save(f"best-{self._state.update:08d}", "best-", 1)
 
+    def prove(self) -> None:
+        """Raise `PluginError` where what is reached could not be saved, while little is lost by it."""
+        with _blaming_components(self._pipeline):
+            checkpoint.encode(self._state.state_dict())
+
     def resume(self) -> None:
         """Go to the newest whole checkpoint, and have the record end there; to the very beginning without any."""
         if not checkpoint.checkpoints(self._record.checkpoints):  # ended before the first: all of it happens again
@@ -177,7 +226,8 @@ class Checkpoints:
     def _save(self, name: str, prefix: str, keep: int) -> bool:
         folder = self._record.checkpoints
         try:
-            path = checkpoint.save(folder, name, self._state.state_dict())
+            with _blaming_components(self._pipeline):
+                path = checkpoint.save(folder, name, self._state.state_dict())
         except OSError as error:  # a full disk must not end the run: the checkpoint before this one is still whole
             self._record.event("checkpoint_failed", checkpoint=name, reason=str(error))
             return False

@@ -3,7 +3,7 @@ import os
 import pytest
 import torch
 
-from framework.errors import RunError
+from framework.errors import PipelineError
 from framework.runtime.learn.device import SMALL_POLICY, learner_threads, usable_device
 
 
@@ -28,13 +28,13 @@ def test_a_device_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch, er
         raise error
 
     monkeypatch.setattr(torch, "empty", empty)
-    with pytest.raises(RunError, match=f"runtime.device = 'cuda:7' cannot be used here: {error}"):
+    with pytest.raises(PipelineError, match=f"runtime.device: 'cuda:7' cannot be used here: {error}"):
         usable_device("cuda:7")
 
 
 def test_no_machine_has_every_device() -> None:
     """torch itself is asked."""
-    with pytest.raises(RunError, match=r"runtime.device = 'cuda:99' cannot be used here"):
+    with pytest.raises(PipelineError, match=r"runtime.device: 'cuda:99' cannot be used here"):
         usable_device("cuda:99")
 
 

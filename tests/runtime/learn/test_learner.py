@@ -11,11 +11,13 @@ import torch
 import trajectories
 from tiny_runs import STEPS, Run
 
-from framework.errors import RunError
+from framework.errors import PipelineError
 from framework.runtime.data.shard import first_state
 from framework.runtime.data.trajectory import Trajectory, collate
 from framework.runtime.disk.checkpoint import load
 from framework.runtime.learn import learner as module
+from framework.runtime.learn import prepare
+from framework.runtime.learn.evaluation import Evaluator
 from framework.runtime.link.source import Accepted, Event
 from framework.runtime.rollout.worker import Worker
 
@@ -197,7 +199,7 @@ def test_evaluations_follow_their_updates(tmp_path: Path, monkeypatch: pytest.Mo
         weights.append(policy.weight.item())
         return {"evaluation/return": next(returns), "time/evaluation": 0.5}
 
-    monkeypatch.setattr(module.Evaluator, "evaluate", evaluate)
+    monkeypatch.setattr(Evaluator, "evaluate", evaluate)
     run = Run(tmp_path, evaluation__episodes=1, evaluation__every_steps=STEPS)
     updates = run.end()
     lines = list(runs.lines(run.directory, "metrics.jsonl"))
@@ -262,7 +264,7 @@ def test_a_device_that_is_not_there_is_no_reason_to_start_environments(
 ) -> None:
     """It is found out first."""
     monkeypatch.setattr(tiny.Environment, "make", lambda self: pytest.fail("made"))
-    with pytest.raises(RunError, match=r"runtime.device = 'cuda:99' cannot be used here"):
+    with pytest.raises(PipelineError, match=r"runtime.device: 'cuda:99' cannot be used here"):
         Run(tmp_path, runtime__device="cuda:99").end()
 
 
@@ -279,7 +281,7 @@ def test_emulated_arithmetic_is_told(
 
 def test_weights_of_another_run_are_loaded_at_the_start_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An event tells; where a checkpoint is gone on from, it has them."""
-    initial_state = module.initial_state
+    initial_state = prepare.initial_state
     announced: list[bool] = []
 
     def telling(*args: Any, tell: Any) -> Any:
@@ -288,7 +290,7 @@ def test_weights_of_another_run_are_loaded_at_the_start_alone(tmp_path: Path, mo
             tell("MLP from elsewhere")
         return initial_state(*args, tell=tell)
 
-    monkeypatch.setattr(module, "initial_state", telling)
+    monkeypatch.setattr(prepare, "initial_state", telling)
     run = Run(tmp_path)
     run.end()
     Run(tmp_path, "", run.directory).end()

@@ -20,6 +20,7 @@ from framework.runtime.data.trajectory import Trajectory
 from framework.runtime.disk import checkpoint
 from framework.runtime.disk.checkpoint import load
 from framework.runtime.learn import learner as module
+from framework.runtime.learn.evaluation import Evaluator
 from framework.runtime.learn.learner import Learner
 from framework.runtime.rollout.worker import Worker
 
@@ -78,7 +79,7 @@ def test_an_interrupt_while_an_environment_is_played_is_heard_at_once(
 
 def interrupt_evaluation(run: Run, number: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     """The run is interrupted in the evaluation that follows an update, or with which it goes on."""
-    evaluate = module.Evaluator.evaluate
+    evaluate = Evaluator.evaluate
     before = [f"update_finished {number}"] if number else []
 
     def interrupted(self: Any, policy: Any, film: Any) -> Any:
@@ -87,7 +88,7 @@ def interrupt_evaluation(run: Run, number: int | None, monkeypatch: pytest.Monke
         return evaluate(self, policy, film)
 
     with monkeypatch.context() as patch:
-        patch.setattr(module.Evaluator, "evaluate", interrupted)
+        patch.setattr(Evaluator, "evaluate", interrupted)
         with pytest.raises(KeyboardInterrupt):
             run.end()
 

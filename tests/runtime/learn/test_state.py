@@ -4,6 +4,7 @@ import math
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import tiny
 import torch
 import trajectories
 
+from framework.errors import PluginError
 from framework.pipeline.sections import Checkpoint
 from framework.runtime.data.failures import Failures, encode_failures
 from framework.runtime.data.policy_snapshot import pack
@@ -178,6 +180,14 @@ class FakeLifecycle:
         self.saved.append(checkpoint.name)
 
 
+def pipeline(**settings: Any) -> Any:
+    """What is read of a pipeline; the algorithm is blamed for what no other component has."""
+    algorithm = SimpleNamespace(kind="algorithm", use="tiny", component=SimpleNamespace(origin="tiny.py"))
+    return SimpleNamespace(
+        checkpoint=Checkpoint(**settings), bonuses=(), curriculum=None, replay=None, algorithm=algorithm
+    )
+
+
 class Run:
     """A run directory, a state, and what saves it there."""
 
@@ -186,7 +196,7 @@ class Run:
         self.lifecycle: Any = FakeLifecycle()
         self.state = new()
         self.state.take_snapshot()
-        self.checkpoints = Checkpoints(self.record, self.lifecycle, Checkpoint(**settings), self.state)
+        self.checkpoints = Checkpoints(self.record, self.lifecycle, pipeline(**settings), self.state)
 
     def names(self, prefix: str = "") -> list[str]:
         return [path.name for path in checkpoints(self.record.checkpoints, prefix)]
@@ -208,7 +218,7 @@ def resume(run: Run) -> Run:
     run.record.close()
     run.record = Record(run.record.directory)
     run.lifecycle, run.state = FakeLifecycle(), new()
-    run.checkpoints = Checkpoints(run.record, run.lifecycle, Checkpoint(keep=2), run.state)
+    run.checkpoints = Checkpoints(run.record, run.lifecycle, pipeline(keep=2), run.state)
     return run
 
 
@@ -298,7 +308,7 @@ def test_a_state_that_cannot_be_saved_ends_the_run(run: Run) -> None:
     """It is a mistake of a component, and would be one at every attempt."""
     algorithm: Any = run.state.algorithm
     algorithm.updates = object()
-    with pytest.raises(CheckpointError, match="/algorithm/updates is of type object"):
+    with pytest.raises(PluginError, match=r"\(tiny\.py\) cannot be saved: .*/algorithm/updates is of type object"):
         run.checkpoints.save()
 
 
