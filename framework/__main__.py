@@ -51,6 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (click.ClickException, FrameworkError) as error:
         if isinstance(error, click.ClickException):
             error.show()
+            if isinstance(error, click.NoSuchOption) and "." in error.option_name:
+                click.echo(f"Options of a pipeline have no dashes: {error.option_name.lstrip('-')}=VALUE", err=True)
         else:
             if isinstance(error, EnvironmentFailed) and error.__cause__ is not None:
                 from framework.plugins import traceback_of

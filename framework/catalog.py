@@ -18,6 +18,7 @@ from framework import hookspecs, plugins
 from framework.entry_points import EntryPoint
 from framework.errors import EXIT_PLUGIN, EXIT_USAGE, FrameworkError, PluginError
 from framework.foreign import Interrupted, foreign, watch
+from framework.plain_environment import factory_of, is_environment
 from framework.plugins import Plugin, Plugins
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ class Component:
 
     def load(self) -> type:
         """The class that implements it. Raises `PluginError`, with the traceback, where that fails."""
-        return self._class(self.target)
+        cls = self._class(self.target)
+        return factory_of(cls) if self.kind == "environment" and is_environment(cls) else cls
 
     def load_command(self) -> click.Command:
         """The command that it stands for. Raises `PluginError` as `load` does."""
@@ -86,8 +88,11 @@ class Component:
             return None
         from framework.schema import check_defaults, options
 
-        cls = self._class(self.config)
-        if not attrs.has(cls):
+        # A class that a pipeline names has its options within it; those of a gymnasium.Env are made of its arguments.
+        cls = (
+            getattr(self.load(), "Config", None) if self.config == f"{self.target}.Config" else self._class(self.config)
+        )
+        if cls is None or not attrs.has(cls):
             raise PluginError(f"{self._title}: {self.config} is not an attrs class")
         try:
             options(cls)
@@ -165,10 +170,10 @@ class Catalog:
             return _named_directly(kind, use, directory)
         component = self._components.get((kind, use))
         if component is None:
-            raise self._unknown(kind, use)
+            raise self._unknown(kind, use, directory)
         return component
 
-    def _unknown(self, kind: str, use: str) -> UnknownComponent:
+    def _unknown(self, kind: str, use: str, directory: Path | None) -> UnknownComponent:
         plugin, slash, name = use.rpartition("/")
         rows = [row for row in self.plugins.rows if (row.name == plugin if slash else row.bundled)]
         absent = [row for row in rows if row.status != "loaded"]
@@ -183,7 +188,9 @@ class Catalog:
             return UnknownComponent(f"{message}; {use!r} is of the kind {' and '.join(kinds)}")
         namesakes = [qualified for qualified in self.names(kind) if qualified.rpartition("/")[2] == name]
         similar = (namesakes[0], namesakes) if namesakes else (use, self.names(kind))
-        if hint := plugins.did_you_mean(*similar):
+        classes = _classes_in(directory / f"{use}.py") if directory is not None else []
+        beside = f"; a class of {use}.py is named with it, such as {use}:{classes[0]}" if classes else ""
+        if hint := beside or plugins.did_you_mean(*similar):
             return UnknownComponent(message + hint)
         if absent:
             return _not_loaded(f"{message} among what is loaded; ", absent)
@@ -233,6 +240,17 @@ _owners: dict[str, str] = {}
 def owners() -> Mapping[str, str]:
     """Whose code was imported for pipelines beside the framework's own: module or package -> file or plugin."""
     return _owners
+
+
+def _classes_in(file: Path) -> list[str]:
+    """The classes of a Python file; none where it cannot be read."""
+    import ast
+
+    try:
+        body = ast.parse(file.read_text(encoding="utf-8")).body
+    except (OSError, ValueError, SyntaxError):
+        return []
+    return [node.name for node in body if isinstance(node, ast.ClassDef)]
 
 
 def _named_directly(kind: str, use: str, directory: Path | None) -> Component:

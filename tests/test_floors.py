@@ -23,6 +23,7 @@ FLOORS = {
     "framework.toolkit": 1.5,
     "framework.plugins": 2,
     "framework.catalog": 2,
+    "framework.plain_environment": 2,
     "framework.lifecycle": 2,
     "framework.pipeline": 3,
     "framework.runtime.data": 4.0,

@@ -50,8 +50,8 @@ def command(
 ) -> int:
     """Check the pipeline file PIPELINE, and print all problems at once.
 
-    OVERRIDES are dotted keys with TOML values, such as algorithm.learning_rate=1e-4. Strings need their quotes
-    (run.name='"second"'), except for the value of "use", which is always a name (algorithm.use=ppo).
+    OVERRIDES are dotted keys with TOML values, such as algorithm.learning_rate=1e-4. A string that is
+    one word needs no quotes (run.name=second); any other does (run.name='"my second"').
 
     With --component, such as acme/fancy or my_file:MyEncoder, the conformance checks of its kind are run, the same as
     those of `framework.testing` for pytest; OVERRIDES are options of the component, such as width=8.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("pipeline", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("pipeline", required=False, type=click.Path(path_type=Path))
 @click.argument("overrides", nargs=-1)
 @click.option(
     "--resume",
@@ -67,6 +67,11 @@ def command(
         # With --resume the first argument is an override too.
         overrides = (*([str(pipeline)] if pipeline is not None else []), *overrides)
         loaded = load_run(resume, overrides, trust=trust)
+    elif pipeline is not None and pipeline.is_dir():
+        if not (pipeline / "manifest.json").exists():
+            raise click.UsageError(f"{pipeline} is a folder: name the pipeline file in it")
+        again = f"train its pipeline anew with framework run {pipeline / 'pipeline.toml'}"
+        raise click.UsageError(f"{pipeline} is a run: resume it with framework run --resume {pipeline}, or {again}")
     elif pipeline is not None:
         loaded, document = load_document(pipeline, overrides)
     else:

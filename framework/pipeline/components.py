@@ -11,7 +11,7 @@ from attrs import frozen
 from framework.catalog import Catalog, Component, UnknownComponent, find_function
 from framework.errors import EXIT_PLUGIN, PluginError, Problem
 from framework.plugins import describe, traceback_of
-from framework.schema import OptionError, join, kind_of, option, options, plain, structure, unknown_keys
+from framework.schema import OptionError, join, kind_of, option, options, plain, quote, structure, unknown_keys
 
 
 @frozen(repr=False)
@@ -148,7 +148,9 @@ def _find(
     kind: str, table: Any, path: str, directory: Path, catalog: Catalog
 ) -> tuple[Component, type | None] | Problem:
     if not isinstance(table, Mapping):
-        return Problem("expected a table", path)
+        word = isinstance(table, str)
+        advice = f", such as {{ use = {quote(table)} }}; on a command line {path}.use={table}" if word else ""
+        return Problem(f"expected a table{advice}", path)
     use, where = table.get("use"), join(path, "use")
     if not isinstance(use, str):
         reason = "expected a string" if "use" in table else "missing"

@@ -64,8 +64,8 @@ def read(path: str | Path, overrides: Sequence[str] | Mapping[str, Any] = ()) ->
 
     Tables merge and anything else is replaced; where ``use`` changes, the rest of its table goes too, as it was
     about another component. Overrides are ``"dotted.key=TOML value"`` or ``{"dotted.key": value}``; parts of the
-    key may be indices of arrays, as in ``bonus.0.weight=0.5``. Strings need their quotes, but for the value of
-    ``use``, which is always a name. ``"~dotted.key"`` takes a key or a table out. Raises `PipelineError` where a file
+    key may be indices of arrays, as in ``bonus.0.weight=0.5``. A string that is a word needs no quotes.
+    ``"~dotted.key"`` takes a key or a table out. Raises `PipelineError` where a file
     cannot be read or is no TOML.
     """
     document = _read_file(Path(path), ())
@@ -215,10 +215,11 @@ def _parse_override(text: str) -> tuple[list[str], Any, str]:
         parsed = {}
     if set(parsed) == {"value"}:
         return keys, parsed["value"], ""
-    if keys[-1] == "use" and written and not set("\"'[]{}=,# \n") & set(written):
+    if written and not set("\"'[]{}=,# \n") & set(written):  # a word: a string, where the option takes one
         return keys, written, ""
     quoted = f"{match[0].strip()}={quote(written)}"
-    return [], None, f"{written!r} is not a TOML value; if it is a string it needs quotes: '{quoted}'"
+    array = f"; an array: '{match[0].strip()}=[{written}]'" if "," in written and not set("[{") & set(written) else ""
+    return [], None, f"{written!r} is not a TOML value; if it is a string it needs quotes: '{quoted}'{array}"
 
 
 def _given(key: str, value: Any) -> tuple[list[str], Any, str]:

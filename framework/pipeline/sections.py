@@ -11,7 +11,8 @@ from attrs import Factory, evolve, frozen
 from framework.catalog import Catalog, default_catalog
 from framework.errors import PipelineError, Problem
 from framework.pipeline.components import Chosen, as_table, choose, parts, refusals, unmet_requirements
-from framework.schema import OptionError, join, option, plain, structure, unknown_keys
+from framework.pipeline.toml import literal
+from framework.schema import OptionError, join, option, options, plain, structure, unknown_keys
 
 DEFAULT_ENCODER = "mlp"
 #: A port, or a host and a port; of IPv6 in brackets.
@@ -218,6 +219,24 @@ class Pipeline:
         return pipeline
 
 
+def _with_place(problem: Problem, sections: Mapping[str, Any], components: Mapping[str, Chosen | None]) -> Problem:
+    """An unknown key above all sections, with the section that has such an option."""
+    key = problem.path or ""
+    if not problem.message.startswith("unknown key; known: ") or "." in key:
+        return problem
+    configs = {**sections, **{path: component.config for path, component in components.items() if component}}
+    places = [join(path, key) for path, config in configs.items() if config and key in options(type(config))]
+    return problem._replace(message=f"unknown key; did you mean {' or '.join(places)}?") if places else problem
+
+
+def _not_an_array(key: str, value: Any) -> Problem:
+    """A value that should be an array of tables; of ``bonus=rnd`` and ``bonus.0.use=rnd`` it is clear what is meant."""
+    table = value.get("0", value) if isinstance(value, Mapping) else {"use": value}
+    use = table.get("use") if isinstance(table, Mapping) else None
+    example = f"; on a command line {key}='[{{use = {literal(use)}}}]'" if isinstance(use, str) else ""
+    return Problem(f"expected an array of tables, each written [[{key}]]{example}", key)
+
+
 def resolve(values: Mapping[str, Any], directory: Path, catalog: Catalog) -> tuple[Pipeline | None, list[Problem]]:
     """The pipeline that plain values describe, or ``None`` and everything that is wrong with them."""
     problems, meant = unknown_keys(values, ("extends", *KEYS), "")
@@ -235,7 +254,7 @@ def resolve(values: Mapping[str, Any], directory: Path, catalog: Catalog) -> tup
     for key in ARRAYS:
         array = tables.pop(key, [])
         if not isinstance(array, list):
-            problems.append(Problem(f"expected an array of tables, each written [[{key}]]", key))
+            problems.append(_not_an_array(key, array))
         else:
             tables |= {join(key, index): table for index, table in enumerate(array)}
     components: dict[str, Any] = {}
@@ -249,6 +268,7 @@ def resolve(values: Mapping[str, Any], directory: Path, catalog: Catalog) -> tup
         problems += choose(kind, as_table(part), path, directory=directory, catalog=catalog)[1]
 
     lag = sections["sampling"].policy_lag if sections.get("sampling") else 0
+    problems = [_with_place(problem, sections, components) for problem in problems]
     problems += refusals({path: component for path, component in components.items() if component is not None}, lag)
     if problems:
         return None, problems

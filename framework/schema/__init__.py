@@ -3,6 +3,8 @@
 A config class is a frozen attrs class whose fields are made with `option`. Understood types: ``bool``, ``int``,
 ``float``, ``str``, ``Literal``, ``X | Y``, ``X | None`` (``None`` by default, as TOML has no null),
 ``tuple[X, ...]``, ``tuple[X, Y]``, ``list[X]``, ``dict[str, X]``, ``Any`` and other such classes.
+A class attribute ``hints: ClassVar[dict[str, str]]`` says what is there instead of keys that users of other libraries
+try, such as ``{"batch_size": "it is named minibatch_size here"}``.
 Plain values are what TOML and JSON share: strings, integers of 64 bits, finite numbers, booleans, arrays, tables.
 """
 

@@ -80,7 +80,10 @@ def _read_class(cls: Any, value: Any, path: str, problems: list[Problem], reserv
     problems_before = len(problems)
     renamed = {old: new for old, new in former_names(cls).items() if old in value and old not in reserved}
     problems.extend(Problem(f"{old} is named {new} now", join(path, old)) for old, new in renamed.items())
-    unknown, meant = unknown_keys(value, options(cls), path, (*reserved, *renamed))
+    hints = getattr(cls, "hints", {})
+    hinted = {key: hints[key] for key in value if key in hints and key not in (*options(cls), *reserved)}
+    problems.extend(Problem(f"unknown key; {hint}", join(path, key)) for key, hint in hinted.items())
+    unknown, meant = unknown_keys(value, options(cls), path, (*reserved, *renamed, *hinted))
     problems.extend(unknown)
     meant.update(renamed.values())
     arguments: dict[str, Any] = {}
@@ -170,8 +173,9 @@ def _read_scalar(hint: Any, value: Any, path: str, problems: list[Problem]) -> A
     if isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
         return _read_value(Any, value, path, problems)
     literals = {bool: r"true|false", int: r"[+-]?\d+", float: r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?", str: "(?!)"}
-    unquoted = isinstance(value, str) and re.fullmatch(literals[hint], value)
-    advice = "write it without quotes" if unquoted else ""
+    advice = ""
+    if isinstance(value, str) and re.fullmatch(literals[hint], value.lower()):
+        advice = f"write {value.lower()}" if value.lower() != value else "write it without quotes"
     return _mismatch(type_name(hint, article=True), value, path, problems, advice)
 
 

@@ -20,10 +20,14 @@ def quote(text: str) -> str:
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """The known name that ``name`` was probably meant to be, or ``""``."""
+    """The known name that ``name`` was probably meant to be, or ``""``: however it is capitalised, or shortened."""
     import difflib
 
-    return next(iter(difflib.get_close_matches(name, list(known), n=1)), "")
+    names = {candidate.lower(): candidate for candidate in reversed(list(known))}
+    meant = name.lower()
+    close = difflib.get_close_matches(meant, names, n=1)
+    longer = [key for key in names if len(meant) > 2 and key.startswith(meant)]
+    return names[(close or longer)[0]] if close or longer else ""
 
 
 def show(value: Any) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from attrs import frozen
 
 from framework.schema import OptionError, option
+from framework_dqn.hints import HINTS
 
 SCHEDULES = ("linear", "constant")
 
@@ -12,6 +15,8 @@ SCHEDULES = ("linear", "constant")
 @frozen
 class DQNConfig:
     """Options of `dqn`. N-step returns and the sampling of transitions are options of the replay buffer."""
+
+    hints: ClassVar[dict[str, str]] = HINTS
 
     objective: str | None = option(
         None,

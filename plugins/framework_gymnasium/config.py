@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from attrs import frozen
 
@@ -50,6 +50,8 @@ class GymnasiumConfig:
 @frozen
 class AtariConfig:
     """An Atari 2600 game, preprocessed as Mnih et al. (2015) and Machado et al. (2018) describe."""
+
+    hints: ClassVar[dict[str, str]] = {"id": 'give game, in snake case: "pong" for ALE/Pong-v5'}
 
     game: str = option(help='Name of the game in snake case, such as "pong" or "ms_pacman".')
     frame_skip: int = option(4, help="Frames per action; the last two are max-pooled.", ge=1)

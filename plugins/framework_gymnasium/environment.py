@@ -84,7 +84,20 @@ def find_spec(id: str) -> EnvSpec:
     except gymnasium.error.Error as error:
         guess = suggest(name, gymnasium.registry)
         advice = f"did you mean {guess}?" if guess else "is the package that registers it named, as in module:Id-v0?"
+        if game := atari_game(name):
+            advice = f'for the Atari game: use = "atari", game = "{game}"'
         raise fault("id", f"Gymnasium knows no environment {name}; {advice}") from error
+
+
+def atari_game(name: str) -> str:
+    """The Atari game that an id such as Pong-v5 or PongNoFrameskip-v4 means, in snake case; empty where it is none."""
+    try:
+        ale = importlib.import_module("ale_py")
+    except ModuleNotFoundError:
+        return ""
+    words = re.sub(r"(NoFrameskip|Deterministic)?-v\d+$", "", name)
+    game = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", words).lower()
+    return game if game in ale.roms.get_all_rom_ids() else ""
 
 
 def import_package(module: str, extra: str | None, needed_by: str) -> Any:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from attrs import frozen
 
 from framework.schema import option
+from framework_ppo.hints import HINTS
 
 SCHEDULES = ("linear", "constant")
 
@@ -12,6 +15,8 @@ SCHEDULES = ("linear", "constant")
 @frozen
 class PPOConfig:
     """Options of `ppo`; the defaults are those of Schulman et al. (2017) for Atari, as far as they say."""
+
+    hints: ClassVar[dict[str, str]] = HINTS
 
     objective: str | None = option(
         None,
@@ -28,7 +33,10 @@ class PPOConfig:
     )
     epochs: int = option(4, help="Passes over the batch in each update.", ge=1)
     minibatch_size: int = option(
-        256, help="Environment steps per gradient step; the last minibatch of an epoch may have fewer.", ge=1
+        256,
+        help="Environment steps per gradient step, or the whole batch where it has fewer; the last minibatch of an "
+        "epoch may have fewer.",
+        ge=1,
     )
     slices: int = option(
         1,

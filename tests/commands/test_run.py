@@ -1,4 +1,4 @@
-"""`framework run`: addresses to listen at."""
+"""`framework run`: addresses to listen at, and what is no pipeline file."""
 
 from __future__ import annotations
 
@@ -63,3 +63,27 @@ def test_a_port_in_use_is_told(run):
     assert errors.startswith(f"cannot listen at {port}: Address already in use")
     assert errors.endswith("; choose another port\n")
     assert "Traceback" not in errors
+
+
+def test_a_run_directory_is_no_pipeline_file(tmp_path, capsys):
+    """Both that can be meant are told; any other folder is named as one."""
+    (tmp_path / "manifest.json").touch()
+    assert main(["run", str(tmp_path)]) == 2
+    assert f"{tmp_path} is a run: resume it with framework run --resume {tmp_path}, or train" in capsys.readouterr().err
+    (tmp_path / "other").mkdir()
+    assert main(["run", str(tmp_path / "other")]) == 2
+    assert "other is a folder: name the pipeline file in it" in capsys.readouterr().err
+
+
+def test_overrides_have_no_dashes(capsys):
+    """The error of an unknown option says how an override is written."""
+    assert main(["run", "p.toml", "--algorithm.learning_rate=3e-4"]) == 2
+    assert capsys.readouterr().err.endswith("Options of a pipeline have no dashes: algorithm.learning_rate=VALUE\n")
+
+
+def test_what_cannot_be_built_leaves_no_folder(run, tmp_path):
+    """It is told with file and line, before there is a run directory."""
+    code, output, errors = run("environment.id=CartPol-v1")
+    assert (code, output) == (2, "")
+    assert errors.startswith("override: environment.id: Gymnasium knows no environment CartPol-v1; did you mean")
+    assert not (tmp_path / "runs").exists()

@@ -186,6 +186,13 @@ def test_an_override_takes_a_table_or_a_key_out(write):
     assert not any("epochs" in path or path.endswith(".x") for path in document.origins)
 
 
+@pytest.mark.parametrize("word", ["second", "True", "CartPole-v1", "my_file:Mine", "1e-4x", "/tmp/a.safetensors"])
+def test_a_word_is_a_string(write, word):
+    """Without quotes; whether the option takes one is not known here."""
+    document = read(write(BASE), [f"run.name={word}"])
+    assert (document.values["run"]["name"], document.problems) == (word, [])
+
+
 def test_overrides_from_python_are_values(write):
     """A mapping gives values as they are, and does not share them with the document."""
     overrides = {"algorithm.hidden": (1, 2), "run": {"name": "plain word"}}
@@ -202,12 +209,15 @@ def test_overrides_from_python_are_values(write):
         ("a b=1", "override: 'a b=1' is not written key=value, such as run.seed=2"),
         ("=1", "override: '=1' is not written key=value, such as run.seed=2"),
         (
-            "run.name=second",
-            "override: 'second' is not a TOML value; if it is a string it needs quotes: 'run.name=\"second\"'",
+            "run.name=my second",
+            "override: 'my second' is not a TOML value; if it is a string it needs quotes: 'run.name=\"my second\"'",
+        ),
+        (
+            "algorithm.hidden=64,64",
+            "override: '64,64' is not a TOML value; if it is a string it needs quotes: 'algorithm.hidden=\"64,64\"'; "
+            "an array: 'algorithm.hidden=[64,64]'",
         ),
         ("run.seed=", "override: '' is not a TOML value; if it is a string it needs quotes: 'run.seed=\"\"'"),
-        ("algorithm.clip=True", "override: 'True' is not a TOML value; if it is a string it needs quotes: "
-         "'algorithm.clip=\"True\"'"),
         ("a=1\n[b]", "override: '1\\n[b]' is not a TOML value; if it is a string it needs quotes: 'a=\"1\\n[b]\"'"),
         ("~run.seeds", "override: run.seeds: there is no such key to take out"),
         ("~curriculum", "override: curriculum: there is no such key to take out"),

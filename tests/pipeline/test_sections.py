@@ -189,8 +189,19 @@ def test_mistakes_in_a_base_and_in_overrides_are_named_there(write, catalog):
         (["checkpoint.keep=0"], "checkpoint.keep: must be at least 1, is 0"),
         (["run=1"], "run: expected a table, not 1"),
         (["environment=1"], "environment: expected a table"),
+        (["environment=world"], 'environment: expected a table, such as { use = "world" }; on a command line '
+         "environment.use=world"),
+        (["learning_rate=1"], "learning_rate: unknown key; did you mean algorithm.learning_rate?"),
+        (["seed=1"], "seed: unknown key; did you mean run.seed?"),
+        (["algorithm.epochs=many"], 'algorithm.epochs: expected an integer, not "many"'),
+        (["algorithm.use=AGENT"], "algorithm.use: there is no algorithm named 'AGENT'; did you mean agent?"),
+        (["bonus=counter"], "bonus: expected an array of tables, each written [[bonus]]; on a command line "
+         "bonus='[{use = \"counter\"}]'"),
+        (["bonus.0.use=counter"], "bonus: expected an array of tables, each written [[bonus]]; on a command line "
+         "bonus='[{use = \"counter\"}]'"),
         (["environment={use=1}"], "environment.use: expected a string: which environment to use; known: world, school"),
-        (["bonus={use='counter'}"], "bonus: expected an array of tables, each written [[bonus]]"),
+        (["bonus={use='counter'}"], "bonus: expected an array of tables, each written [[bonus]]; on a command line "
+         "bonus='[{use = \"counter\"}]'"),
         (["bonus=[1]"], "bonus.0: expected a table"),
         (["bonus=[{}]"], "bonus.0.use: missing: which bonus to use; known: counter, lost, broken, raising"),
         (["bonus=[{use='counter', weight='x'}]"], 'bonus.0.weight: expected a number, not "x"'),
@@ -202,6 +213,18 @@ def test_mistakes_in_a_base_and_in_overrides_are_named_there(write, catalog):
 def test_each_section_is_checked(refused, overrides, problem):
     """What is wrong with an override of any section is one problem."""
     assert refused(MINIMAL, *overrides) == ([f"override: {problem}"], EXIT_USAGE)
+
+
+def test_a_file_that_is_named_without_its_class_is_seen(refused, tmp_path):
+    """The error names a class in it; a file that is no Python is passed over."""
+    (tmp_path / "waves.py").write_text("import torch\n\nclass Waves: pass\n")
+    problems, _ = refused(MINIMAL, "encoder.use=waves")
+    assert problems == [
+        "override: encoder.use: there is no encoder named 'waves'; a class of waves.py is named with it, such as "
+        "waves:Waves"
+    ]
+    (tmp_path / "waves.py").write_text("class")
+    assert "known: mlp" in refused(MINIMAL, "encoder.use=waves")[0][0]
 
 
 def test_missing_sections(refused):

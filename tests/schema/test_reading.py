@@ -1,5 +1,5 @@
 import math
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import pytest
 from attrs import Factory, frozen
@@ -216,3 +216,20 @@ def test_unknown_keys_are_compared_with_all_that_are_known():
         Problem("unknown key; did you mean seed?", "seet")
     ]
     assert unknown_keys(["a"], [], "x")[0] == [Problem("unknown key; there are no options", "x.a")]
+
+
+def test_keys_of_other_libraries_are_answered():
+    """By the class's own hints, in the place of a guess; an option of that name is an option."""
+
+    @frozen
+    class Config:
+        hints: ClassVar[dict[str, str]] = {"batch_size": "it is named minibatch_size here", "size": "never told"}
+        minibatch_size: int = option(1, help="-")
+        size: int = option(1, help="-")
+
+    config, problems = structure(Config, {"batch_size": 3, "size": 2}, "algorithm")
+    assert config is None
+    assert [str(problem) for problem in problems] == [
+        "algorithm.batch_size: unknown key; it is named minibatch_size here"
+    ]
+    assert list(options(Config)) == ["minibatch_size", "size"]

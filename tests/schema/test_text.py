@@ -12,3 +12,11 @@ def test_a_suggestion_is_the_most_similar_name():
     """A misspelled name suggests the one that it was meant to be, and another name none."""
     assert suggest("enviroment", ["environment", "encoder"]) == "environment"
     assert suggest("zzz", ["environment", "encoder"]) == ""
+
+
+def test_capitals_and_what_is_missing_at_the_end_hide_no_name():
+    """A name is suggested however it is capitalised, and for its beginning."""
+    assert suggest("PPO", ["dqn", "ppo"]) == "ppo"
+    assert suggest("cartpole-V1", ["CartPole-v1"]) == "CartPole-v1"
+    assert suggest("gym", ["gymnasium", "atari"]) == "gymnasium"
+    assert suggest("gy", ["gymnasium", "atari"]) == ""

@@ -55,6 +55,11 @@ def test_wrappers_are_applied_in_order_without_the_checker() -> None:
     ("options", "message"),
     [
         ({"id": "CartPol-v1"}, "environment.id: Gymnasium knows no environment CartPol-v1; did you mean CartPole-v1?"),
+        (
+            {"id": "MsPacman-v5"},
+            "environment.id: Gymnasium knows no environment MsPacman-v5; "
+            'for the Atari game: use = "atari", game = "ms_pacman"',
+        ),
         ({"id": "CartPole-v9"}, "did you mean CartPole-v1?"),
         ({"id": "Zzzzzzzz-v0"}, "is the package that registers it named, as in module:Id-v0?"),
         ({"id": "no_such_module:A-v0"}, "environment.id: there is no module no_such_module"),

@@ -1,0 +1,32 @@
+"""What Stable-Baselines3 and CleanRL call the options of PPO."""
+
+from __future__ import annotations
+
+_ROLLOUT = "it is sampling.rollout_length"
+_EPOCHS = "it is named epochs here"
+_NORMALIZE = "it is named normalize_advantages here"
+
+HINTS = {
+    "n_steps": _ROLLOUT,
+    "num_steps": _ROLLOUT,
+    "n_envs": "it is sampling.environments",
+    "num_envs": "it is sampling.environments",
+    "n_epochs": _EPOCHS,
+    "update_epochs": _EPOCHS,
+    "batch_size": "it is named minibatch_size here",
+    "num_minibatches": "give minibatch_size: environments times rollout_length, divided by their number",
+    "ent_coef": "it is named entropy_coefficient here",
+    "vf_coef": "it is named value_coefficient here, of half the squared error: twice vf_coef of Stable-Baselines3",
+    "clip_coef": "it is named clip_range here",
+    "clip_range_vf": "it is named value_clip_range here",
+    "clip_vloss": "give value_clip_range",
+    "max_grad_norm": "it is named max_gradient_norm here",
+    "normalize_advantage": _NORMALIZE,
+    "norm_adv": _NORMALIZE,
+    "ortho_init": "weights are always initialised orthogonally",
+    "anneal_lr": "give learning_rate_schedule",
+    "lr": "it is named learning_rate here",
+    "use_sde": "there is no state-dependent exploration here",
+    "net_arch": "it is encoder.hidden",
+    "total_timesteps": "it is run.total_steps",
+}
