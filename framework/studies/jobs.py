@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,8 @@ class Jobs:
     def __init__(self, count: int, tell: Callable[[str], None] = lambda line: None):
         self._tell = tell
         self._pool = ThreadPoolExecutor(count)
-        self._processes: list[subprocess.Popen[Any]] = []
+        self._processes: dict[Path, subprocess.Popen[Any]] = {}  # the last of each folder
+        self._ended: set[Path] = set()
         self._lock = threading.Lock()
         self._closed = False
 
@@ -67,7 +68,7 @@ class Jobs:
     def __exit__(self, *_: object) -> None:
         with self._lock:
             self._closed = True
-            alive = [process for process in self._processes if process.poll() is None]
+            alive = [process for process in self._processes.values() if process.poll() is None]
         for process in alive:
             process.terminate()  # it saves a checkpoint
         for process in alive:
@@ -80,12 +81,24 @@ class Jobs:
 
     def train(self, jobs: Sequence[Job]) -> list[RecordedRun]:
         """The whole runs of ``jobs``, in their order; trains what is missing. Raises as `run` does."""
-        futures = [self._pool.submit(self.run, job) for job in jobs]
+        futures = [self.submit(job) for job in jobs]
         try:
             return [future.result() for future in futures]
         finally:
             for future in futures:
                 future.cancel()
+
+    def submit(self, job: Job) -> Future[RecordedRun]:
+        """`run` in a thread, as soon as one of ``count`` is free; jobs are begun in the order of these calls."""
+        return self._pool.submit(self.run, job)
+
+    def end(self, job: Job) -> None:
+        """Have a job's run saved and ended, or not be started; its `run` raises `RunError`. Returns at once."""
+        with self._lock:
+            self._ended.add(job.folder)
+            process = self._processes.get(job.folder)
+            if process is not None and process.poll() is None:
+                process.terminate()
 
     def run(self, job: Job) -> RecordedRun:
         """The whole run of a job, from any thread.
@@ -101,7 +114,7 @@ class Jobs:
                 return kept
         arguments = ["--resume", kept.directory] if kept else [job.pipeline, *job.overrides, "--runs", job.folder]
         with job.log.open("a") as log:
-            process = self._start([sys.executable, "-m", "framework", "run", *map(str, arguments)], log)
+            process = self._start(job, [sys.executable, "-m", "framework", "run", *map(str, arguments)], log)
             self._tell(f"{job.folder}: {'resumed' if kept else 'trained'} by process {process.pid}")
             status = process.wait()
         if status:
@@ -120,10 +133,10 @@ class Jobs:
                 " another folder"
             )
 
-    def _start(self, command: list[str], log: Any) -> subprocess.Popen[Any]:
+    def _start(self, job: Job, command: list[str], log: Any) -> subprocess.Popen[Any]:
         with self._lock:
-            if self._closed:
-                raise RunError("the study was ended before this run was started")
+            if self._closed or job.folder in self._ended:
+                raise RunError("the run was ended before it was started")
             process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -132,7 +145,7 @@ class Jobs:
                 start_new_session=True,  # Ctrl-C reaches it once, from us: a second one would end it unsaved
                 preexec_fn=end_with_parent,  # noqa: PLW1509  one call of C, loaded before
             )
-            self._processes.append(process)
+            self._processes[job.folder] = process
             return process
 
 

@@ -60,6 +60,23 @@ def test_a_study_that_ends_early_can_go_on(tmp_path):
     assert (whole.directory, whole.status, whole.steps) == (saved.directory, "done", 4096)
 
 
+def test_jobs_can_be_ended_one_by_one(tmp_path):
+    """Their runs are saved; one that has not begun does not begin, and others go on."""
+    long = job(tmp_path / "long", "run.total_steps=100000", "checkpoint.every_seconds=1000")
+    waiting, short = job(tmp_path / "waiting"), job(tmp_path / "short", "run.total_steps=256")
+    with Jobs(1) as jobs:
+        futures = [jobs.submit(submitted) for submitted in (long, waiting, short)]
+        _wait_for_updates(long)
+        jobs.end(waiting)
+        jobs.end(long)
+        assert futures[2].result().status == "done"
+        assert [type(future.exception()) for future in futures[:2]] == [RunError, RunError]
+    saved = long.kept()
+    assert saved is not None
+    assert saved.status == "interrupted"
+    assert waiting.kept() is None
+
+
 def test_runs_of_a_study_that_is_killed_are_saved(tmp_path):
     """They end with it, and the next study waits until they have."""
     long = job(tmp_path, "run.total_steps=4096", "checkpoint.every_seconds=1000")
