@@ -49,12 +49,13 @@ class Ledger:
         seed: what is drawn follows from it, the number of a trial, and the trials that it is drawn from.
         startup: trials that are drawn at random, and complete trials before any is pruned.
 
-    Raises `PluginError` without Optuna, and `FrameworkError` where the file is not a study that it can read.
+    Raises `PluginError` without Optuna, and `FrameworkError` where the file is not a study that it can read, and later
+    where it cannot be written.
     """
 
     def __init__(self, file: Path, space: Space, *, seed: int = 0, startup: int = 10):
         self._optuna = import_optuna()
-        self._space, self._seed, self._startup = space, seed, startup
+        self._file, self._space, self._seed, self._startup = file, space, seed, startup
         from sqlalchemy.exc import SQLAlchemyError
 
         with _quiet():
@@ -79,7 +80,7 @@ class Ledger:
     def begin(self, history: int) -> Trial:
         """A new trial, drawn from the results of the first ``history``, all of which have ended."""
         number = len(self._frozen())
-        with _quiet():
+        with self._changing():
             drawing = self._study_of(history, number).ask()
             values: dict[str, Any] = {}
             for dimension in self._space.dimensions:
@@ -95,7 +96,7 @@ class Ledger:
 
     def report(self, number: int, milestone: int, score: float) -> None:
         """Note an intermediate score of a running trial."""
-        with _quiet():
+        with self._changing():
             self._optuna.trial.Trial(self._study, self._frozen()[number]._trial_id).report(score, milestone)
 
     def falls_short(self, number: int, history: int) -> bool:
@@ -109,17 +110,17 @@ class Ledger:
 
     def complete(self, number: int, score: float) -> None:
         """End a trial with its score."""
-        with _quiet():
+        with self._changing():
             self._study.tell(number, score)
 
     def prune(self, number: int) -> None:
         """End a trial early, with what it has reached."""
-        with _quiet():
+        with self._changing():
             self._study.tell(number, state=self._optuna.trial.TrialState.PRUNED)
 
     def fail(self, number: int, failure: str) -> None:
         """End a trial that has no score, and say why."""
-        with _quiet():
+        with self._changing():
             self._optuna.trial.Trial(self._study, self._frozen()[number]._trial_id).set_user_attr(_FAILURE, failure)
             self._study.tell(number, state=self._optuna.trial.TrialState.FAIL)
 
@@ -134,6 +135,15 @@ class Ledger:
         with _quiet():
             evaluator = self._optuna.importance.PedAnovaImportanceEvaluator()
             return dict(self._optuna.importance.get_param_importances(self._study, evaluator=evaluator))
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        try:
+            with _quiet():
+                yield
+        except self._optuna.exceptions.StorageInternalError as error:
+            reason = str(error.__cause__ or error).partition("\n")[0]
+            raise FrameworkError(f"{self._file}: cannot be written: {reason}") from error
 
     def _frozen(self) -> list[optuna.trial.FrozenTrial]:
         frozen_trials: list[optuna.trial.FrozenTrial] = self._study.get_trials(deepcopy=False)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import math
+import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -30,7 +31,7 @@ from framework.studies.space import Space
 
 #: Of a sweep whose pipeline does not say when it evaluates: how many times it does, for pruning.
 EVALUATIONS = 5
-#: So many trials failing, and none that has not, end the sweep.
+#: Where so many first trials fail, and none has done better, the sweep ends.
 HOPELESS = 3
 #: The share of its steps that a trial has in any case.
 _UNTOUCHED = 1 / 3
@@ -128,7 +129,10 @@ def settle(folder: Path, plan: Plan) -> int:
     lag = 2 * (plan.jobs - 1)
     new = folder / ".sweep.json.new"
     with writing(path):
-        new.write_text(json.dumps(settings | {"lag": lag}, indent=2), encoding="utf-8")
+        with new.open("w", encoding="utf-8") as file:
+            json.dump(settings | {"lag": lag}, file, indent=2)
+            file.flush()
+            os.fsync(file.fileno())
         new.replace(path)
     return lag
 
@@ -190,26 +194,29 @@ class Sweep:
         return max(0, number - self._lag)
 
     def _check_hope(self) -> None:
-        ended = [trial for trial in self._ledger.trials() if trial.state != "running"]
-        if len(ended) >= min(HOPELESS, self._plan.trials) and all(trial.state == "failed" for trial in ended):
+        trials, few = self._ledger.trials(), min(HOPELESS, self._plan.trials)
+        if len(trials) >= few and all(trial.state == "failed" for trial in trials[:few]):
+            if any(trial.state in ("complete", "pruned") for trial in trials):
+                return
             raise RunError(
-                f"all of the first {len(ended)} trials failed: {ended[0].failure}\nMend it, remove {self._folder}, and"
-                " start again."
+                f"all of the first {few} trials failed: {trials[0].failure}\nMend it, remove {self._folder}, and start"
+                " again."
             )
 
     def _ends(self, trial: _Running) -> bool:
         """Look at a running trial; whether it has ended, which the ledger then has."""
+        done = [future.done() for future in trial.futures]  # before the look: what is done has all that there is to see
         if self._plan.prune and self._falls_short(trial):
             self._ledger.prune(trial.number)
             self._tell(f"trial {trial.number}: pruned")
             self._leave(trial)
             return True
-        for job, future in zip(trial.jobs, trial.futures, strict=True):
-            error = future.exception() if future.done() else None
+        for job, future, is_done in zip(trial.jobs, trial.futures, done, strict=True):
+            error = future.exception() if is_done else None
             if error is not None:
                 self._give_up(trial, job, error)
                 return True
-        if not all(future.done() for future in trial.futures):
+        if not all(done):
             return False
         score = fmean(future.result().series(self._plan.metric).y[-1] for future in trial.futures)
         if math.isfinite(score):

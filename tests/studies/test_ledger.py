@@ -3,6 +3,7 @@ import sys
 
 import pytest
 import runs
+from sqlalchemy import event
 
 from framework.errors import FrameworkError, PluginError
 from framework.studies.ledger import Ledger
@@ -111,6 +112,17 @@ def test_importance_finds_the_key_that_matters(in_memory, open_ledger):
         if number == 3:
             assert ledger.importance() == {}
     assert next(iter(ledger.importance())) == "algorithm.epochs"
+
+
+def test_a_file_that_cannot_be_written_is_told(open_ledger):
+    """With its name, and as what SQLite says; what was written before is there."""
+    ledger = open_ledger()
+    ledger.begin(0)
+    event.listen(ledger._storage.engine, "connect", lambda connection, _: connection.execute("pragma query_only = on"))
+    ledger._storage.engine.dispose()  # from here on connections are new ones
+    with pytest.raises(FrameworkError, match=r"study\.sqlite: cannot be written: .*readonly database"):
+        ledger.complete(0, 1.0)
+    assert [trial.state for trial in ledger.trials()] == ["running"]
 
 
 def test_other_files_are_refused(open_ledger, tmp_path):

@@ -79,16 +79,23 @@ def test_trials_are_complete_fail_or_are_pruned(plan, tmp_path, in_memory):
     assert told[-1] == "trial 3: pruned"
 
 
-def test_runs_of_a_pruned_trial_are_ended(plan, tmp_path, in_memory):
-    """At the first milestone after a third of the steps; seeds that wait do not begin."""
+def test_runs_of_a_pruned_trial_are_ended(plan, tmp_path, in_memory, monkeypatch):
+    """At the first milestone after a third of the steps; a seed that still waits never begins."""
     plan = attrs.evolve(plan, seeds=2, jobs=2, trials=2)
     trainer = FakeTrainer(lambda job: {400: 3.0 if trial_number(job) == 0 else 2.0, 1000: 9.0}, waits=True)
     settle_with_lag(tmp_path / "sweep", plan, 0)
-    finished = finishing(trainer, lambda job: trial_number(job) == 0)
-    trials, _ = go(plan, tmp_path / "sweep", finished)
+    falls_short = Sweep._falls_short
+
+    def begin_and_look(self, trial):
+        if trial.number == 1:
+            trial.futures[0].set_running_or_notify_cancel()
+        return falls_short(self, trial)
+
+    monkeypatch.setattr(Sweep, "_falls_short", begin_and_look)
+    trials, _ = go(plan, tmp_path / "sweep", finishing(trainer, lambda job: trial_number(job) == 0))
     assert [trial.state for trial in trials] == ["complete", "pruned"]
-    # One of the two had begun: the other's future could be cancelled.
-    assert {path.parent.name for path in trainer.ended} <= {"1"}
+    assert trainer.ended == [tmp_path / "sweep/trials/1/seed-3"]
+    assert [future.cancelled() for _, future in trainer.pending] == [False, True]
 
 
 def settle_with_lag(folder, plan, lag):
@@ -104,12 +111,32 @@ def finishing(trainer, matches):
         future = submit(job)
         if matches(job):
             trainer.finish(len(trainer.pending) - 1)
-        else:
-            future.set_running_or_notify_cancel()
         return future
 
     trainer.submit = submit_and_finish
     return trainer
+
+
+def test_run_that_ends_while_it_is_looked_at_is_judged_as_any(plan, tmp_path, in_memory, monkeypatch):
+    """Its last milestones are looked at before it is complete: what is pruned does not depend on timing."""
+    plan, whole = attrs.evolve(plan, trials=2), []
+
+    def scores(job):
+        return {400: 1.0, 800: 9.0, 1000: 9.0} if not trial_number(job) else {400: 2.0, **dict.fromkeys(whole, 2.0)}
+
+    trainer = finishing(FakeTrainer(scores, waits=True), lambda job: not trial_number(job))
+    milestones = Sweep._milestones
+
+    def look(self, job):
+        scores_so_far = milestones(self, job)
+        if trial_number(job) == 1 and not whole:
+            whole.extend((800, 1000))
+            trainer.finish(0)
+        return scores_so_far
+
+    monkeypatch.setattr(Sweep, "_milestones", look)
+    trials, _ = go(plan, tmp_path / "sweep", trainer)
+    assert [trial.state for trial in trials] == ["complete", "pruned"]
 
 
 def test_score_is_the_mean_over_seeds(plan, tmp_path, in_memory):
