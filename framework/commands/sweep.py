@@ -164,5 +164,5 @@ def _rows(trials: list[Trial], plan: Plan) -> list[list[str]]:
         for trial in trials
     ]
     names = [split(key)[-1] for key in keys]
-    heads = [name if names.count(name) == 1 else key for key, name in zip(keys, names, strict=True)]
+    heads = [name if names.count(name) == 1 and name != "use" else key for key, name in zip(keys, names, strict=True)]
     return [["trial", plan.metric, *heads], *cells]
