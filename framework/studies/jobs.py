@@ -81,15 +81,15 @@ class Jobs:
 
     def train(self, jobs: Sequence[Job]) -> list[RecordedRun]:
         """The whole runs of ``jobs``, in their order; trains what is missing. Raises as `run` does."""
-        futures = [self.submit(job) for job in jobs]
+        futures = [self.start(job) for job in jobs]
         try:
             return [future.result() for future in futures]
         finally:
             for future in futures:
                 future.cancel()
 
-    def submit(self, job: Job) -> Future[RecordedRun]:
-        """`run` in a thread, as soon as one of ``count`` is free; jobs are begun in the order of these calls."""
+    def start(self, job: Job) -> Future[RecordedRun]:
+        """Have a job run as soon as there is room; its result is that of `run`."""
         return self._pool.submit(self.run, job)
 
     def end(self, job: Job) -> None:

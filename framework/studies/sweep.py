@@ -77,7 +77,7 @@ class Plan:
 class Trainer(Protocol):
     """What trains runs: `framework.studies.jobs.Jobs`."""
 
-    def submit(self, job: Job) -> Future[RecordedRun]:
+    def start(self, job: Job) -> Future[RecordedRun]:
         """Train a job's run in the background."""
 
     def end(self, job: Job) -> None:
@@ -187,7 +187,7 @@ class Sweep:
 
     def _train(self, trial: Trial) -> _Running:
         jobs = trial_jobs(self._plan, self._folder, trial)
-        return _Running(trial.number, jobs, [self._trainer.submit(job) for job in jobs])
+        return _Running(trial.number, jobs, [self._trainer.start(job) for job in jobs])
 
     def _history(self, number: int) -> int:
         """How many trials a trial knows of: all of them have ended when it is drawn."""

@@ -89,9 +89,9 @@ def test_same_command_again_trains_nothing(command):
     code, first, _ = command("--trials", "3")
     trainer = FakeJobs(curve)
     assert command("--trials", "3", trainer=trainer)[:2] == (code, "\n".join([first.splitlines()[0], *_tail(first)]))
-    assert trainer.submitted == []
+    assert trainer.started == []
     command("--trials", "5", trainer=trainer)
-    assert [path.parent.name for path in trainer.submitted] == ["3", "4"]
+    assert [path.parent.name for path in trainer.started] == ["3", "4"]
 
 
 def _tail(output):

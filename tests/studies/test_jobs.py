@@ -65,7 +65,7 @@ def test_jobs_can_be_ended_one_by_one(tmp_path):
     long = job(tmp_path / "long", "run.total_steps=100000", "checkpoint.every_seconds=1000")
     waiting, short = job(tmp_path / "waiting"), job(tmp_path / "short", "run.total_steps=256")
     with Jobs(1) as jobs:
-        futures = [jobs.submit(submitted) for submitted in (long, waiting, short)]
+        futures = [jobs.start(started) for started in (long, waiting, short)]
         _wait_for_updates(long)
         jobs.end(waiting)
         jobs.end(long)

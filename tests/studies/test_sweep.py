@@ -105,15 +105,15 @@ def settle_with_lag(folder, plan, lag):
 
 def finishing(trainer, matches):
     """The trainer, with runs that match ended at once; the others go on."""
-    submit = trainer.submit
+    start = trainer.start
 
-    def submit_and_finish(job):
-        future = submit(job)
+    def start_and_finish(job):
+        future = start(job)
         if matches(job):
             trainer.finish(len(trainer.pending) - 1)
         return future
 
-    trainer.submit = submit_and_finish
+    trainer.start = start_and_finish
     return trainer
 
 
@@ -173,7 +173,7 @@ def test_first_trials_that_all_fail_end_the_sweep(plan, tmp_path, in_memory):
         trainer = FakeTrainer(lambda job: None)
         with pytest.raises(RunError, match=r"all of the first 3 trials failed: .*trials/0/seed-3/log\.txt says why"):
             go(plan, tmp_path / "sweep", trainer)
-    assert trainer.submitted == []
+    assert trainer.started == []
 
 
 def test_unknown_metric_is_told_with_a_suggestion(plan, tmp_path, in_memory):
@@ -233,10 +233,10 @@ def test_running_trials_go_on_as_the_same_trials(plan, tmp_path, in_memory):
         patch.setattr(sweep, "wait", _kill)
         with pytest.raises(Killed):
             go(plan, tmp_path / "sweep", trainer)
-    begun = list(trainer.submitted)
+    begun = list(trainer.started)
     again = FakeTrainer(lambda job: curve(1.0))
     trials, told = go(plan, tmp_path / "sweep", again)
-    assert (again.submitted, len(trials)) == (begun, 3)
+    assert (again.started, len(trials)) == (begun, 3)
     assert told[0].startswith("trial 0 goes on: algorithm.epochs = ")
 
 

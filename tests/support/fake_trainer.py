@@ -31,13 +31,13 @@ class FakeTrainer:
     def __init__(self, scores: Scores, *, waits: bool = False):
         self._scores, self._waits = scores, waits
         self.pending: list[tuple[Job, Future[RecordedRun]]] = []
-        self.submitted: list[Path] = []
+        self.started: list[Path] = []
         self.ended: list[Path] = []
 
-    def submit(self, job: Job) -> Future[RecordedRun]:
+    def start(self, job: Job) -> Future[RecordedRun]:
         """Write the run, and end it unless it is to wait."""
         future: Future[RecordedRun] = Future()
-        self.submitted.append(job.folder)
+        self.started.append(job.folder)
         self._write(job, "")
         self.pending.append((job, future))
         if not self._waits:
