@@ -188,7 +188,8 @@ def test_pipelines_load(page, written):
     [
         ("README.md", "encoder.use=waves:Waves"),
         ("docs/tutorial/first-plugin.md", "encoder.use=waves:Waves"),
-        ("docs/how-to/add-an-environment.md", "environment.use=corridor:Corridors"),
+        ("docs/how-to/add-an-environment.md", "environment.use=corridor:Corridor"),
+        ("docs/how-to/add-an-environment.md", "environment.use=corridors:Corridors"),
     ],
 )
 def test_shown_components_train(page, use, written, tmp_path):
