@@ -1,4 +1,4 @@
-"""Interquartile mean and bootstrap confidence intervals for scores of few runs (Agarwal et al., 2021).
+"""Statistics of the scores of few runs, with bootstrap confidence intervals (Agarwal et al., 2021).
 
 Deep Reinforcement Learning at the Edge of the Statistical Precipice, arXiv:2108.13264.
 """
@@ -22,6 +22,14 @@ class Interval(NamedTuple):
     high: float
 
 
+class IntervalBand(NamedTuple):
+    """A statistic at each of several points, and its confidence interval at each: [points] float64."""
+
+    estimate: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
 def mean(scores: np.ndarray) -> float:
     """The mean of scores of any shape."""
     return float(scores.mean())
@@ -32,9 +40,30 @@ def interquartile_mean(scores: np.ndarray) -> float:
 
     At either end a quarter of the scores is left out, rounded down.
     """
-    ordered = np.sort(scores, axis=None)
+    return float(interquartile_means(scores.reshape(-1, 1))[0])
+
+
+def interquartile_means(scores: np.ndarray) -> np.ndarray:
+    """Interquartile mean at each point: of scores [runs, points], [points]."""
+    ordered = np.sort(scores, axis=0)
     cut = len(ordered) // 4
-    return float(ordered[cut : len(ordered) - cut].mean())
+    means: np.ndarray = ordered[cut : len(ordered) - cut].mean(axis=0)
+    return means
+
+
+def probability_of_improvement(scores: np.ndarray, baseline: np.ndarray) -> float:
+    """Probability that a run with ``scores`` [runs] is better than one with ``baseline`` [runs'], P(X > Y).
+
+    Of all pairs, and ties count half: the Mann-Whitney statistic as a share (section 4.3 of the paper).
+    """
+    difference = scores[:, None] - baseline
+    return float((difference > 0).mean() + (difference == 0).mean() / 2)
+
+
+def performance_profile(scores: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """Share of runs whose score is above each threshold, [thresholds]: of scores [runs] (section 4.2 of the paper)."""
+    profile: np.ndarray = (scores[:, None] > thresholds).mean(axis=0)
+    return profile
 
 
 def stratified_interval(
@@ -61,6 +90,59 @@ def stratified_interval(
         )
 
     return _interval(statistic(np.concatenate(list(strata))), drawn, confidence, resamples)
+
+
+def bootstrap_interval(
+    statistic: Statistic,
+    *scores: np.ndarray,
+    generator: np.random.Generator,
+    paired: bool = False,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+) -> Interval:
+    """Bootstrap interval of a statistic of one or several groups of runs, by percentiles.
+
+    Args:
+        statistic: takes each of ``scores``, resampled.
+        scores: of each group, [runs]; numbers of runs may differ unless they are paired.
+        generator: source of the resampling.
+        paired: whether the same runs are drawn in all groups, as where runs of equal seeds stand side by side.
+        confidence: nominal coverage of the interval.
+        resamples: number of bootstrap resamples.
+    """
+
+    def drawn() -> float:
+        if paired:
+            runs = generator.integers(len(scores[0]), size=len(scores[0]))
+            return statistic(*(values[runs] for values in scores))
+        return statistic(*(values[generator.integers(len(values), size=len(values))] for values in scores))
+
+    return _interval(statistic(*scores), drawn, confidence, resamples)
+
+
+def bootstrap_band(
+    statistic: Callable[[np.ndarray], np.ndarray],
+    scores: np.ndarray,
+    generator: np.random.Generator,
+    *,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+) -> IntervalBand:
+    """Bootstrap interval at each point of curves, by percentiles: whole runs are resampled.
+
+    The intervals hold for each point by itself, not for all of them at once.
+
+    Args:
+        statistic: of scores [runs, points], [points].
+        scores: the curve of each run, [runs, points].
+        generator: source of the resampling.
+        confidence: nominal coverage of the intervals.
+        resamples: number of bootstrap resamples.
+    """
+    runs = generator.integers(len(scores), size=(resamples, len(scores)))
+    tail = (1 - confidence) / 2
+    low, high = np.quantile([statistic(scores[drawn]) for drawn in runs], [tail, 1 - tail], axis=0)
+    return IntervalBand(statistic(scores), low, high)
 
 
 def two_level_interval(
