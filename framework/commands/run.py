@@ -172,8 +172,10 @@ def _interrupt_on_signals() -> Interrupt:
     interrupt = Interrupt()
 
     def stop(number: int, frame: FrameType | None) -> None:
-        if interrupt.requested:
+        if interrupt.requested and number == signal.SIGINT:
             os._exit(EXIT_INTERRUPTED)  # the samplers end by themselves when this process is gone
+        if interrupt.requested:
+            return  # engines send SIGTERM more than once, and so does the system where a parent of many threads dies
         with suppress(OSError):
             os.write(2, b"saving a checkpoint; once more to end at once\n")
         interrupt.request()

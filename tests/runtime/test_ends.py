@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -100,6 +101,17 @@ def test_the_traceback_of_an_environment_is_shown(run: Callable[..., int], capfd
     assert "made.py" in error
     assert "framework/runtime" not in error
     assert error.splitlines()[-1].startswith("environment 0 failed in step: ValueError")
+
+
+def test_sigterm_that_comes_often_asks_once(tmp_path: Path) -> None:
+    """Only a second Ctrl-C ends a run unsaved: a process that is ended by others may get a signal more than once."""
+    command = [*runs.FRAMEWORK, "run", str(write_pipeline(tmp_path, "pass")), "runtime.samplers=0", "--runs"]
+    with subprocess.Popen([*command, str(tmp_path), "run.total_steps=1000000"], stdout=subprocess.DEVNULL) as process:
+        directory = runs.wait_for_updates(tmp_path, 1, process)
+        while process.poll() is None:
+            process.terminate()
+            time.sleep(0.001)
+    assert [event["status"] for event in runs.events(directory, "finished")] == ["interrupted"]
 
 
 def test_every_way_has_its_row() -> None:
