@@ -15,14 +15,13 @@ from attrs import frozen
 
 import framework
 from framework.errors import FrameworkError, RunError
-from framework.pipeline.document import differences
+from framework.studies.identity import differing
 from framework.studies.recorded_run import RecordedRun
 from framework.toolkit.background import end_with_parent
 
-#: Options that say where a run happens: they may differ from those that a kept run was trained with.
-_WHERE = ("runtime.", "checkpoint.", "callbacks", "run.report")
 _GRACE = 60.0  # seconds that a run has to save a checkpoint
 _LOOK = 0.2  # seconds between two looks
+_ENDED = "the run was ended before it was started"
 
 
 @frozen
@@ -71,13 +70,16 @@ class Jobs:
             alive = [process for process in self._processes.values() if process.poll() is None]
         for process in alive:
             process.terminate()  # it saves a checkpoint
-        for process in alive:
-            try:
-                process.wait(_GRACE)
-            except subprocess.TimeoutExpired:
+        try:
+            deadline = time.monotonic() + _GRACE
+            for process in alive:
+                process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            pass
+        finally:  # also after a second Ctrl-C, which asks for no more patience
+            for process in alive:
                 process.kill()
-                process.wait()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool.shutdown(wait=True, cancel_futures=True)
 
     def train(self, jobs: Sequence[Job]) -> list[RecordedRun]:
         """The whole runs of ``jobs``, in their order; trains what is missing. Raises as `run` does."""
@@ -107,7 +109,7 @@ class Jobs:
         fails, naming the log.
         """
         job.folder.mkdir(parents=True, exist_ok=True)
-        kept = _once_released(job)
+        kept = self._once_released(job)
         if kept is not None:
             self._check(job, kept)
             if kept.status in ("done", "stopped"):
@@ -126,17 +128,16 @@ class Jobs:
     @staticmethod
     def _check(job: Job, kept: RecordedRun) -> None:
         requested = framework.load(job.pipeline, job.overrides).to_plain()
-        differing = sorted(key for key in differences(requested, kept.pipeline) if not key.startswith(_WHERE))
-        if differing:
+        if keys := differing(requested, kept.pipeline):
             raise FrameworkError(
-                f"{kept.directory} is a run of another pipeline: {', '.join(differing)} differ; remove it, or choose"
+                f"{kept.directory} is a run of another pipeline: {', '.join(keys)} differ; remove it, or choose"
                 " another folder"
             )
 
     def _start(self, job: Job, command: list[str], log: Any) -> subprocess.Popen[Any]:
         with self._lock:
-            if self._closed or job.folder in self._ended:
-                raise RunError("the run was ended before it was started")
+            if self._is_ended(job):
+                raise RunError(_ENDED)
             process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -148,12 +149,16 @@ class Jobs:
             self._processes[job.folder] = process
             return process
 
+    def _is_ended(self, job: Job) -> bool:
+        return self._closed or job.folder in self._ended
 
-def _once_released(job: Job) -> RecordedRun | None:
-    """The run that is kept, once no process runs it: that of a study that was killed is still saving it."""
-    deadline = time.monotonic() + _GRACE
-    while (kept := job.kept()) is not None and kept.status == "running":
-        if time.monotonic() > deadline:
-            raise RunError(f"{kept.directory}: another process is running this run")
-        time.sleep(_LOOK)
-    return kept
+    def _once_released(self, job: Job) -> RecordedRun | None:
+        """The run that is kept, once no process runs it: that of a study that was killed is still saving it."""
+        deadline = time.monotonic() + _GRACE
+        while (kept := job.kept()) is not None and kept.status == "running":
+            if self._is_ended(job):
+                raise RunError(_ENDED)
+            if time.monotonic() > deadline:
+                raise RunError(f"{kept.directory}: another process is running this run")
+            time.sleep(_LOOK)
+        return kept

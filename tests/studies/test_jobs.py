@@ -7,6 +7,7 @@ import pytest
 import runs
 
 from framework.errors import FrameworkError, RunError
+from framework.studies import jobs as jobs_module
 from framework.studies.jobs import Job, Jobs
 
 STUDY = """
@@ -88,6 +89,18 @@ def test_runs_of_a_study_that_is_killed_are_saved(tmp_path):
         whole = jobs.run(long)
     assert (whole.status, whole.steps) == ("done", 4096)
     assert "resumed" in [event["event"] for event in whole.events]
+
+
+def test_what_does_not_end_when_it_is_told_is_killed(tmp_path, monkeypatch):
+    """After a minute, or at a second Ctrl-C."""
+    stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); "
+    log = tmp_path / "log"
+    monkeypatch.setattr(jobs_module, "_GRACE", 0.1)
+    with log.open("w") as file, Jobs(1) as jobs:
+        process = jobs._start(job(tmp_path), [sys.executable, "-c", f"{stubborn} time.sleep(1000)"], file)
+        while "ready" not in log.read_text():
+            time.sleep(0.01)
+    assert process.wait(10) == -9
 
 
 def _wait_for_updates(training):
