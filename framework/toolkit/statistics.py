@@ -133,8 +133,8 @@ def bootstrap_band(
     The intervals hold for each point by itself, not for all of them at once.
 
     Args:
-        statistic: of scores [runs, points], [points].
-        scores: the curve of each run, [runs, points].
+        statistic: of resampled ``scores``, [points].
+        scores: the curve of each run, [runs, points], or whatever else of each run the statistic makes a curve of.
         generator: source of the resampling.
         confidence: nominal coverage of the intervals.
         resamples: number of bootstrap resamples.
