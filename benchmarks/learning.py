@@ -7,13 +7,16 @@ With ``--against`` it is also trained with other overrides, one at a time. ``--r
 from __future__ import annotations
 
 import argparse
-import sys
+import tempfile
+import time
 from pathlib import Path
 
+from framework.studies.jobs import Job, Jobs
 from measure.aims import EXAMPLES, Aim, aims
+from measure.kept_runs import curve, job, tell
 from measure.plot import draw_curves, draw_panels
-from measure.processes import module, run
 from measure.report import PAGE, PICTURE, page, results
+from measure.research_rows import Row
 from measure.results import Measurement, machine, publish, table
 
 #: About how many points a curve is thinned to.
@@ -45,18 +48,25 @@ def main() -> None:
 def measure(options: argparse.Namespace, aim: Aim) -> None:
     """Train, print the table, write all results, and draw the curves."""
     before = machine()
-    rows = {options.example: [], **{override: [override] for override in options.against}}
-    measurements = [
-        {"row": row, "seed": seed, **train(options.example, [*overrides, *options.overrides, f"run.seed={seed}"])}
-        for seed in options.seeds
-        for row, overrides in rows.items()
-    ]
-    lines = [[row, *aim.verdict(measurements, row)] for row in rows]
+    example = EXAMPLES / f"{options.example}.toml"
+    rows = [Row(options.example, example), *(Row(override, example, (override,)) for override in options.against)]
+    with tempfile.TemporaryDirectory() as folder, Jobs(1, tell) as jobs:
+        measurements = [
+            {"row": row.name, "seed": seed, **train(jobs, job(Path(folder), row, seed, options.overrides))}
+            for seed in options.seeds
+            for row in rows
+        ]
+    lines = [[row.name, *aim.verdict(measurements, row.name)] for row in rows]
     publish(
         f"learning-{options.example}",
         table(["", "seeds", "steps", "seconds each", "returns", "aim", "reached"], lines),
         output=options.output,
-        settings={"example": options.example, "seeds": options.seeds, "overrides": options.overrides, "rows": rows},
+        settings={
+            "example": options.example,
+            "seeds": options.seeds,
+            "overrides": options.overrides,
+            "rows": {row.name: row.overrides for row in rows},
+        },
         measurements=measurements,
         machine=before,
     )
@@ -65,16 +75,17 @@ def measure(options: argparse.Namespace, aim: Aim) -> None:
         draw_curves(options.plot, measurements, f"{aim.environment}: median and range of {seeds}")
 
 
-def train(example: str, overrides: list[str]) -> Measurement:
+def train(jobs: Jobs, training: Job) -> Measurement:
     """One run in a process of its own: the return of its last evaluation, and its curve."""
-    print(f"{example} {' '.join(overrides)}", file=sys.stderr, flush=True)
-    result = run(module("train", EXAMPLES / f"{example}.toml", *overrides), limit=7200.0)
-    curve = [[steps, round(value, 3)] for steps, value in result["curve"]]
+    started = time.perf_counter()
+    run = jobs.run(training)
+    seconds = time.perf_counter() - started
+    points = curve(run, "return")
     return {
-        "steps": result["steps"],
-        "seconds": result["process_seconds"],
-        "return": result["evaluations"][-1][1],
-        "curve": [*curve[:: max(1, len(curve) // POINTS)], curve[-1]],
+        "steps": run.steps,
+        "seconds": seconds,
+        "return": run.evaluations[-1]["evaluation/return"],
+        "curve": [*points[:: max(1, len(points) // POINTS)], points[-1]],
     }
 
 

@@ -10,19 +10,19 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from framework.studies.jobs import Jobs
 from framework.toolkit.statistics import two_level_interval
 from framework_research.policies import experts
 from framework_research.policies.majority import majority
 from framework_research.vector import ResearchVectorEnv
 from framework_research.worlds.corpus import make_corpus
 from framework_research.worlds.factbook.corpus import Factbook
-from measure.kept_runs import Trainer, add_training_arguments, kept_of_table
+from measure.kept_runs import add_training_arguments, job, kept_of_table, tell
 from measure.pages import fill
 from measure.research_play import FIRST_SEED, environment_of, play
 from measure.results import Measurement, machine, publish, table
@@ -72,8 +72,10 @@ def main() -> None:
 
 def _trained(options: argparse.Namespace) -> list[Path]:
     from_scratch = row("factbook", SCRATCH, USUAL)
-    with ThreadPoolExecutor(options.jobs) as pool, Trainer(options.runs.resolve(), options.set) as trainer:
-        return list(pool.map(lambda seed: trainer.run(from_scratch, seed), options.seeds))
+    folder = options.runs.resolve()
+    with Jobs(options.jobs, tell) as jobs:
+        runs = jobs.train([job(folder, from_scratch, seed, options.set) for seed in options.seeds])
+    return [run.directory for run in runs]
 
 
 #: Place and number of episodes -> the success of each.

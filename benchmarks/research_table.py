@@ -21,8 +21,9 @@ import framework
 from framework.errors import FrameworkError
 from framework.pipeline.build import build_environment
 from framework.runtime.data.seeds import evaluation_seed
+from framework.studies.jobs import Jobs
 from measure import research_scores
-from measure.kept_runs import Trainer, add_training_arguments, series
+from measure.kept_runs import add_training_arguments, curve, job, tell
 from measure.pages import fill
 from measure.plot import draw_research
 from measure.processes import module, run
@@ -73,11 +74,11 @@ def measure(options: argparse.Namespace) -> None:
     rows = read_rows(options.rows)
     cells, missing = _cells(options, rows.table[0])
     tests = held_out_cells([*options.levels, *options.parts_curve])
-    jobs = [(row, seed, cells if row in rows.table else tests) for seed in options.seeds for row in rows.all]
-    # The trainer ends first: what waits for its processes then ends, too.
-    with ThreadPoolExecutor(options.jobs) as pool, Trainer(options.runs, options.set) as trainer:
+    measured = [(row, seed, cells if row in rows.table else tests) for seed in options.seeds for row in rows.all]
+    # The jobs end first: what waits for their processes then ends, too.
+    with ThreadPoolExecutor(options.jobs) as pool, Jobs(options.jobs, tell) as jobs:
         try:
-            measurements = list(pool.map(lambda job: _measure(*job, options, trainer), jobs))
+            measurements = list(pool.map(lambda arguments: _measure(*arguments, options, jobs), measured))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -148,18 +149,18 @@ def _cells(options: argparse.Namespace, row: Row) -> tuple[Cells, list[str]]:
     return cells, []
 
 
-def _measure(row: Row, seed: int, cells: Cells, options: argparse.Namespace, trainer: Trainer) -> Measurement:
+def _measure(row: Row, seed: int, cells: Cells, options: argparse.Namespace, jobs: Jobs) -> Measurement:
     """The scores of a row with a seed, and its curves where it is trained."""
-    target = row.pipeline if row.policy else trainer.run(row, seed)
+    run = None if row.policy else jobs.run(job(options.runs, row, seed, options.set))
+    target = row.pipeline if run is None else run.directory
     overrides = _environment(row) if row.policy else []
     overrides += [override for override in QUICK if options.quick and override.startswith("environment.")]
     scores = _evaluate(row, seed, target, {name: [*overrides, *cell] for name, cell in cells.items()}, options)
     trained: dict[str, Any] = {"success": [], "level": []}
-    if not row.policy:
-        curves = {"success": _thin(series(target, "success")), "level": _thin(series(target, "curriculum/level"))}
-        seconds = series(target, "time/seconds")
-        cost = {"steps": seconds[-1][0], "minutes": round(seconds[-1][1] / 60, 2)}
-        trained = {**curves, **cost, "samplers": framework.load_run(target).runtime.samplers}
+    if run is not None:
+        curves = {"success": _thin(curve(run, "success")), "level": _thin(curve(run, "curriculum/level"))}
+        cost = {"steps": run.steps, "minutes": round(float(run.series("time/seconds").y[-1]) / 60, 2)}
+        trained = {**curves, **cost, "samplers": run.pipeline["runtime"]["samplers"]}
     return {"row": row.name, "seed": seed, "scores": scores, **trained}
 
 
@@ -188,8 +189,8 @@ def _environment(row: Row) -> list[str]:
     return [override for override in row.overrides if override.lstrip("~").startswith("environment.")]
 
 
-def _thin(curve: list[list[float]]) -> list[list[float]]:
-    return [*curve[:: max(1, len(curve) // POINTS)], curve[-1]] if curve else []
+def _thin(points: list[list[float]]) -> list[list[float]]:
+    return [*points[:: max(1, len(points) // POINTS)], points[-1]] if points else []
 
 
 def _short(measurement: Measurement) -> Measurement:

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
 
 from framework.runtime.disk.checkpoint import resolve_checkpoint
+from framework.studies.jobs import Jobs
+from framework.studies.learning_curve import first_reached
+from framework.studies.recorded_run import RecordedRun
 from framework.toolkit.transfer import read_tensors
-from measure.kept_runs import Trainer, add_training_arguments, series
+from measure.kept_runs import add_training_arguments, curve, job, tell
 from measure.pages import fill
 from measure.research_rows import Row
 from measure.results import BENCHMARKS, Measurement, machine, publish, table
@@ -53,10 +55,13 @@ def main() -> None:
     options = parser.parse_args()
     before = machine()
     variants = [(target, variant) for target in options.targets for variant in VARIANTS[target]]
-    with ThreadPoolExecutor(options.jobs) as pool, Trainer(options.runs.resolve(), options.set) as trainer:
-        firsts = dict(zip(options.seeds, pool.map(lambda seed: trainer.run(FIRST, seed), options.seeds), strict=True))
-        jobs = [(row(target, *variant, firsts[seed]), seed) for target, variant in variants for seed in options.seeds]
-        measurements = list(pool.map(lambda job: measure(trainer, *job, firsts[job[1]]), jobs))
+    folder = options.runs.resolve()
+    with Jobs(options.jobs, tell) as jobs:
+        trained = jobs.train([job(folder, FIRST, seed, options.set) for seed in options.seeds])
+        firsts = {seed: run.directory for seed, run in zip(options.seeds, trained, strict=True)}
+        rows = [(row(target, *variant, firsts[seed]), seed) for target, variant in variants for seed in options.seeds]
+        runs = jobs.train([job(folder, variant, seed, options.set) for variant, seed in rows])
+    measurements = [measure(variant, seed, run, firsts[seed]) for (variant, seed), run in zip(rows, runs, strict=True)]
     publish(
         "research-transfer",
         table(
@@ -87,17 +92,14 @@ def row(target: str, start: str, rate: float, first: Path | None = None) -> Row:
     )
 
 
-def measure(trainer: Trainer, variant: Row, seed: int, first: Path) -> Measurement:
-    """A run of a `row`, and how much of its encoder is that of the ``first`` run."""
-    directory = trainer.run(variant, seed)
-    curve = series(directory, "evaluation/success")
-    reached = next((steps for steps, success in curve if success >= ENOUGH), None)
+def measure(variant: Row, seed: int, run: RecordedRun, first: Path) -> Measurement:
+    """A ``run`` of a `row`, and how much of its encoder is that of the ``first`` one."""
     return {
         "row": variant.name,
         "seed": seed,
-        "reached": reached,
-        "curve": curve,
-        "equal": equal_tensors(first, directory),
+        "reached": first_reached(run.series("evaluation/success"), ENOUGH),
+        "curve": curve(run, "evaluation/success"),
+        "equal": equal_tensors(first, run.directory),
     }
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from framework.studies.band import aligned
+from framework.studies.recorded_run import Series
 from measure.results import Measurement, values
 
 
@@ -83,11 +85,10 @@ def _curves(
 ) -> None:
     """A curve of each row, by default its returns: the median, and the range from minimum to maximum."""
     for n, row in enumerate(rows or _rows(measurements)):
-        curves = [np.array(curve) for curve in values(measurements, row, field) if curve]
+        curves = [Series(*np.array(curve).T) for curve in values(measurements, row, field) if curve]
         if not curves:
             continue
-        steps = min(curves, key=len)[:, 0]
-        returns = np.stack([np.interp(steps, curve[:, 0], curve[:, 1]) for curve in curves])
+        steps, returns = aligned(sorted(curves, key=lambda curve: len(curve.x)))
         axes.plot(steps, np.median(returns, 0), color=f"C{n}", label=row)
         axes.fill_between(steps, returns.min(0), returns.max(0), color=f"C{n}", alpha=0.15, linewidth=0)
     axes.xaxis.set_major_formatter(lambda steps, _: f"{steps / 1000:,.0f}k")

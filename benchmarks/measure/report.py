@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterable, Mapping
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from framework.studies.learning_curve import first_reached, mean_over
+from framework.studies.recorded_run import Series
 from measure.aims import Aim, aims
 from measure.results import BENCHMARKS, Measurement, show, table, values
 
@@ -56,9 +59,9 @@ def _compared(name: str, result: dict[str, Any], aim: Aim) -> str:
     against = " ".join(map(shlex.quote, rows[1:]))
     lines: list[list[float | str | None]] = []
     for row in rows:
-        curves = values(runs, row, "curve")
+        curves = [Series(*np.array(curve).T) for curve in values(runs, row, "curve")]
         lines.append([row, *aim.verdict(runs, row), _listed(first_reached(curve, aim.score) for curve in curves)])
-        lines[-1].append(_listed(area(curve) for curve in curves))
+        lines[-1].append(_listed(map(mean_over, curves)))
     return "\n\n".join(
         [
             f"## {name}, compared",
@@ -69,20 +72,8 @@ def _compared(name: str, result: dict[str, Any], aim: Aim) -> str:
     )
 
 
-def first_reached(curve: list[list[float]], score: float) -> float | None:
-    """The steps after which a learning curve first is at ``score`` or above; None where it never is."""
-    return next((steps for steps, value in curve if value >= score), None)
-
-
 def _listed(numbers: Iterable[float | None]) -> str:
     return ", ".join(map(show, numbers))
-
-
-def area(curve: list[list[float]]) -> float:
-    """The mean of a learning curve ``[[steps, return], ...]`` over its steps."""
-    pairs = list(pairwise(curve))
-    total = sum((later[0] - earlier[0]) * (earlier[1] + later[1]) / 2 for earlier, later in pairs)
-    return total / (curve[-1][0] - curve[0][0])
 
 
 def _origin(name: str, result: dict[str, Any]) -> str:

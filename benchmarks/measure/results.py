@@ -76,14 +76,9 @@ def show(value: float | str | None) -> str:
 
 def table(header: Sequence[str], rows: Sequence[Sequence[float | str | None]]) -> str:
     """A Markdown table with aligned columns."""
-    cells = [list(header), *([show(value) for value in row] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = [
-        "| " + " | ".join(f"{cell:{'>' if n else '<'}{widths[n]}}" for n, cell in enumerate(row)) + " |"
-        for row in cells
-    ]
-    rule = "|" + "|".join("-" * (width + 1) + ("-" if not n else ":") for n, width in enumerate(widths)) + "|"
-    return "\n".join([lines[0], rule, *lines[1:]])
+    from framework.report.comparison import markdown_table  # here, as peers run where there is no framework
+
+    return markdown_table(header, [[show(value) for value in row] for row in rows])
 
 
 def publish(

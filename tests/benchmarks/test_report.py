@@ -2,8 +2,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from measure import report
 from measure.aims import Aim, aims
 
@@ -33,18 +31,6 @@ def test_verdict_counts_the_seeds_that_reach_the_aim() -> None:
     runs = [run("a", 1, 475.0), run("b", 1, 500.0), run("a", 2, 474.9), run("a", 3, 500.0)]
     verdict = Aim("CartPole-v1", 475.0, 100_000).verdict(runs, "a")
     assert verdict == ["1, 2, 3", 4096, "11 to 13", "475, 474.9, 500", 475.0, "2 of 3"]
-
-
-def test_area_is_the_mean_over_the_steps() -> None:
-    """The trapezoidal rule, over steps that are not evenly spaced."""
-    assert report.area([[0, 1.0], [10, 1.0], [30, 4.0]]) == pytest.approx((10 * 1 + 20 * 2.5) / 30)
-
-
-def test_a_score_is_reached_when_the_curve_is_there() -> None:
-    """Exactly there counts; where it never is there is no number."""
-    curve = [[0, 1.0], [10, 3.0], [30, 2.0], [40, 4.0]]
-    assert report.first_reached(curve, 3.0) == 10
-    assert report.first_reached(curve, 4.5) is None
 
 
 def test_page_says_what_the_files_say(tmp_path: Path) -> None:

@@ -11,13 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from runs import run
+from synthetic_runs import write_run
 
 import framework
 from framework.catalog import find_function
 from framework.errors import FrameworkError
 from framework.pipeline.document import differences
+from framework.studies.jobs import Jobs
 from measure import research_scores
-from measure.kept_runs import Trainer, kept_of_table
+from measure.kept_runs import curve, job, kept_of_table
 from measure.research_rows import ALWAYS, FACTBOOK, held_out_cells, read_rows, transfer_cells
 from measure.results import BENCHMARKS
 
@@ -179,11 +181,13 @@ def test_a_run_that_is_kept_is_taken_or_refused(rows: Path, tmp_path: Path) -> N
     """A whole one of this pipeline is not trained again; one of another pipeline is told by what they differ in."""
     (full,) = (row for row in read_rows(rows).table if row.policy is None)
     existing = run(full.pipeline, tmp_path / "kept/full/seed-7", run__seed=7, run__total_steps=64)
-    with Trainer(tmp_path / "kept", ["run.total_steps=64"]) as trainer:
-        assert trainer.run(full, 7) == existing
-    with Trainer(tmp_path / "kept", []) as trainer, pytest.raises(FrameworkError) as caught:
-        trainer.run(full, 7)
-    assert "is a run of another pipeline: run.total_steps differ" in str(caught.value)
+    with Jobs(1) as jobs:
+        kept = jobs.run(job(tmp_path / "kept", full, 7, ["run.total_steps=64"]))
+        with pytest.raises(FrameworkError, match=r"is a run of another pipeline: run\.total_steps differ"):
+            jobs.run(job(tmp_path / "kept", full, 7))
+    assert kept.directory == existing
+    assert curve(kept, "evaluation/episodes") == [[64, 20.0]]
+    assert curve(kept, "curriculum/other") == []
 
 
 @pytest.mark.slow
@@ -234,8 +238,7 @@ def test_runs_of_a_row_are_all_there_or_none(tmp_path: Path) -> None:
     """One of each seed, in their order; where one is missing the script says who trains it."""
     runs = [tmp_path / "a-row" / f"seed-{seed}" / "run" for seed in (2, 1)]
     for directory in runs:
-        directory.mkdir(parents=True)
-        (directory / "manifest.json").touch()
+        write_run(directory, 1, [0.0])
     assert kept_of_table(tmp_path, "a-row", [2, 1]) == runs
     with pytest.raises(SystemExit, match=r"a-row has no run of each seed: research_table\.py trains them"):
         kept_of_table(tmp_path, "a-row", [1, 2, 3])
