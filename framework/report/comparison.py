@@ -165,9 +165,11 @@ def differences_table(comparison: Comparison) -> Table | None:
     return Table(f"Against {first}", explanation, header, rows)
 
 
-def profile_table(comparison: Comparison) -> Table:
-    """The performance profile of each group, at some thresholds and as bars."""
+def profile_table(comparison: Comparison) -> Table | None:
+    """The performance profile of each group, at some thresholds and as bars; None where all scores are equal."""
     thresholds = comparison.results[0].profile.x
+    if len(thresholds) == 1:
+        return None
     low, high = float(thresholds[0]), float(thresholds[-1])
     marks = np.unique(np.linspace(low, high, _MARKS))
     rows = [

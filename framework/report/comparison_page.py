@@ -26,14 +26,14 @@ _FOOT = (
 
 def comparison_page(comparison: Comparison, title: str) -> Html:
     """The whole page: notes first, then scores, learning curves, differences, profiles, and every run."""
-    differences = differences_table(comparison)
+    differences, profile = differences_table(comparison), profile_table(comparison)
     return page(
         f"{title}, compared",
         section("Notes", listing(comparison.notes)) if comparison.notes else None,
         _section(scores_table(comparison), _score_chart(comparison)),
         _section(differences, _difference_charts(comparison)) if differences else None,
         _section(curve_table(comparison), _curve_chart(comparison)),
-        _section(profile_table(comparison), _profile_chart(comparison)),
+        _section(profile, _profile_chart(comparison)) if profile else None,
         _section(training_table(comparison)),
         section("Runs", _runs(comparison)),
         head=tiles({f"{result.name}, IQM": number(result.iqm.value) for result in comparison.results}),
@@ -83,8 +83,6 @@ def _difference_charts(comparison: Comparison) -> Html:
 
 def _profile_chart(comparison: Comparison) -> Html:
     curves = [_curve(result.name, result.profile) for result in comparison.results]
-    if len(comparison.results[0].profile.x) == 1:  # all scores are equal
-        return Html()
     return grid(line_chart("Share of runs above a score", curves, x=Axis(comparison.metric), y=SHARE), large=True)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attrs import field, frozen
@@ -38,8 +38,8 @@ def grouped(runs: Sequence[RecordedRun]) -> tuple[list[Group], list[str]]:
     """The groups of ``runs``, in order of appearance, and notes on the runs that were left out.
 
     Runs count that are done, or were stopped for a reason; of two with equal pipeline and seed the last one given does.
-    A group is called by its ``run.name`` where that tells all groups apart, and else by the options in which it differs
-    from the first. Raises `RunError` where no run counts.
+    A group is called by its ``run.name`` where that tells all groups apart, and else by the options in which groups
+    differ. Raises `RunError` where no run counts.
     """
     members: list[dict[int, RecordedRun]] = []  # of each group, by seed
     notes = []
@@ -73,23 +73,28 @@ def _is_one_of(run: RecordedRun, group: Mapping[int, RecordedRun]) -> bool:
 
 
 def _names(groups: Sequence[Sequence[RecordedRun]]) -> list[str]:
-    first, *rest = (group[0] for group in groups)
-    names = [first.name, *(run.name for run in rest)]
+    runs = [group[0] for group in groups]
+    names = [run.name for run in runs]
     if len(set(names)) < len(names):
-        names = [first.name, *(" ".join(_changes(first, run)) or run.name for run in rest)]
+        shared = len(set(names)) == 1
+        told = [" ".join(overrides) for overrides in _overrides(runs)]
+        names = [text if shared else f"{run.name} {text}".strip() for run, text in zip(runs, told, strict=True)]
     return [
         name if name not in names[:number] else f"{name} ({names[: number + 1].count(name)})"
         for number, name in enumerate(names)
     ]
 
 
-def _changes(first: RecordedRun, run: RecordedRun) -> Iterator[str]:
-    """The overrides that lead from the first run to another. Another component is told without its options."""
-    changes = {key: new for key, (_, new) in differing(first.pipeline, run.pipeline).items() if key not in _LABELS}
-    replaced = tuple(key.removesuffix("use") for key in changes if key.endswith(".use"))
-    for key, value in changes.items():
-        if key.endswith(".use") or not key.startswith(replaced):
-            yield _override(key, value)
+def _overrides(runs: Sequence[RecordedRun]) -> list[list[str]]:
+    """Of each run, the options in which any differs from the first, as overrides.
+
+    Where runs have different components, their options are left out.
+    """
+    changes = [differing(runs[0].pipeline, run.pipeline) for run in runs]
+    first = {key: value for change in changes for key, (value, _) in change.items() if key not in _LABELS}
+    components = tuple(key.removesuffix("use") for key in first if key.endswith(".use"))
+    keys = [key for key in first if key.endswith(".use") or not key.startswith(components)]
+    return [[_override(key, change.get(key, (None, first[key]))[1]) for key in keys] for change in changes]
 
 
 def _override(key: str, value: Any) -> str:

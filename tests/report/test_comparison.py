@@ -101,13 +101,12 @@ def test_bars_rise_with_values():
 
 
 def test_one_group_is_a_report_too(tmp_path):
-    """Without differences."""
+    """Without differences, and without a profile of one score."""
     run = write_run(tmp_path / "one", 1, [3.0], score=4.0)
     alone = compare([Group("one", (run,))])
     assert [part.title for part in tables(alone)] == [
         "Scores",
         "IQM of return by steps",
-        "Performance profile",
         "Training",
     ]
     assert cells(tables(alone)[0])["one"] == ["1", "4", "4", "1"]

@@ -29,32 +29,51 @@ def test_groups_are_called_by_their_names(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("sections", "name"),
+    ("sections", "first", "second"),
     [
-        (pipeline(0.2), "algorithm.rate=0.2"),
-        ({"algorithm": {"use": "other", "rate": 0.3, "beta": 1}}, "algorithm.use=other"),
-        (pipeline(bonus=[{"use": "a", "weight": 1}, {"use": "b"}]), "bonus=a+b"),
-        (pipeline(curriculum={"use": "levels", "n": 3}), "curriculum.use=levels"),
-        (pipeline(0.2, encoder={"hidden": [64, 64]}), "algorithm.rate=0.2 encoder={hidden = [64, 64]}"),
-        ({"algorithm": {"use": "learner"}}, "~algorithm.rate"),
-        (pipeline(run={"total_steps": 900}), "run.total_steps=900"),
+        (pipeline(0.2), "algorithm.rate=0.1", "algorithm.rate=0.2"),
+        ({"algorithm": {"use": "other", "rate": 0.3, "beta": 1}}, "algorithm.use=learner", "algorithm.use=other"),
+        (pipeline(bonus=[{"use": "a", "weight": 1}, {"use": "b"}]), "~bonus", "bonus=a+b"),
+        (pipeline(curriculum={"use": "levels", "n": 3}), "~curriculum", "curriculum.use=levels"),
+        (
+            pipeline(0.2, encoder={"hidden": [64, 64]}),
+            "algorithm.rate=0.1 ~encoder",
+            "algorithm.rate=0.2 encoder={hidden = [64, 64]}",
+        ),
+        ({"algorithm": {"use": "learner"}}, "algorithm.rate=0.1", "~algorithm.rate"),
+        (pipeline(run={"total_steps": 900}), "run.total_steps=100", "run.total_steps=900"),
     ],
 )
-def test_groups_of_one_name_are_called_by_what_differs(tmp_path, sections, name):
-    """As overrides of the first group's pipeline; another component without its options."""
+def test_groups_of_one_name_are_called_by_what_differs(tmp_path, sections, first, second):
+    """As overrides, each with its own value; other components without their options."""
     runs = [write_run(tmp_path / "a", 1, [1.0], **pipeline()), write_run(tmp_path / "b", 1, [1.0], **sections)]
-    assert names(runs) == [("pole", (1,)), (name, (1,))]
+    assert names(runs) == [(first, (1,)), (second, (1,))]
+
+
+def test_each_of_several_groups_has_a_name(tmp_path):
+    """Options in which any of them differs are told of all; names that some share stand before."""
+    runs = [
+        write_run(tmp_path / str(number), 1, [1.0], run={"name": name}, **pipeline(rate, **sections))
+        for number, (name, rate, sections) in enumerate(
+            [("a", 0.1, {}), ("a", 0.2, {}), ("b", 0.1, {}), ("a", 0.1, {"bonus": [{"use": "x"}]})]
+        )
+    ]
+    assert [name for name, _ in names(runs)] == [
+        "a algorithm.rate=0.1 ~bonus",
+        "a algorithm.rate=0.2 ~bonus",
+        "b algorithm.rate=0.1 ~bonus",
+        "a algorithm.rate=0.1 bonus=x",
+    ]
 
 
 def test_names_that_do_not_tell_groups_apart_are_numbered(tmp_path):
     """As where another component comes with different options."""
     runs = [write_run(tmp_path / "a", 1, [1.0], **pipeline())]
-    runs += [write_run(tmp_path / f"b{beta}", 1, [1.0], algorithm={"use": "other", "beta": beta}) for beta in (1, 2, 3)]
+    runs += [write_run(tmp_path / f"b{beta}", 1, [1.0], algorithm={"use": "other", "beta": beta}) for beta in (1, 2)]
     assert [name for name, _ in names(runs)] == [
-        "pole",
+        "algorithm.use=learner",
         "algorithm.use=other",
         "algorithm.use=other (2)",
-        "algorithm.use=other (3)",
     ]
 
 
