@@ -13,7 +13,7 @@ from framework.report.comparison import (
     scores_table,
     training_table,
 )
-from framework.report.html import Html, element, grid, listing, page, paragraph, section, table, tiles
+from framework.report.html import Html, details, element, grid, listing, page, paragraph, section, table, tiles
 from framework.report.numbers import duration, number
 from framework.report.svg_chart import SHARE, Axis, Curve, interval_chart, line_chart
 from framework.studies.comparison import Comparison, Estimate, Line
@@ -110,4 +110,5 @@ def _runs(comparison: Comparison) -> Html:
         for result in comparison.results
         for outcome in result.outcomes
     ]
-    return table(header, rows, caption="Every run that was compared.", numbers=header[1:5])
+    listed = table(header, rows, caption="Every run that was compared.", numbers=header[1:5])
+    return details(f"{len(rows)} runs", listed)
