@@ -46,7 +46,7 @@ def train(study: Study, count: int) -> None:
     named, failures = study.jobs, []
     totals = dict(zip(named, study.total_steps, strict=True))
     with study.at_work(), Jobs(count) as jobs, _view(len(named)) as view:
-        futures = {jobs.submit(job): name for name, job in named.items()}
+        futures = {jobs.start(job): name for name, job in named.items()}
         pending = set(futures)
         try:
             while pending:

@@ -8,7 +8,7 @@ from typing import Any
 from framework.pipeline.document import differences
 
 #: Options that say where a run happens, and those among them that change its arithmetic.
-_WHERE = ("runtime.", "checkpoint.", "callbacks", "run.report")
+_WHERE = ("runtime.", "checkpoint.", "callback", "run.report", "evaluation.video")
 _ARITHMETIC = ("runtime.precision", "runtime.compile")
 
 
