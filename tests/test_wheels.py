@@ -60,12 +60,14 @@ class Wide(nn.Module):
         return Encoding(self.layer(observation["observation"]).relu()), memory
 """
 BUNDLED = (
+    "callbacks",
     "curiosity",
     "curricula",
     "dqn",
     "encoders",
     "gymnasium",
     "kubernetes",
+    "mlflow",
     "ppo",
     "ray",
     "replay",
@@ -73,6 +75,8 @@ BUNDLED = (
     "slurm",
     "ssh",
     "tensorboard",
+    "trackio",
+    "wandb",
 )
 GOOD = DECLARATION.format(hook="register_encoders", module="framework_acme")
 MISSPELLED = DECLARATION.format(hook="register_encoderz", module="framework_misspelled")
