@@ -20,8 +20,18 @@ class GRU(Recurrent):
 
     def unroll(self, inputs: Tensor, keep: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
         """See `Recurrent.unroll`."""
-        hidden = unroll_gru(inputs, keep, *states, self.recurrent.weight, self.recurrent.bias)
+        unroll = step_gru if len(inputs) == 1 and not torch.is_grad_enabled() else unroll_gru
+        hidden = unroll(inputs, keep, *states, self.recurrent.weight, self.recurrent.bias)
         return hidden, hidden[-1]
+
+
+def step_gru(inputs: Tensor, keep: Tensor, hidden: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """`unroll_gru` for a single step, without gradient: nothing is kept for one, and `torch.export` can follow it."""
+    h = hidden * keep[0]
+    x_gates, x_n = inputs[0].tensor_split((2 * h.shape[1],), -1)
+    h_gates, h_n = torch.addmm(bias, h, weight.t()).tensor_split((2 * h.shape[1],), -1)
+    r, z = torch.sigmoid(x_gates + h_gates).chunk(2, -1)
+    return torch.lerp(torch.tanh(torch.addcmul(x_n, r, h_n)), h, z).unsqueeze(0)
 
 
 def unroll_gru(inputs: Tensor, keep: Tensor, hidden: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

@@ -29,8 +29,17 @@ class LSTM(Recurrent):
 
     def unroll(self, inputs: Tensor, keep: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
         """See `Recurrent.unroll`."""
-        hidden, cells = unroll_lstm(inputs, keep, *states, self.recurrent.weight)
+        unroll = step_lstm if len(inputs) == 1 and not torch.is_grad_enabled() else unroll_lstm
+        hidden, cells = unroll(inputs, keep, *states, self.recurrent.weight)
         return hidden, hidden[-1], cells[-1]
+
+
+def step_lstm(inputs: Tensor, keep: Tensor, hidden: Tensor, cell: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """`unroll_lstm` for a single step, without gradient: nothing is kept for one, and `torch.export` can follow it."""
+    gates, candidate = torch.addmm(inputs[0], hidden * keep[0], weight.t()).tensor_split((3 * hidden.shape[1],), -1)
+    o, i, f = torch.sigmoid(gates).chunk(3, -1)
+    cell = torch.addcmul(i * torch.tanh(candidate), f, cell * keep[0])
+    return (o * torch.tanh(cell)).unsqueeze(0), cell.unsqueeze(0)
 
 
 def unroll_lstm(inputs: Tensor, keep: Tensor, hidden: Tensor, cell: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:

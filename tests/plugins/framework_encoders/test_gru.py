@@ -6,7 +6,7 @@ import torch
 from memories import sequences
 from torch import nn
 
-from framework_encoders.gru import unroll_gru
+from framework_encoders.gru import step_gru, unroll_gru
 
 
 @torch.random.fork_rng()
@@ -33,3 +33,13 @@ def test_closed_form_gradient():
     inputs, *tensors = (torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes)
     continues = (~sequences(5, 2, 0.3)[1]).double().unsqueeze(-1)
     assert torch.autograd.gradcheck(unroll_gru, (inputs, continues, *tensors))
+
+
+@torch.random.fork_rng()
+def test_a_single_step_is_an_unrolled_one():
+    """Acting has a step of its own, as there is no gradient to keep anything for."""
+    torch.manual_seed(0)
+    inputs, hidden, weight, bias = torch.randn(1, 6, 12), torch.randn(6, 4), torch.randn(12, 4), torch.randn(12)
+    keep = torch.tensor([1.0, 0.0]).repeat(3).view(1, 6, 1)
+    expected = unroll_gru(inputs, keep, hidden, weight, bias)
+    torch.testing.assert_close(step_gru(inputs, keep, hidden, weight, bias), expected, rtol=0, atol=1e-6)

@@ -6,7 +6,7 @@ import torch
 from memories import SMALL, make, sequences
 from torch import nn
 
-from framework_encoders.lstm import unroll_lstm
+from framework_encoders.lstm import step_lstm, unroll_lstm
 
 
 @torch.random.fork_rng()
@@ -43,3 +43,13 @@ def test_closed_form_gradient():
 def test_remembers_at_first():
     """The forget gate's bias is one and all others zero."""
     assert make(SMALL["lstm"]).input.bias.view(4, -1).tolist() == [[0.0] * 8, [0.0] * 8, [1.0] * 8, [0.0] * 8]
+
+
+@torch.random.fork_rng()
+def test_a_single_step_is_an_unrolled_one():
+    """Acting has a step of its own, as there is no gradient to keep anything for."""
+    torch.manual_seed(0)
+    inputs, hidden, cell, weight = torch.randn(1, 6, 16), torch.randn(6, 4), torch.randn(6, 4), torch.randn(16, 4)
+    keep = torch.tensor([1.0, 0.0]).repeat(3).view(1, 6, 1)
+    expected = unroll_lstm(inputs, keep, hidden, cell, weight)
+    torch.testing.assert_close(step_lstm(inputs, keep, hidden, cell, weight), expected, rtol=0, atol=1e-6)
