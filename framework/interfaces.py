@@ -149,6 +149,14 @@ class Policy(Protocol):
         """
 
 
+@runtime_checkable
+class DistributionPolicy(Policy, Protocol):
+    """A policy that tells what its actions are drawn from, so that they can be drawn where it is exported to."""
+
+    def action_distribution(self, extras: Tensors) -> Tensors:
+        """From the extras of `act`: ``logits`` [N, choices], numbered from 0, or ``mean`` and ``std`` [N, ...]."""
+
+
 class Algorithm(Protocol):
     """Learns from batches. Built as ``Algorithm(config, context)``, in the learner only."""
 

@@ -37,6 +37,9 @@ class Distribution(Protocol):
     def entropy(self, parameters: Tensor) -> Tensor:
         """Entropy in nats, [B]."""
 
+    def named(self, parameters: Tensor) -> dict[str, Tensor]:
+        """The parameters by their usual names, for whoever samples elsewhere: ``logits``, or ``mean`` and ``std``."""
+
 
 def distribution_for(space: spaces.Space[Any]) -> Distribution:
     """The distribution of an action space; raises `FrameworkError` where there is none."""
@@ -82,6 +85,10 @@ class Categorical:
         log_probs = torch.log_softmax(parameters, -1)
         return -(log_probs.exp() * log_probs).sum(-1)
 
+    def named(self, parameters: Tensor) -> dict[str, Tensor]:
+        """``logits`` [B, size]: the lowest float32 where an action is illegal."""
+        return {"logits": parameters}
+
 
 class MultiCategorical:
     """Independent categorical actions; parameters are their concatenated logits, actions [B, k] int64."""
@@ -109,6 +116,10 @@ class MultiCategorical:
         rows = zip(self.parts, torch.split(parameters, self.sizes, -1), strict=True)
         return torch.stack([part.entropy(z) for part, z in rows]).sum(0)
 
+    def named(self, parameters: Tensor) -> dict[str, Tensor]:
+        """``logits`` [B, size], those of one part after those of the other."""
+        return {"logits": parameters}
+
 
 class Bernoulli:
     """``size`` independent binary actions; parameters are logits, actions [B, size] int8."""
@@ -132,6 +143,10 @@ class Bernoulli:
     def entropy(self, parameters: Tensor) -> Tensor:
         """The sum over the actions, [B]."""
         return (functional.softplus(parameters) - torch.sigmoid(parameters) * parameters).sum(-1)
+
+    def named(self, parameters: Tensor) -> dict[str, Tensor]:
+        """``logits`` [B, size]: each action is 1 with probability sigmoid(logit)."""
+        return {"logits": parameters}
 
 
 class DiagonalGaussian:
@@ -161,3 +176,8 @@ class DiagonalGaussian:
     def entropy(self, parameters: Tensor) -> Tensor:
         """Differential entropy in nats, [B]."""
         return (parameters[..., self.dimensions :] + (0.5 + 0.5 * LOG_2PI)).sum(-1)
+
+    def named(self, parameters: Tensor) -> dict[str, Tensor]:
+        """``mean`` and ``std``, [B, dimensions] each."""
+        mean, log_std = torch.split(parameters, self.dimensions, -1)
+        return {"mean": mean, "std": log_std.exp()}

@@ -125,6 +125,11 @@ class ActorCritic(nn.Module):
             actions = self.distribution.sample(parameters, generator)
         return self._to_environment(actions), extras, memory
 
+    def action_distribution(self, extras: Tensors) -> Tensors:
+        """See `framework.interfaces.DistributionPolicy.action_distribution`."""
+        named = self.distribution.named(extras["parameters"])
+        return {name: x.view(-1, *self._action_shape) for name, x in named.items()} if self._gaussian else named
+
     def _remember(self, rows: Tensors, memory: Tensors, first: Tensor, policy_memory: Tensors) -> Tensors:
         """The memory after a step, in the dtypes of the memory before it; the policy's is known already."""
         after = {f"policy/{name}": x for name, x in policy_memory.items()}

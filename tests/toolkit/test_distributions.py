@@ -193,3 +193,16 @@ def test_other_spaces_are_refused():
     """A space without a distribution is an error that names it."""
     with pytest.raises(FrameworkError, match="Text"):
         distribution_for(Text(3))
+
+
+@every
+def test_named_parameters_are_those_of_the_distribution(distribution):
+    """``logits`` as they are, or ``mean`` and ``std``, from which others can sample."""
+    parameters, _ = random_sample(distribution, 3)
+    named = distribution.named(parameters)
+    if isinstance(distribution, DiagonalGaussian):
+        again = torch.cat((named.pop("mean"), named.pop("std").log()), -1)
+    else:
+        again = named.pop("logits")
+    assert named == {}
+    torch.testing.assert_close(again, parameters)
