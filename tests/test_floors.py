@@ -38,6 +38,7 @@ FLOORS = {
     "framework.report.html": 4.62,
     "framework.report.svg_chart": 4.63,
     "framework.runtime": 4.7,
+    "framework.export": 4.72,
     "framework.studies": 4.75,
     "framework.report": 4.8,
     "framework.commands": 5,

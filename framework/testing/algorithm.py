@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from attrs import evolve
 
+from framework.interfaces import DistributionPolicy
 from framework.pipeline.build import make_policy
 from framework.testing.bonus import Alternating, Flat, with_stream
 from framework.testing.common import Trial
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 #: Environment steps within which a probe must be solved.
 BUDGET = 100_000
 _DONE = 0.95
+_ROUNDING = 1e-5
 #: Updates within which a weight must change.
 _PATIENCE = 400
 
@@ -62,32 +64,29 @@ def check_takes_some_action_space(subject: Subject) -> None:
 @over(_actions)
 def check_acts(subject: Subject, action: str) -> None:
     """Actions are legal and in the space; all randomness comes from the generator; greedy actions have none."""
-    import torch
-
-    algorithm_context = context(subject, action)
     policy = make(subject, action).policy
-    batch = next(Experience(algorithm_context, policy, masked=action == "masked"))
-    row = {name: x[0] for name, x in batch.observations.items()}
-    mask = None if batch.action_mask is None else batch.action_mask[0]
-
-    def act(seed: int, deterministic: bool) -> Any:
-        with torch.inference_mode():
-            return policy.act(
-                row,
-                policy.initial_memory(algorithm_context.num_envs),
-                torch.ones(algorithm_context.num_envs, dtype=torch.bool),
-                torch.Generator().manual_seed(seed),
-                action_mask=mask,
-                deterministic=deterministic,
-            )
-
-    repeated = difference(act(1, False), act(1, False))
+    repeated = difference(_act(subject, action, policy, 1), _act(subject, action, policy, 1))
     assert not repeated, f"two draws with equal generators differ: {repeated}"
-    greedy = difference(act(1, True)[0], act(2, True)[0])
+    greedy = difference(*(_act(subject, action, policy, seed, deterministic=True)[0] for seed in (1, 2)))
     assert not greedy, f"deterministic actions depend on the generator: {greedy}"
-    actions, extras, _ = act(1, False)
+    actions, extras, _ = _act(subject, action, policy, 1)
     sizes = {name: len(x) for name, x in {"actions": actions, **extras}.items()}
-    assert set(sizes.values()) == {algorithm_context.num_envs}, f"not one row for each environment: {sizes}"
+    assert set(sizes.values()) == {context(subject, action).num_envs}, f"not one row for each environment: {sizes}"
+
+
+@over(_actions)
+def check_action_distribution(subject: Subject, action: str) -> None:
+    """Greedy actions are the most probable ones of the distribution that the policy tells."""
+    from framework.export.verify import shortfall
+
+    policy = make(subject, action).policy
+    if not isinstance(policy, DistributionPolicy):
+        raise Skip("its policy does not tell what its actions are drawn from (action_distribution)")
+    actions, extras, _ = _act(subject, action, policy, 1, deterministic=True)
+    named = {name: tensor.numpy() for name, tensor in policy.action_distribution(extras).items()}
+    assert_finite(named, "the distribution's ")
+    below = shortfall(context(subject, action).action_space, actions.numpy(), named)
+    assert (below < _ROUNDING).all(), f"the greedy actions {actions} are not the most probable ones of {named}"
 
 
 @over(_actions)
@@ -272,6 +271,23 @@ def make(subject: Subject, action: str) -> Any:
     return subject.build(context(subject, action))
 
 
+def _act(subject: Subject, action: str, policy: Any, seed: int, deterministic: bool = False) -> Any:
+    """A first step of the policy in random environments: what its `act` gives."""
+    import torch
+
+    algorithm_context = context(subject, action)
+    batch = next(Experience(algorithm_context, policy, masked=action == "masked"))
+    with torch.inference_mode():
+        return policy.act(
+            {name: x[0] for name, x in batch.observations.items()},
+            policy.initial_memory(algorithm_context.num_envs),
+            torch.ones(algorithm_context.num_envs, dtype=torch.bool),
+            torch.Generator().manual_seed(seed),
+            action_mask=None if batch.action_mask is None else batch.action_mask[0],
+            deterministic=deterministic,
+        )
+
+
 def _with(
     subject: Subject, bonus: Any = None, *, policy_lag: int | str = 0, lag: int = 0, **chances: Any
 ) -> tuple[Any, Experience]:
@@ -332,28 +348,10 @@ def _solve(subject: Subject, number: int, action: str, encoder: str = "") -> Non
 
 
 def _greedy_return(policy: Any, number: int, action: str) -> float:
-    import torch
-
+    from framework.runtime.evaluate.agent import Acting
     from framework.runtime.evaluate.evaluate import evaluate
 
-    memory, first = policy.initial_memory(16), torch.ones(16, dtype=torch.bool)
-
-    def act(observations: Any, mask: Any) -> np.ndarray:
-        nonlocal memory, first
-        with torch.inference_mode():
-            actions, _, memory = policy.act(
-                {name: torch.from_numpy(x.copy()) for name, x in observations.items()},
-                memory,
-                first,
-                torch.Generator().manual_seed(0),
-                action_mask=None if mask is None else torch.from_numpy(mask.copy()),
-                deterministic=True,
-            )
-        first = torch.zeros(16, dtype=torch.bool)
-        taken: np.ndarray = actions.numpy()
-        return taken
-
-    return float(evaluate(act, _Made(number, action), 16, 0).returns.mean())
+    return float(evaluate(Acting(policy, 0, deterministic=True), _Made(number, action), 16, 0).returns.mean())
 
 
 class _Made:
@@ -371,6 +369,7 @@ CHECKS = (
     check_takes_some_action_space,
     check_acts,
     check_results_stay,
+    check_action_distribution,
     check_policy_alone,
     check_takes_observations,
     check_update,

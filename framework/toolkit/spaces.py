@@ -71,6 +71,21 @@ def flatten(space: Space[Any], value: Any) -> dict[str, np.ndarray]:
     return {name: leaf_array(name, leaf, pick(name, path, value)) for name, path, leaf in _named_leaves(space)}
 
 
+def flatten_batch(space: Space[Any], values: Any) -> dict[str, np.ndarray]:
+    """The observations of N environments as ``{leaf: [N, ...]}``.
+
+    ``values`` has the structure of ``space``, with leaves [N, ...]. Raises `FrameworkError` as `flatten` does, and
+    where leaves differ in N.
+    """
+    flat: dict[str, np.ndarray] = {}
+    for name, path, leaf in _named_leaves(space):
+        dtype, shape = array_spec(leaf)
+        batch = np.asarray(pick(name, path, values))
+        rows = next(iter(flat.values()), batch).shape[:1]
+        flat[name] = _cast(name, batch, dtype, (*(rows or (1,)), *shape))
+    return flat
+
+
 def pick(name: str, path: Path, value: Any) -> Any:
     """The part of a nested value at ``path``."""
     for key in path:
@@ -84,7 +99,10 @@ def pick(name: str, path: Path, value: Any) -> Any:
 def leaf_array(name: str, leaf: Space[Any], value: Any) -> np.ndarray:
     """The value of one leaf as an array of the leaf's dtype and shape; never a lossy cast between kinds of numbers."""
     dtype, shape = array_spec(leaf)
-    array = np.asarray(value)
+    return _cast(name, np.asarray(value), dtype, shape)
+
+
+def _cast(name: str, array: np.ndarray, dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.ndarray:
     if array.shape != shape or not np.can_cast(array.dtype, dtype, "same_kind"):
         raise FrameworkError(
             f"observation {name!r} is {array.dtype}{list(array.shape)}, but its space declares {dtype}{list(shape)}"

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from environments import SPACES
 from gymnasium import Space, spaces
+from gymnasium.vector.utils import concatenate, create_empty_array
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +18,7 @@ from framework.toolkit.spaces import (
     environment_actions,
     flat_space,
     flatten,
+    flatten_batch,
     mask_groups,
     mask_size,
     truths,
@@ -123,6 +125,33 @@ def test_values_that_do_not_fit_are_refused(space: Space, value: object, message
     """A wrong shape, a lossy dtype or a missing part is named, never broadcast or truncated."""
     with pytest.raises(FrameworkError, match=message):
         flatten(space, value)
+
+
+@pytest.mark.parametrize(
+    ("space", "values", "message"),
+    [
+        (VECTOR, np.zeros(3, np.float32), r"'observation' is float32\[3\], but its space declares float32\[3, 3\]"),
+        (VECTOR, np.float32(0), r"declares float32\[1, 3\]"),
+        (spaces.Dict({"a": VECTOR, "b": VECTOR}), {"a": np.zeros((2, 3)), "b": np.zeros((4, 3))}, r"'b' is .*\[4, 3\]"),
+        (spaces.Dict({"a": VECTOR}), np.zeros((2, 3)), "no 'a'"),
+    ],
+)
+def test_batches_that_do_not_fit_are_refused(space: Space, values: object, message: str) -> None:
+    """A single observation, leaves of several sizes, and a missing part, by name."""
+    with pytest.raises(FrameworkError, match=message):
+        flatten_batch(space, values)
+
+
+def test_batches_are_flattened_row_by_row() -> None:
+    """As each observation by itself, in batches as Gymnasium makes them."""
+    space = spaces.Dict({"a": VECTOR, "b": spaces.Tuple((spaces.Discrete(3, start=1), spaces.MultiBinary(2)))})
+    space.seed(0)
+    values = [space.sample() for _ in range(4)]
+    batch = flatten_batch(space, concatenate(space, values, create_empty_array(space, 4)))
+    rows = [flatten(space, value) for value in values]
+    assert {name: (array.dtype, array.tolist()) for name, array in batch.items()} == {
+        name: (rows[0][name].dtype, [row[name].tolist() for row in rows]) for name in rows[0]
+    }
 
 
 def test_doubles_may_stand_for_floats() -> None:

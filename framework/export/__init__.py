@@ -1,0 +1,1 @@
+"""Trained policies as files that need no framework: ONNX, and programs of `torch.export`."""

@@ -1,0 +1,199 @@
+"""A policy's deterministic actions as a module of named tensors, and the program that `torch.export` makes of it."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import numpy as np
+import torch
+from attrs import evolve, frozen
+from gymnasium.spaces import Box, Discrete, Space
+from torch import Tensor, nn
+from torch.export import ExportedProgram
+
+from framework.errors import FrameworkError
+from framework.interfaces import DistributionPolicy, Policy, Tensors
+from framework.plugins import describe
+from framework.toolkit.spaces import array_spec, mask_size
+
+#: Names of inputs that are no observations; those of memory are ``memory/NAME``.
+FIRST, MASK, MEMORY = "first", "action_mask", "memory/"
+#: Names of outputs; those of memory are ``next_memory/NAME``, as an ONNX file gives each name once.
+ACTION, NEXT_MEMORY = "action", "next_memory/"
+#: Rows of the observations that the policy is followed with: neither 0 nor 1, which torch takes for constants.
+_ROWS = 3
+
+
+@frozen(eq=False)
+class Interface:
+    """What goes into an exported policy: observations, legal actions, and the memory that its actions depend on."""
+
+    observation_space: Mapping[str, Space[Any]]  #: flat: name of the leaf -> its space
+    action_space: Space[Any]
+    masked: bool  #: whether it is told the legal actions
+    memory: Mapping[str, Tensor]  #: {name: [1, ...]} before the first step
+
+    def inputs(self, count: int) -> dict[str, np.ndarray]:
+        """Zeros for ``count`` environments, by the name of the input. Episodes start with a memory of zeros."""
+        specs = {name: array_spec(leaf) for name, leaf in self.observation_space.items()}
+        inputs = {name: np.zeros((count, *shape), dtype) for name, (dtype, shape) in specs.items()}
+        if self.masked:
+            inputs[MASK] = np.ones((count, mask_size(self.action_space) or 0), bool)
+        if self.memory:
+            inputs[FIRST] = np.ones(count, bool)
+        for name, tensor in self.memory.items():
+            inputs[f"{MEMORY}{name}"] = np.zeros((count, *tensor.shape[1:]), tensor.numpy().dtype)
+        return inputs
+
+
+def interface_of(
+    policy: Policy, observation_space: Mapping[str, Space[Any]], action_space: Space[Any], *, masked: bool
+) -> Interface:
+    """The interface of a policy in these spaces, with all of its memory.
+
+    Raises `FrameworkError` where a part of the observation has the name of another input.
+    """
+    for name in observation_space:
+        if name in (FIRST, MASK) or name.startswith(MEMORY):
+            raise FrameworkError(
+                f"the observation {name!r} has the name of an input of exported policies: rename it with a wrapper of"
+                " the environment"
+            )
+    return Interface(observation_space, action_space, masked, policy.initial_memory(1))
+
+
+class ActModule(nn.Module):
+    """Inputs by name -> outputs by name, all [N, ...]: see `Interface.inputs`.
+
+    Outputs are ``action`` as the environment takes it, the parameters of the action distribution where the policy is a
+    `DistributionPolicy`, and the memory after the step.
+    """
+
+    low: Tensor  #: bounds of a Box
+    high: Tensor
+
+    def __init__(self, policy: Policy, interface: Interface):
+        super().__init__()
+        self.policy = policy
+        self._interface = interface
+        self._all_memory = policy.initial_memory(1)
+        self._generator = torch.Generator()  # of which nothing deterministic draws
+        space = interface.action_space
+        if isinstance(space, Box):
+            self.register_buffer("low", torch.tensor(space.low), persistent=False)
+            self.register_buffer("high", torch.tensor(space.high), persistent=False)
+
+    def forward(self, inputs: Tensors) -> Tensors:
+        """See the class."""
+        observation = {name: inputs[name] for name in self._interface.observation_space}
+        count = next(iter(observation.values())).shape[0]
+        memory = {name: torch.zeros(count, *x.shape[1:], dtype=x.dtype) for name, x in self._all_memory.items()}
+        memory |= {name: inputs[f"{MEMORY}{name}"] for name in self._interface.memory}
+        first = inputs[FIRST] if FIRST in inputs else torch.ones(count, dtype=torch.bool)
+        actions, extras, after = self.policy.act(
+            observation, memory, first, self._generator, action_mask=inputs.get(MASK), deterministic=True
+        )
+        outputs = {ACTION: self._taken(actions)}
+        if isinstance(self.policy, DistributionPolicy):
+            outputs |= self.policy.action_distribution(extras)
+        return outputs | {f"{NEXT_MEMORY}{name}": after[name] for name in self._interface.memory}
+
+    def _taken(self, actions: Tensor) -> Tensor:
+        """As `framework.toolkit.spaces.environment_actions`, of tensors."""
+        space = self._interface.action_space
+        if isinstance(space, Discrete):
+            return actions
+        batch = actions.reshape(-1, *(space.shape or ()))
+        if isinstance(space, Box):
+            batch = torch.clamp(batch, self.low, self.high)
+        return batch.to(torch.from_numpy(np.empty(0, space.dtype)).dtype)
+
+
+@frozen(eq=False)
+class Traced:
+    """A policy that torch has followed."""
+
+    program: ExportedProgram
+    interface: Interface  #: with the memory that actions depend on
+    outputs: tuple[str, ...]  #: their names, in order
+
+
+def trace(policy: Policy, interface: Interface) -> Traced:
+    """Follow the policy through one step.
+
+    Memory that no action depends on, such as that of a value network, is left out of the interface. Raises
+    `FrameworkError` where torch cannot follow it, or takes the size of the batch for a constant.
+    """
+    traced = _trace(policy, interface)
+    needed = _needed_memory(traced) if interface.memory else set()
+    if len(needed) == len(interface.memory):
+        return traced
+    memory = {name: tensor for name, tensor in interface.memory.items() if name in needed}
+    return _trace(policy, evolve(interface, memory=memory))
+
+
+def _trace(policy: Policy, interface: Interface) -> Traced:
+    module = ActModule(policy, interface).eval().requires_grad_(False)
+    batch = torch.export.Dim("batch")
+    with followed():
+        example = {name: torch.from_numpy(array) for name, array in interface.inputs(_ROWS).items()}
+        outputs = tuple(module(example))
+        shapes = ({name: {0: batch} for name in example},)
+        program = _program(module, example, shapes)
+    for node in program.graph.nodes:  # they name files of this machine
+        node.meta.pop("stack_trace", None)
+    return Traced(program, interface, outputs)
+
+
+def _program(module: nn.Module, example: Tensors, shapes: Any) -> ExportedProgram:
+    """Found by running the module, or else by reading its code, where ``len(tensor)`` is no constant."""
+    try:
+        return torch.export.export(module, (example,), dynamic_shapes=shapes, strict=False)
+    except Exception as error:
+        with suppress(Exception):
+            return torch.export.export(module, (example,), dynamic_shapes=shapes, strict=True)
+        raise error
+
+
+def _needed_memory(traced: Traced) -> set[str]:
+    """The memory that an action, or memory of which that is true, depends on."""
+    with followed():
+        program = traced.program.run_decompositions({})  # after which no operation writes into its arguments
+    signature = program.graph_signature
+    inputs = dict(zip(signature.user_inputs, traced.interface.inputs(1), strict=True))
+    sources: dict[str, set[str]] = {}
+    for node in program.graph.nodes:
+        size = isinstance(node.meta.get("val"), torch.SymInt)  # of the batch, which all inputs have
+        above = () if size else (sources[source.name] for source in node.all_input_nodes)
+        sources[node.name] = set().union(*above) | ({inputs[node.name]} if node.name in inputs else set())
+    reached = dict(zip(traced.outputs, (sources[str(name)] for name in signature.user_outputs), strict=True))
+    needed: set[str] = set()
+    following = set().union(*(names for output, names in reached.items() if not output.startswith(NEXT_MEMORY)))
+    while new := {name.removeprefix(MEMORY) for name in following if name.startswith(MEMORY)} - needed:
+        needed |= new
+        following = set().union(*(reached[f"{NEXT_MEMORY}{name}"] for name in new))
+    return needed
+
+
+@contextmanager
+def followed() -> Iterator[None]:
+    """What torch says of its own is not for users; what it cannot follow is a `FrameworkError`."""
+    level = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            yield
+    except FrameworkError:
+        raise
+    except Exception as error:
+        raise FrameworkError(
+            "the policy cannot be exported, as torch cannot follow its act(): it may not branch on tensors (if), or"
+            f" take the size of the batch for a constant.\n{describe(error)}"
+        ) from error
+    finally:
+        logging.disable(level)
