@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import re
+import runpy
+import sys
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
+import runs
 import tiny
 import torch
+from exporting import OBSERVATIONS, make
 from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete, Space
+from gymnasium.vector import AutoresetMode
 
 from framework.errors import FrameworkError
 from framework.runtime.disk.checkpoint import CheckpointError
@@ -142,6 +149,84 @@ def test_observations_of_another_environment_are_refused() -> None:
     """By the leaf that does not fit."""
     with pytest.raises(FrameworkError, match=r"observation 'observation' is float32\[3\]"):
         agent(Remembering([0])).act(np.zeros(3, np.float32))
+
+
+# A batch of environments.
+
+
+def test_batches_are_those_of_vector_environments() -> None:
+    """Of any structure and any kind of mask; actions are an array that the vector takes."""
+    space = Dict({"eye": Box(0, 255, (2, 2), np.uint8), "place": Discrete(5)})
+    policy: Any = Remembering([[1, 2], [0, 0]])
+    observations = {"eye": np.full((2, 2, 2), 7, np.uint8), "place": np.array([4, 1])}
+    actions = agent(policy, MultiDiscrete([2, 3]), space).act_batch(observations, np.ones((2, 5)))
+    assert actions.tolist() == [[1, 2], [0, 0]]
+    (call,) = policy.calls
+    assert call["observation"]["place"].tolist() == [4, 1]
+    assert call["action_mask"].tolist() == [[True] * 5] * 2
+
+
+def test_episodes_start_where_a_mask_says() -> None:
+    """At the next step alone; random numbers go on. At the first step all start, whatever the mask."""
+    policy: Any = Remembering([0, 0], [0, 0], [0, 0])
+    acting, observations = agent(policy), np.zeros((2, 2), np.float32)
+    acting.reset(np.array([False, True]))
+    for _ in range(3):
+        acting.act_batch(observations)
+        acting.reset([False, True])
+        acting.reset([False, False])
+    assert [call["first"] for call in policy.calls] == [[True, True], [False, True], [False, True]]
+    assert [call["memory"] for call in policy.calls] == [[0, 0], [1, 1], [2, 2]]
+    assert len({call["drawn"] for call in policy.calls}) == 3
+
+
+def test_another_size_needs_a_reset() -> None:
+    """A batch of other environments than before is refused, and so is a mask for others."""
+    acting = agent(Remembering([0, 0], [0, 0, 0]))
+    acting.act_batch(np.zeros((2, 2), np.float32))
+    with pytest.raises(FrameworkError, match=r"acts in 2 environments and got the observations of 3: call reset\(\)"):
+        acting.act_batch(np.zeros((3, 2), np.float32))
+    with pytest.raises(FrameworkError, match=r"shape \(3,\): it must have one value for each environment, 2"):
+        acting.reset(np.zeros(3, bool))
+    acting.reset()
+    assert acting.act_batch(np.zeros((3, 2), np.float32)).tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
+def test_a_batch_acts_as_each_environment_by_itself(mode: AutoresetMode) -> None:
+    """With memory, in a vector environment of Gymnasium that resets itself, over several episodes each."""
+    policy, _ = make("ppo", "gru", "cartpole", "two")
+    together, *alone = (Agent(policy, OBSERVATIONS["cartpole"], Discrete(2)) for _ in range(4))
+    environments = gymnasium.make_vec("CartPole-v1", 3, "sync", vector_kwargs={"autoreset_mode": mode})
+    observations, _ = environments.reset(seed=0)
+    ended, episodes = np.zeros(3, bool), 0
+    for _ in range(60):
+        actions = together.act_batch(observations)
+        assert actions.tolist() == [single.act(row) for single, row in zip(alone, observations, strict=True)]
+        observations, _, terminated, truncated, _ = environments.step(actions)
+        starting = ended if mode is AutoresetMode.NEXT_STEP else terminated | truncated
+        together.reset(starting)
+        for index in np.flatnonzero(starting):
+            alone[index].reset()
+        ended, episodes = terminated | truncated, episodes + int(starting.sum())
+    environments.close()
+    assert episodes > 6
+
+
+def test_the_page_plays_many_episodes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The script that it shows for vector environments."""
+    page = (Path(__file__).parents[3] / "docs/how-to/use-from-python.md").read_text()
+    (script,) = re.findall(r"^```python\n(# play_many.py\n.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    (tmp_path / "play_many.py").write_text(script)
+    directory = runs.run(runs.write(tmp_path), tmp_path, run__total_steps=128, runtime__samplers=0)
+    monkeypatch.setattr(sys, "argv", ["play_many.py", str(directory)])
+    runpy.run_path(str(tmp_path / "play_many.py"))
+    words = capsys.readouterr().out.split()
+    assert words[:3] == ["mean", "return", "of"]
+    assert int(words[3]) >= 200
+    assert 5 < float(words[-1]) < 500
 
 
 # Of a run.
