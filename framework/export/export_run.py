@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,8 @@ from framework.pipeline.sections import Pipeline
 from framework.runtime.data.seeds import episode_seed, evaluation_seed
 from framework.runtime.disk.load_run import load_run
 from framework.runtime.evaluate.agent import load_policy
-from framework.runtime.rollout.environments import close_environment, make_environment
-from framework.toolkit.spaces import flat_space
+from framework.runtime.rollout.environments import make_environment
+from framework.runtime.rollout.stepped_vector import SteppedVector
 
 #: The largest difference of real numbers that is taken for rounding, relative to those larger than 1.
 TOLERANCE = 1e-4
@@ -80,14 +81,14 @@ def export_run(
 
 def _spaces(pipeline: Pipeline) -> tuple[dict[str, Space[Any]], Space[Any], bool]:
     """Flat observation space and action space of the run's environment, and whether it tells the legal actions."""
-    environment = make_environment(build_environment(pipeline))
+    vector = SteppedVector([make_environment(build_environment(pipeline))])
     try:
-        tasks = pipeline.evaluation.tasks
-        seed = episode_seed(evaluation_seed(pipeline.run.seed), 0, 0)
-        _, info = environment.reset(seed=seed, options={"task": tasks[0]} if tasks else None)
-        return flat_space(environment.observation_space), environment.action_space, "action_mask" in info
+        task = next(iter(pipeline.evaluation.tasks), None)
+        vector.reset(np.arange(1), [episode_seed(evaluation_seed(pipeline.run.seed), 0, 0)], [task])
+        return vector.observation_space, vector.action_space, vector.action_mask is not None
     finally:
-        close_environment(environment, "environment")
+        for problem in vector.close():
+            print(problem, file=sys.stderr)
 
 
 def _metadata(run: Path, checkpoint: Path, interface: Interface) -> dict[str, str]:
