@@ -117,7 +117,7 @@ def _compare(
             if name != ACTION or not named or (shortfall(space, array, named) > tolerance).any():
                 raise FrameworkError(
                     f"the exported policy gives another {name} than the policy, in {int(differing.sum())} of"
-                    f" {len(right)} rows, so nothing is written: act() may depend on its arguments and the weights alone"
+                    f" {len(right)} rows, so nothing is written: act() may depend on its arguments and weights alone"
                 )
             agreement.ties += int(differing.sum())
 
