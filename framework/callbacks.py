@@ -36,7 +36,7 @@ class RunControl(Protocol):
 class Agent(Protocol):
     """The policy as it acts in an evaluation; its weights are these until the hook returns."""
 
-    def reset(self, seed: int = 0, deterministic: bool = True) -> None:
+    def reset(self, *, seed: int = 0, deterministic: bool = True) -> None:
         """Forget the episode so far."""
 
     def act(self, observation: Any, action_mask: Any = None) -> Any:

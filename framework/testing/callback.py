@@ -95,7 +95,7 @@ def told_run(subject: Subject) -> Iterator[ToldRun]:
 class _Still:
     """Stands for the policy: it always takes action 0."""
 
-    def reset(self, seed: int = 0, deterministic: bool = True) -> None:
+    def reset(self, *, seed: int = 0, deterministic: bool = True) -> None:
         """There is nothing to forget."""
 
     def act(self, observation: Any, action_mask: Any = None) -> int:
