@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from framework.errors import EXIT_DONE, EXIT_INTERRUPTED, PipelineError
+from framework.report.events import NOTABLE
 
 if TYPE_CHECKING:
     from framework.runtime.learn.interrupt import Interrupt
@@ -112,53 +113,12 @@ def _as_typed(directory: Path) -> Path:
     return directory.relative_to(here) if directory.is_relative_to(here) else directory
 
 
-#: Messages of the events that users should know of at once.
-_NOTABLE = {
-    "sampler_lost": "{sampler} died (status {status})",
-    "sampler_replaced": "{sampler} is restarted",
-    "sampler_disconnected": "{sampler} (process {process}) cannot be reached: it may be stopped, or hang",
-    "sampler_reconnected": "{sampler} is back",
-    "sampler_gone": "{sampler} did not come back: others do its work",
-    "launched": "{launcher} keeps {samplers} samplers at work",
-    "listening": "listening at {endpoint}",
-    "join_file": "samplers on other machines join with: framework sampler --join {join}",
-    "host_joined": "{host} has joined with {samplers} samplers",
-    "host_disconnected": "{host} cannot be reached",
-    "host_reconnected": "{host} is back",
-    "host_gone": "{host} did not come back: its work is given to others",
-    "host_left": "{host} has left",
-    "host_refused": "{host} was refused: {reason}",
-    "host_quarantined": "{host} takes no part any more: its samplers end without delivering anything",
-    "sampler_differs": "{sampler} differs from the learner, so results may by rounding: {differs}",
-    "nothing_delivered": "nobody has delivered anything for {seconds} s",
-    "sampler_refused": "a sampler was refused: {reason}",
-    "events_left_out": "too many events of samplers and hosts: {count} are left out",
-    "not_replayable": "environments {environments} could not be restored (they are not deterministic, cannot be "
-    "seeded, or play longer than sampling.max_replay_steps): they start new episodes, and the run is not exactly "
-    "repeatable",
-    "episodes_too_long": "episodes of environments {environments} are longer than sampling.max_replay_steps = "
-    "{max_replay_steps}: where their shard moves or the run is resumed they start anew, and the run is then not "
-    "exactly repeatable",
-    "environment_failed": "{traceback}\nenvironment {environment} failed in {call}: {reason}; its episode {episode} is "
-    "given up, and the next begins (failed episodes so far: {failures})",
-    "plugin_dropped": "plugin {plugin} failed in {hook} and is left out from here on\n{reason}",
-    "callback_dropped": "callback {callback} failed in {hook} and is left out from here on\n{reason}",
-    "stopped": "stopped: {reason}",
-    "video_failed": "an evaluation could not be filmed: {reason}",
-    "checkpoint_failed": "checkpoint {checkpoint} could not be saved: {reason}",
-    "checkpoint_skipped": "{reason}",
-    "close_failed": "{reason}",
-    "weights_loaded": "{what}",
-    "bfloat16_emulated": 'this processor has no bfloat16 arithmetic: precision = "float32" is many times faster',
-}
-
-
 def _tell(event: str, fields: Mapping[str, Any]) -> None:
     if "join" in fields:
         fields = {**fields, "join": _as_typed(Path(fields["join"]))}
-    if event in _NOTABLE:
+    if event in NOTABLE:
         with suppress(OSError):  # the terminal may be gone
-            click.echo(_harmless(_NOTABLE[event].format(**fields)), err=True)
+            click.echo(_harmless(NOTABLE[event].format(**fields)), err=True)
 
 
 def _harmless(text: str) -> str:
