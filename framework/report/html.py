@@ -58,6 +58,8 @@ def _parts(content: Content) -> Iterable[str]:
 
 def _printable(text: str) -> str:
     """Text without control characters, halves of surrogate pairs, and what turns the direction of reading."""
+    if text.isprintable():
+        return text
     return "".join(letter if letter.isprintable() or letter in "\n\t" else "\ufffd" for letter in text)
 
 

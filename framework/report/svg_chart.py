@@ -101,7 +101,7 @@ def line_chart(
     ]
     words = "; ".join(_described(curve, x, y) for curve in shown)
     drawing = _svg(title, words, _HEIGHT, content)
-    keys = _legend(shown) if len(shown) > 1 or shown[0].label != title else None
+    keys = _legend(shown) if len(shown) > 1 else None
     return figure(title, drawing, keys, note=note, class_="chart")
 
 
