@@ -26,6 +26,7 @@ class Run:
     name: str = option("run", help="Name of the run and of its directory.", pattern=r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
     seed: int = option(0, help="Everything random follows from it.", ge=0)
     total_steps: int = option(help="Environment steps to collect, over all environments.", ge=1)
+    report: bool = option(True, help="Whether report.html is written into the run directory at the run's end.")
 
 
 @frozen(repr=False)

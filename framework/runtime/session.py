@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from framework.runtime.disk.run_directory import Listener, Record
     from framework.runtime.launch.starter import Starter
     from framework.runtime.learn.update import Update
+    from framework.studies.recorded_run import Status
 
 
 class Session:
@@ -78,7 +79,7 @@ class Session:
 
     def updates(self) -> Iterator[Update]:
         """Run; closing the iterator early saves a checkpoint and ends the run."""
-        status = "failed"
+        status: Status = "failed"
         from framework.runtime.learn.learner import Learner
 
         control, lifecycle = StopRequest(), self._lifecycle
@@ -109,6 +110,8 @@ class Session:
         finally:
             self._open.close()
             lifecycle.call("run_finished", directory=self.directory, status=status)
+            if self.pipeline.run.report:
+                self._write_report(status)
             self._record.event("finished", status=status)
             self._record.close()
 
@@ -142,6 +145,15 @@ class Session:
         context = CallbackContext(self.pipeline.directory)
         for callback in self.pipeline.callbacks:
             yield callback.use, build(callback, context)
+
+    def _write_report(self, status: Status) -> None:
+        """Write the page about the run; if that fails, the run has ended as it has all the same."""
+        try:
+            from framework.report.run_report import write_report
+
+            write_report([self.directory], self.directory / "report.html", status=status)
+        except Exception as error:
+            self._record.event("report_failed", reason=describe(error))
 
     def _report(self, failure: HookFailure) -> None:
         what = {failure.kind: failure.name}

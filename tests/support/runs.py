@@ -24,6 +24,7 @@ CARTPOLE = """
 [run]
 seed = 3
 total_steps = 2048
+report = false
 
 [environment]
 use = "gymnasium"
