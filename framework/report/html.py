@@ -160,7 +160,7 @@ def table(
     content = element(
         "table", element("caption", caption), element("thead", element("tr", heads)), element("tbody", body)
     )
-    return element("div", content, class_="scroll", tabindex="0", role="region", aria_label=caption)
+    return element("div", content, class_="scroll", tabindex="0", role="group", aria_label=caption)
 
 
 def listing(rows: Iterable[Content]) -> Html:

@@ -30,7 +30,7 @@ def events_of(run: RecordedRun) -> Html:
 def collectors_of(run: RecordedRun) -> Html:
     """Who collected for a run: how often each sampler and host joined, was lost, and came back; nothing for nobody."""
     counts: dict[str, Counter[str]] = {}
-    times: dict[str, list[str]] = {}
+    times: dict[str, list[Html]] = {}
     for event in run.events:
         kind, _, fate = _name(event).partition("_")
         who = event.get(kind)
@@ -44,7 +44,7 @@ def collectors_of(run: RecordedRun) -> Html:
         (clipped(who, 100), times[who][0], times[who][-1], *(str(counter[fate]) for fate in fates))
         for who, counter in list(counts.items())[:_ROWS]
     ]
-    lost = sum(counter["lost"] + counter["gone"] for counter in counts.values())
+    lost = sum(bool(counter["lost"] + counter["gone"]) for counter in counts.values())
     header = ["who", "first heard of", "last event", *fates]
     return markup(
         paragraph(f"{len(counts)} in all, {lost or 'none'} of them lost on the way."),
@@ -74,6 +74,6 @@ def _name(event: dict[str, Any]) -> str:
     return clipped(str(event.get("event")), 100)
 
 
-def _time(event: dict[str, Any]) -> str:
+def _time(event: dict[str, Any]) -> Html:
     """Day and time, to the second."""
-    return str(event.get("time", ""))[:19].replace("T", " ")
+    return element("time", str(event.get("time", ""))[:19].replace("T", " "))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -27,7 +28,7 @@ _ADVICE = {
 def head(run: RecordedRun, status: Status) -> Html:
     """The status of a run, what follows from it, and why it failed or was stopped, if it was."""
     return markup(
-        paragraph(chip(status, _MEANING[status]), " ", _ADVICE[status].format(run=run.directory)),
+        paragraph(chip(status, _MEANING[status]), " ", _ADVICE[status].format(run=shlex.quote(str(run.directory)))),
         (element("pre", reason) for reason in _reasons(run, status)),
         None if run.metrics else paragraph("It has recorded no update yet."),
     )

@@ -67,6 +67,7 @@ mark{color:var(--fair);background:var(--fair-ground);padding:0 .2rem;border-radi
 .tiles dd{margin:0;font-size:1.35rem;line-height:1.25;font-weight:600;font-variant-numeric:tabular-nums}
 .grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,21rem),1fr));gap:.75rem}
 .grid.large{grid-template-columns:repeat(auto-fill,minmax(min(100%,32rem),1fr))}
+time{white-space:nowrap}
 figure{margin:0;min-width:0}
 figcaption{font-weight:600}
 figcaption small{font-weight:400}

@@ -16,8 +16,11 @@ from framework.report.numbers import number, tick_labels, ticks, widened
 from framework.report.style import LIGHT_CURVES
 
 _WIDTH, _HEIGHT = 420, 236
-_LEFT, _RIGHT, _TOP, _BOTTOM = 48, 14, 8, 40
+_RIGHT, _TOP, _BOTTOM = 14, 8, 40
 _ROW = 34
+#: Width of a letter of a label, and what the range of values is widened by, so that curves keep off the edges.
+_LETTER = 7
+_MARGIN = 0.03
 #: Strokes of curves beyond the number of colours.
 _DASHES = (None, "6 4", "2 4", "10 4 2 4")
 
@@ -91,11 +94,12 @@ def line_chart(
     shown = [curve for curve in shown if len(curve.x)]
     if not shown:
         return Html()
-    across = _scale([curve.x for curve in shown], x, _LEFT, _WIDTH - _RIGHT)
     values = [part for curve in shown for part in (curve.y, curve.low, curve.high) if part is not None]
-    upward = _scale(values, y, _HEIGHT - _BOTTOM, _TOP)
+    upward = _off_edges(_scale(values, y, _HEIGHT - _BOTTOM, _TOP), y)
+    left = 14 + _LETTER * max(len(label) for _, label in _marks(upward, y))
+    across = _scale([curve.x for curve in shown], x, left, _WIDTH - _RIGHT)
     content = [
-        _y_ticks(upward, y),
+        _y_ticks(upward, y, left),
         _x_ticks(across, x, _HEIGHT - _BOTTOM),
         (_points(curve, across, upward, x, y) if curve.points else _line(curve, across, upward) for curve in shown),
     ]
@@ -156,6 +160,14 @@ def _scale(values: Sequence[np.ndarray], axis: Axis, start: float, end: float) -
     return _Scale(*widened(float(every.min()), float(every.max())), start, end)
 
 
+def _off_edges(scale: _Scale, axis: Axis) -> _Scale:
+    """A scale a little wider than its values, but where it ends at one that the axis reaches in any case."""
+    margin = _MARGIN * (scale.high - scale.low)
+    low = scale.low if scale.low in axis.include else scale.low - margin
+    high = scale.high if scale.high in axis.include else scale.high + margin
+    return evolve(scale, low=low, high=high)
+
+
 def _svg(title: str, words: str, height: float, content: Content) -> Html:
     return element(
         "svg",
@@ -175,10 +187,10 @@ def _marks(scale: _Scale, axis: Axis) -> list[tuple[float, str]]:
     return [(float(place), label + axis.unit) for place, label in zip(places, tick_labels(values), strict=True)]
 
 
-def _y_ticks(scale: _Scale, axis: Axis) -> Iterable[Html]:
+def _y_ticks(scale: _Scale, axis: Axis, left: float) -> Iterable[Html]:
     for place, label in _marks(scale, axis):
-        yield element("path", d=f"M{_LEFT} {place:.1f}H{_WIDTH - _RIGHT}", class_="rule")
-        yield element("text", label, x=_LEFT - 6, y=f"{place + 4:.1f}", text_anchor="end")
+        yield element("path", d=f"M{left} {place:.1f}H{_WIDTH - _RIGHT}", class_="rule")
+        yield element("text", label, x=left - 6, y=f"{place + 4:.1f}", text_anchor="end")
 
 
 def _x_ticks(scale: _Scale, axis: Axis, bottom: float, lines_from: float | None = None) -> Iterable[Html]:

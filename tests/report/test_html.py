@@ -94,8 +94,8 @@ def test_tables_have_headings_and_can_be_scrolled():
         ("row", "b"),
     ]
     assert [attributes.get("class") for attributes, _ in read.all("td")] == ["number", "number"]
-    [(region, _)] = read.all("div")
-    assert (region["role"], region["tabindex"], region["aria-label"]) == ("region", "0", "Results")
+    [(place, _)] = read.all("div")
+    assert (place["role"], place["tabindex"], place["aria-label"]) == ("group", "0", "Results")
 
 
 def test_a_section_of_nothing_is_none():
