@@ -9,6 +9,7 @@ import math
 _UNITS = ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k"))
 #: A range is wider than this share of its largest number, or it is taken for one point.
 _NARROWEST = 1e-6
+_SMALLEST = 1e-200
 #: From which multiple of a step the next larger one is nearer, by ratio.
 _RATIOS = {1: math.sqrt(2), 2: math.sqrt(2.5), 5: math.sqrt(2)}
 
@@ -43,9 +44,9 @@ def amount(size: float) -> str:
 def widened(low: float, high: float) -> tuple[float, float]:
     """A range that is none, such as that of a constant, as one around it."""
     largest = max(abs(low), abs(high))
-    if high - low > _NARROWEST * largest:
+    if high - low > max(_NARROWEST * largest, _SMALLEST):
         return low, high
-    middle, half = (low + high) / 2, largest / 2 or 0.5
+    middle, half = (low + high) / 2, largest / 2 if largest > _SMALLEST else 0.5
     return middle - half, middle + half
 
 

@@ -95,12 +95,12 @@ def _is_shown_evaluation(name: str) -> bool:
 
 
 def _bars(groups: Sequence[Group], curves: Sequence[Curve]) -> str | None:
-    """What the bars of evaluations are."""
+    """What the bars or bands of evaluations are."""
     meanings = {
         "95 % intervals over episodes" if len(group.runs) == 1 else "the range of seeds"
         for group in groups
         for curve in curves
-        if curve.label == group.label and curve.points and curve.low is not None
+        if curve.label == group.label and curve.low is not None
     }
     return f"means, with {' or '.join(sorted(meanings))}" if meanings else None
 

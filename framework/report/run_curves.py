@@ -16,8 +16,11 @@ from framework.studies.recorded_run import RecordedRun, Series
 #: Points of a curve, and of one about time, which varies much from one update to the next.
 POINTS = 300
 _TIME_POINTS = 60
+#: Points that can be told apart, each with its interval.
+_MOST_MARKS = 75
 #: The normal distribution has 95 % within so many standard deviations of its mean.
 _Z = 1.96
+_LARGEST = 1e100
 
 
 class Stretches(NamedTuple):
@@ -56,8 +59,8 @@ def columns(lines: Iterable[dict[str, Any]]) -> dict[str, Series]:
 
 
 def is_number(value: Any) -> TypeGuard[float]:
-    """Whether a value of a line is a finite number; whole ones may be of any length there."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
+    """Whether a value of a line is a number that can be drawn: no NaN, no infinity, no integer of a thousand digits."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST
 
 
 @define(eq=False, slots=False)
@@ -110,18 +113,28 @@ class Group:
         return self._several(rates)
 
     def evaluation(self, score: str) -> Curve | None:
-        """Evaluations by a score, ``"return"`` or another: points with 95 % intervals; of several seeds their range."""
-        column = f"evaluation/{score}"
-        curve = self.curve(column)
-        if curve is None or len(curve.x) > POINTS // 4:
-            return curve
+        """Evaluations by a score, ``"return"`` or another, with 95 % intervals; of several seeds with their range.
+
+        They are points, as long as those have room.
+        """
+        curve = self.curve(f"evaluation/{score}")
+        if curve is None:
+            return None
         if len(self.runs) == 1:
-            evaluations = self.runs[0].evaluations
-            lines = [line for line in evaluations if is_number(line.get("steps")) and is_number(line.get(column))]
-            ends = [bounds for line in lines if (bounds := interval(line, score)) is not None]
-            low, high = np.array(ends).T if len(ends) == len(lines) else (None, None)
+            low, high = self._bounds(score)
             curve = evolve(curve, low=low, high=high)
-        return evolve(curve, points=True)
+        return evolve(curve, points=len(curve.x) <= _MOST_MARKS)
+
+    def _bounds(self, score: str) -> tuple[np.ndarray, np.ndarray] | tuple[None, None]:
+        """The ends of the intervals of the only run's evaluations; None where not all have them."""
+        needed = ("steps", f"evaluation/{score}")
+        lines = [line for line in self.runs[0].evaluations if all(is_number(line.get(name)) for name in needed)]
+        ends = [bounds for line in lines if (bounds := interval(line, score)) is not None]
+        if len(ends) < len(lines):
+            return None, None
+        steps = np.array([line["steps"] for line in lines], np.float64)
+        low, high = (thinned(Series(steps, part)).mean for part in np.array(ends).T)
+        return low, high
 
     def _several(self, series: Sequence[Series]) -> Curve | None:
         """The curve of each run's: of several their band, of none None."""

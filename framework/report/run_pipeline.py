@@ -13,8 +13,8 @@ from framework.report.run_curves import Group
 from framework.schema import join
 from framework.studies.recorded_run import RecordedRun
 
-#: Options that say where a run happens: runs of one name may differ in them.
-WHERE = ("run.seed", "run.report", "runtime.", "checkpoint.", "callback", "requires")
+#: Options in which runs may differ and be seeds of one pipeline all the same.
+_BESIDE = ("run.seed", "run.report", "runtime.", "checkpoint.", "evaluation.", "callback", "requires")
 #: Rows of a table.
 _ROWS = 100
 
@@ -29,35 +29,30 @@ def pipeline_of(run: RecordedRun) -> Html:
         for path, value in list(changed.items())[:_ROWS]
     ]
     unknown = sorted({path.rpartition(".")[0] for path in options if path not in known and path != "requires"})
+    caption = "Options that differ from their defaults"
     return markup(
-        table(["option", "value", "default"], rows, caption="Options that differ from their defaults")
-        if rows
+        table(["option", "value", "default"], rows, caption=caption) if rows else None,
+        paragraph(f"Of {clipped(', '.join(unknown))} the defaults are not known here.", muted=True)
+        if unknown
         else None,
-        paragraph(f"Of {', '.join(unknown)} the defaults are not known here.", muted=True) if unknown else None,
         details(f"All {len(options)} options", element("pre", _whole(run.pipeline, changed, known))),
     )
 
 
 def differing(groups: Sequence[Group]) -> Html:
-    """A table of the options in which groups of runs differ, and a warning where those of one group do."""
+    """A table of the options in which groups of runs differ; nothing where they do not."""
     pipelines = [flat(group.runs[0].pipeline) for group in groups]
     paths = list(dict.fromkeys(path for options in pipelines for path in options))
     paths = [path for path in paths if len({value_text(options.get(path)) for options in pipelines}) > 1]
     rows = [
-        (
-            element("code", path),
-            *(element("code", clipped(value_text(options.get(path)), 200)) for options in pipelines),
-        )
+        [element("code", path), *(element("code", clipped(value_text(options.get(path)))) for options in pipelines)]
         for path in paths[:_ROWS]
         if path != "run.name"
     ]
-    names = [group.name for group in groups]
+    header = ["option", *(group.name for group in groups)]
+    caption = "Options in which the runs differ; of each name, those of the first run"
     return markup(
-        table(
-            ["option", *names], rows, caption="Options in which the runs differ; of each name, those of the first run"
-        )
-        if rows
-        else None,
+        table(header, rows, caption=caption) if rows else None,
         paragraph(f"and {len(paths) - _ROWS} more", muted=True) if len(paths) > _ROWS else None,
     )
 
@@ -67,7 +62,7 @@ def mixed(groups: Sequence[Group]) -> Html:
     warnings = []
     for group in groups:
         pipelines = [flat(run.pipeline) for run in group.runs]
-        paths = {path for options in pipelines for path in options if not path.startswith(WHERE)}
+        paths = {path for options in pipelines for path in options if not path.startswith(_BESIDE)}
         paths = {path for path in paths if len({value_text(options.get(path)) for options in pipelines}) > 1}
         if paths:
             text = f"The runs named {group.name} are drawn as seeds of one pipeline, but differ in "
@@ -80,13 +75,15 @@ def flat(pipeline: Mapping[str, Any]) -> dict[str, Any]:
     options: dict[str, Any] = {}
     for section, value in pipeline.items():
         path = join("", section)
+        tables = {}
         if isinstance(value, Mapping):
             tables = {path: value}
         elif isinstance(value, list) and all(isinstance(part, Mapping) for part in value):
-            tables = {join(path, index): inner for index, inner in enumerate(value)}
+            tables = {join(path, index): part for index, part in enumerate(value)}
         else:
-            tables, options[path] = {}, value
-        options |= {join(name, key): inner for name, table_ in tables.items() for key, inner in table_.items()}
+            options[path] = value
+        for name, inner in tables.items():
+            options |= {join(name, key): option for key, option in inner.items()}
     return options
 
 

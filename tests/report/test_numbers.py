@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from framework.report.numbers import amount, duration, number, tick_labels, ticks, widened
 
-NUMBERS = st.floats(-1e12, 1e12, allow_nan=False).map(lambda value: 0.0 if abs(value) < 1e-9 else value)
+NUMBERS = st.floats(-1e100, 1e100)
 
 
 @pytest.mark.parametrize(
@@ -57,14 +57,14 @@ def test_ticks_are_inside_apart_and_told_apart(one, other):
     """For any range: between two and ten ticks inside of it, evenly apart, with labels that differ and are short."""
     low, high = widened(*sorted((one, other)))
     values = ticks(low, high)
-    slack = (high - low) * 1e-6
+    slack = (high - low) * 1e-6 + 1e-300
     assert 2 <= len(values) <= 10
     assert low - slack <= values[0] < values[-1] <= high + slack
     steps = [after - before for before, after in pairwise(values)]
     assert max(steps) == pytest.approx(min(steps), rel=1e-5)
     labels = tick_labels(values)
     assert len(set(labels)) == len(labels)
-    assert max(map(len, labels)) <= 13
+    assert max(map(len, labels)) <= 15
 
 
 @given(NUMBERS)

@@ -98,8 +98,16 @@ def test_evaluations_are_points_with_intervals(tmp_path):
     several = group(tmp_path / "two", [evaluation(1, 5.0)], [evaluation(1, 9.0)]).evaluation("return")
     assert (list(several.y), list(several.low), list(several.high)) == ([7], [5], [9])
     assert group(tmp_path / "three", [evaluation(1)]).evaluation("length").low is None
-    many = group(tmp_path / "many", [evaluation(n) for n in range(1, 200)]).evaluation("return")
-    assert not many.points
+
+
+def test_many_evaluations_are_a_line(tmp_path):
+    """With its intervals as a band, thinned out as the line is."""
+    for count, points in ((100, 100), (700, POINTS)):
+        lines = [evaluation(n, float(n % 2)) for n in range(1, count + 1)]
+        curve = group(tmp_path / str(count), lines).evaluation("return")
+        assert not curve.points
+        assert len(curve.x) == len(curve.low) == points
+        assert curve.high - curve.low == pytest.approx(np.full(points, 2 * 1.96 * 2.0 / 4))
 
 
 def test_intervals_stay_within_what_was_seen():
