@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from markup import check_page
-from recorded import PIPELINE, evaluation, update, write
+from written_runs import PIPELINE, evaluation, update, write
 
 from framework.__main__ import main
 

@@ -4,7 +4,7 @@ import shutil
 import subprocess
 
 import pytest
-from recorded import FINISHED, evaluation, update, write
+from written_runs import FINISHED, evaluation, update, write
 
 from framework.report.run_report import write_report
 from framework.report.style import DARK, LIGHT

@@ -1,5 +1,5 @@
 from markup import Page
-from recorded import PIPELINE, evaluation, update, write
+from written_runs import PIPELINE, evaluation, update, write
 
 from framework.report.run_charts import algorithm, learning, speed
 from framework.report.run_curves import POINTS, groups_of

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from recorded import PIPELINE, evaluation, update, write
+from written_runs import PIPELINE, evaluation, update, write
 
 from framework.report.run_curves import POINTS, columns, groups_of, interval, thinned
 from framework.report.thinned_run import ThinnedRun

@@ -1,6 +1,6 @@
 import pytest
 from markup import HOSTILE, Page, check_page
-from recorded import FINISHED, write
+from written_runs import FINISHED, write
 
 from framework.report.html import page
 from framework.report.run_events import collectors_of, events_of

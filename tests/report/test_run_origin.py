@@ -1,6 +1,6 @@
 import pytest
 from markup import HOSTILE, Page, check_page
-from recorded import write
+from written_runs import write
 
 from framework.report.html import page
 from framework.report.run_origin import origin_of

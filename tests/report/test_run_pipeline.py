@@ -1,6 +1,6 @@
 import pytest
 from markup import HOSTILE, Page, check_page
-from recorded import PIPELINE, update, write
+from written_runs import PIPELINE, update, write
 
 from framework.report.html import page
 from framework.report.run_curves import groups_of

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 from markup import HOSTILE, check_page
-from recorded import FINISHED, PIPELINE, evaluation, update, write
+from written_runs import FINISHED, PIPELINE, evaluation, update, write
 
 from framework.errors import RunError
 from framework.report.run_report import write_report

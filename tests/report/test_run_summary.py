@@ -1,6 +1,6 @@
 import pytest
 from markup import Page
-from recorded import FINISHED, PIPELINE, evaluation, update, write
+from written_runs import FINISHED, PIPELINE, evaluation, update, write
 
 from framework.report.run_curves import groups_of
 from framework.report.run_summary import head, headline, overview

@@ -1,7 +1,7 @@
 import os
 
 from markup import Page, check_page
-from recorded import write
+from written_runs import write
 
 from framework.report.html import page
 from framework.report.run_videos import videos_of

@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from recorded import evaluation, update, write
+from written_runs import evaluation, update, write
 
 from framework.errors import RunError
 from framework.report.thinned_run import LINES, ThinnedRun
