@@ -110,10 +110,7 @@ class Session:
         finally:
             self._open.close()
             lifecycle.call("run_finished", directory=self.directory, status=status)
-            if self.pipeline.run.report:
-                self._write_report(status)
-            self._record.event("finished", status=status)
-            self._record.close()
+            self._finish(self._record, status)
 
     def _prepare(self, root: Path, resume: Path | None, listener: Listener | None) -> Record:
         """Make all that the run begins with, and then its directory, or open that of a run that is resumed."""
@@ -132,8 +129,7 @@ class Session:
         except BaseException as error:
             if record is not None:
                 record.event("failed", reason=describe(error))
-                record.event("finished", status="failed")
-                record.close()
+                self._finish(record, "failed")
             raise
         try:
             return record or Record.create(self.pipeline, root, listener)
@@ -146,14 +142,20 @@ class Session:
         for callback in self.pipeline.callbacks:
             yield callback.use, build(callback, context)
 
-    def _write_report(self, status: Status) -> None:
-        """Write the page about the run; if that fails, the run has ended as it has all the same."""
-        try:
-            from framework.report.run_report import write_report
+    def _finish(self, record: Record, status: Status) -> None:
+        """Record how the run has ended, with a page if one is wanted, and let go of its directory.
 
-            write_report([self.directory], self.directory / "report.html", status=status)
-        except Exception as error:
-            self._record.event("report_failed", reason=describe(error))
+        A page that cannot be written changes nothing in how the run has ended.
+        """
+        if self.pipeline.run.report:
+            try:
+                from framework.report.run_report import write_report
+
+                write_report([record.directory], record.directory / "report.html", status=status)
+            except Exception as error:
+                record.event("report_failed", reason=describe(error))
+        record.event("finished", status=status)
+        record.close()
 
     def _report(self, failure: HookFailure) -> None:
         what = {failure.kind: failure.name}

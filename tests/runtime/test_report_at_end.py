@@ -4,7 +4,10 @@ import pytest
 import runs
 from markup import check_page
 
+import framework
+from framework.errors import FrameworkError
 from framework.runtime.evaluate.evaluate_run import check_seeds_of_one_pipeline
+from framework.runtime.session import Session
 
 SMALL = {"run__total_steps": 256, "runtime__samplers": 0, "evaluation__episodes": 0, "run__report": True}
 
@@ -66,3 +69,14 @@ def test_no_page_is_written_where_none_is_wanted(tmp_path):
     runs.assert_equal_runs(with_page, without)
     other_seed = runs.run(pipeline, tmp_path / "other", **SMALL | {"run__report": False, "run__seed": 4})
     check_seeds_of_one_pipeline([with_page, other_seed])
+
+
+def test_a_run_that_cannot_be_resumed(tmp_path):
+    """Has a page that says why, too."""
+    directory = runs.run(runs.write(tmp_path), tmp_path / "runs", **SMALL)
+    (directory / "report.html").unlink()
+    changed = framework.load_run(directory, {"environment.id": "Missing-v0", "run.total_steps": 512})
+    with pytest.raises(FrameworkError):
+        Session(changed, resume=directory)
+    assert "It failed" in page(directory)
+    assert statuses(directory)[-2:] == ["failed", "finished"]
