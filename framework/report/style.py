@@ -65,6 +65,7 @@ mark{color:var(--fair);background:var(--fair-ground);padding:0 .2rem;border-radi
 .tiles>div{display:flex;flex-direction:column-reverse;justify-content:flex-end}
 .tiles dt{color:var(--muted);font-size:.875rem}
 .tiles dd{margin:0;font-size:1.35rem;line-height:1.25;font-weight:600;font-variant-numeric:tabular-nums}
+.tiles small{display:block;font-weight:400}
 .grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,21rem),1fr));gap:.75rem}
 .grid.large{grid-template-columns:repeat(auto-fill,minmax(min(100%,32rem),1fr))}
 time{white-space:nowrap}
