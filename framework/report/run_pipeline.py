@@ -11,10 +11,9 @@ from framework.pipeline.toml import literal, written_lines
 from framework.report.html import Content, Html, clipped, details, element, markup, paragraph, table
 from framework.report.run_curves import Group
 from framework.schema import join
+from framework.studies import identity
 from framework.studies.recorded_run import RecordedRun
 
-#: Options in which runs may differ and be seeds of one pipeline all the same.
-_BESIDE = ("run.seed", "run.report", "runtime.", "checkpoint.", "evaluation.", "callback", "requires")
 #: Rows of a table.
 _ROWS = 100
 
@@ -61,9 +60,8 @@ def mixed(groups: Sequence[Group]) -> Html:
     """A warning for each group whose runs differ in what they learn from: they are no seeds of one pipeline."""
     warnings = []
     for group in groups:
-        pipelines = [flat(run.pipeline) for run in group.runs]
-        paths = {path for options in pipelines for path in options if not path.startswith(_BESIDE)}
-        paths = {path for path in paths if len({value_text(options.get(path)) for options in pipelines}) > 1}
+        first, *others = group.runs
+        paths = {path for run in others for path in identity.differing(first.pipeline, run.pipeline)} - {"run.seed"}
         if paths:
             text = f"The runs named {group.name} are drawn as seeds of one pipeline, but differ in "
             warnings.append(paragraph(element("mark", clipped(text + ", ".join(sorted(paths)) + "."))))
