@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from framework.errors import RunError
-from framework.studies.recorded_run import RecordedRun, runs_in
+from framework.studies.recorded_run import RecordedRun, runs, runs_at, runs_in
 
 PIPELINE = '[run]\nname = "pole"\nseed = 3\n'
 
@@ -103,3 +103,61 @@ def test_runs_in_a_folder_are_sorted_by_age(tmp_path):
     write(tmp_path / "broken", pipeline="[run")
     assert [run.directory.name for run in runs_in(tmp_path)] == ["b", "a"]
     assert runs_in(tmp_path / "nowhere") == []
+
+
+def test_last_numbers_and_best_evaluation(tmp_path):
+    """Without parsing lines that cannot have them, so a line that is damaged elsewhere does not matter."""
+    lines = [
+        {"update": 1, "steps": 10, "return": 1.0},
+        {"update": 1, "steps": 10, "evaluation/return": 5.0},
+        {"update": 2, "steps": 20, "return": 3.0},
+        {"update": 2, "steps": 20, "evaluation/return": 4.0},
+        {"update": 3, "steps": 30, "note": "return"},
+    ]
+    run = RecordedRun(write(tmp_path / "run", lines, pipeline=f"{PIPELINE}total_steps = 40\n"))
+    assert (run.last("return"), run.last("lag"), run.best, run.steps, run.total_steps) == (3.0, None, 5.0, 30, 40)
+    with pytest.raises(RunError, match=r"pipeline.toml does not say run.total_steps"):
+        _ = RecordedRun(write(tmp_path / "other")).total_steps
+    assert repr(run) == f"<RecordedRun {tmp_path / 'run'}>"
+    assert RecordedRun(write(tmp_path / "new")).best is None
+
+
+def test_evaluations_follow_the_time_of_their_update(tmp_path):
+    """Their lines do not tell it."""
+    lines = [
+        {"update": 1, "steps": 10, "evaluation/return": 1.0},
+        {"update": 1, "steps": 10, "time/seconds": 2.0},
+        {"update": 1, "steps": 10, "evaluation/return": 5.0},
+    ]
+    run = RecordedRun(write(tmp_path / "run", lines))
+    np.testing.assert_array_equal(run.series("evaluation/return", "time"), [[2.0], [5.0]])
+
+
+def test_started_is_what_the_manifest_says(tmp_path):
+    """None where it says nothing, or nonsense."""
+    run = RecordedRun(write(tmp_path / "run"))
+    assert run.started is None
+    for text, year in (("2026-01-02T03:04:05+00:00", 2026), ("yesterday", None)):
+        (tmp_path / "run" / "manifest.json").write_text(json.dumps({"started": text}))
+        started = RecordedRun(tmp_path / "run").started
+        assert (started.year if started else None) == year
+
+
+def test_runs_lie_anywhere_below_a_folder(tmp_path):
+    """But not inside one another; a run directory stands for itself."""
+    write(tmp_path / "study" / "seed-1" / "run")
+    write(tmp_path / "study" / "seed-1" / "run" / "inner")
+    assert [run.directory.name for run in runs_at(tmp_path)] == ["run"]
+    assert [run.directory.name for run in runs_at(tmp_path / "study" / "seed-1" / "run")] == ["run"]
+    assert [run.directory.name for run in runs(tmp_path)] == ["run"]
+    (tmp_path / "empty").mkdir()
+    assert runs(tmp_path / "empty") == []
+    (tmp_path / "study" / "again").symlink_to(tmp_path / "study")
+    (tmp_path / "empty" / "elsewhere").symlink_to(tmp_path / "study" / "seed-1" / "run")
+    assert len(runs(tmp_path / "study")) == len(runs(tmp_path / "empty")) == 1
+    (tmp_path / "empty" / "elsewhere").unlink()
+    with pytest.raises(RunError, match="empty is no run directory, and has none in it"):
+        runs_at(tmp_path / "empty")
+    for look in (runs, runs_at):
+        with pytest.raises(RunError, match=r"there is no .*nowhere"):
+            look(tmp_path / "nowhere")
