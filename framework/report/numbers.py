@@ -26,6 +26,12 @@ def number(value: float, digits: int = 4) -> str:
     return f"{value:.{digits}g}"
 
 
+def compact(value: float) -> str:
+    """A number in few letters: ``8192``, ``62.5k``, ``1.5M``."""
+    unit, name = next(((unit, name) for least, unit, name in _UNITS if abs(value) >= least), (1.0, ""))
+    return f"{value / unit:.3g}{name}" if name else f"{value:.4g}"
+
+
 def duration(seconds: float) -> str:
     """Seconds as ``0:42`` or ``1:02:03``."""
     minutes, second = divmod(round(seconds), 60)

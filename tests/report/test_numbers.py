@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from framework.report.numbers import amount, duration, number, tick_labels, ticks, widened
+from framework.report.numbers import amount, compact, duration, number, tick_labels, ticks, widened
 
 NUMBERS = st.floats(-1e100, 1e100)
 
@@ -72,3 +72,19 @@ def test_constants_have_a_range(value):
     """A range of one point is made one around it."""
     low, high = widened(value, value)
     assert low < value < high
+
+
+def test_numbers_in_few_letters() -> None:
+    """Three digits at least, and a unit from five on."""
+    values = (0, 0.5, 500, 8192, 40_192, 62_500, 100_000, 1_500_000, 2e9)
+    assert [compact(value) for value in values] == [
+        "0",
+        "0.5",
+        "500",
+        "8192",
+        "40.2k",
+        "62.5k",
+        "100k",
+        "1.5M",
+        "2G",
+    ]
