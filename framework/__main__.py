@@ -36,6 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     atexit.register(gc.freeze)  # an interpreter that ends has nothing to collect, and takes long to look for it
     if "_FRAMEWORK_COMPLETE" in os.environ:
+        from framework.commands._completion import prepare
+
+        prepare()
         cli.main(prog_name="framework")  # answers the shell and exits
     if _working_directory() is None:
         click.echo("the working directory is gone: change to one that is there", err=True)

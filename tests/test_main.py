@@ -255,4 +255,4 @@ def test_shell_completion():
     """click's completion works: the script for a shell, and the words that may follow."""
     assert "_FRAMEWORK_COMPLETE=bash_complete" in framework(_FRAMEWORK_COMPLETE="bash_source").stdout
     words = framework(_FRAMEWORK_COMPLETE="bash_complete", COMP_WORDS="framework pl", COMP_CWORD="1")
-    assert words.stdout == "plain,plugins\n"
+    assert words.stdout == "plain,plot\nplain,plugins\n"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from framework.commands._completion import complete_components, complete_files, complete_overrides
 from framework.commands._duration import Duration
 from framework.errors import EXIT_DONE, EXIT_PLUGIN, EXIT_USAGE, FrameworkError, PipelineError, PluginError, Problem
 from framework.hookspecs import CONTRACTS
@@ -19,13 +20,14 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("file", metavar="[PIPELINE]", required=False)
-@click.argument("overrides", nargs=-1)
+@click.argument("file", metavar="[PIPELINE]", required=False, shell_complete=complete_files)
+@click.argument("overrides", nargs=-1, shell_complete=complete_overrides)
 @click.option("--show", is_flag=True, help="Print the resolved pipeline and the origin of each value.")
 @click.option("--build", is_flag=True, help="Also make the environment and build every component.")
 @click.option(
     "--component",
     metavar="NAME",
+    shell_complete=complete_components,
     help="Instead of a pipeline, check that a component meets the contract of its kind; the arguments are its options.",
 )
 @click.option(

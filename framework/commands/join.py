@@ -8,12 +8,13 @@ from pathlib import Path
 
 import click
 
+from framework.commands._completion import complete_runs
 from framework.commands._duration import Duration
 from framework.pipeline.sections import LISTEN
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path, file_okay=False, exists=True))
+@click.argument("run", type=click.Path(path_type=Path, file_okay=False, exists=True), shell_complete=complete_runs)
 @click.option("--name", default="", metavar="NAME", help="Name of the new key; by default join-2 and so on.")
 @click.option("--once", is_flag=True, help="Let one machine join with it.")
 @click.option("--expires", type=Duration(), metavar="DURATION", help="How long machines may join with it, such as 1h.")

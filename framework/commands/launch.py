@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from framework.commands._completion import complete_launch
 from framework.errors import RunError
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("names", nargs=-1, metavar="[LAUNCHER] RUN [OPTIONS]...")
+@click.argument("names", nargs=-1, metavar="[LAUNCHER] RUN [OPTIONS]...", shell_complete=complete_launch)
 @click.option("--samplers", type=click.IntRange(1), metavar="NUMBER", help="How many samplers, in all.")
 @click.option("--workers", type=click.IntRange(1), metavar="NUMBER", help="How many of them share a host (default 1).")
 @click.option("--dry-run", is_flag=True, help="Print what the engine would be given, and start nothing.")

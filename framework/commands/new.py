@@ -27,7 +27,11 @@ def command(kind: str, name: str, here: bool, diff: bool) -> None:
     files = render(component)
     folder = Path() if here else Path(component.distribution)
     if diff:
-        click.echo("".join(changes(files, folder)), nl=False)
+        difference = "".join(changes(files, folder))
+        click.echo(difference, nl=False)
+        if not difference:
+            place = f"{folder}/" if len(files) > 1 else next(iter(files))
+            click.echo(f"nothing differs: {place} is as the templates have it", err=True)
         return
     write(files, folder)
     for path in files:

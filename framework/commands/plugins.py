@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import click
 from attrs import NOTHING, Attribute
 
 from framework.catalog import Catalog, Component, UnknownComponent, default_catalog
+from framework.commands._completion import complete_plugins
 from framework.commands._table import table
 from framework.errors import EXIT_DONE, EXIT_PLUGIN, PluginError
+from framework.hookspecs import REGISTER_HOOKS
 from framework.plugins import Plugin, did_you_mean
 from framework.schema import default_of, options, plain, type_name
 
@@ -18,18 +21,23 @@ _SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
 
 @click.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=complete_plugins)
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def command(name: str | None, as_json: bool) -> int:
     """List the installed plugins and their components.
 
     With NAME, the name of a plugin or a component, show the options of its components with type, default and meaning,
-    or the reason and the traceback of a failure.
+    or the reason and the traceback of a failure. NAME may also be a kind, such as encoder: its components are listed.
     """
     catalog = default_catalog()
     if name is None:
         listing = [_plugin_values(row, catalog) for row in catalog.plugins.rows]
         click.echo(json.dumps(listing, indent=2) if as_json else _overview(catalog))
+        return EXIT_DONE
+    if name in REGISTER_HOOKS.values():
+        offered = catalog.components(name)
+        listing = [_component_values(component) for component in offered]
+        click.echo(json.dumps(listing, indent=2) if as_json else _kind_text(name, offered))
         return EXIT_DONE
     plugins, components = _named(name, catalog)
     options = {component: _options(component) for component in components}
@@ -45,7 +53,10 @@ def command(name: str | None, as_json: bool) -> int:
 
 
 def _named(name: str, catalog: Catalog) -> tuple[list[Plugin], list[Component]]:
-    """The plugins and components that ``name`` means; where it is a component of a broken plugin, that plugin."""
+    """The plugins and components that ``name`` means; where it is a component of a broken plugin, that plugin.
+
+    A component may be named with its plugin, ``plugin/name``, or without; what pipelines write goes first.
+    """
     rows, components = catalog.plugins.rows, catalog.components()
     plugins = [row for row in rows if row.name == name]
     matching = [
@@ -56,9 +67,20 @@ def _named(name: str, catalog: Catalog) -> tuple[list[Plugin], list[Component]]:
     if not plugins and not matching:
         plugins = [row for row in rows if row.name == name.partition("/")[0] and row.status != "loaded"]
     if not plugins and not matching:
-        hint = did_you_mean(name, [*(row.name for row in rows), *(component.name for component in components)])
+        matching = [component for component in components if name in (_qualified(component), _bare(component))]
+    if not plugins and not matching:
+        qualified = map(_qualified, components) if "/" in name else (component.name for component in components)
+        hint = did_you_mean(name, [*(row.name for row in rows), *qualified, *REGISTER_HOOKS.values()])
         raise UnknownComponent(f"no plugin or component is named {name!r}{hint}")
     return plugins, matching
+
+
+def _bare(component: Component) -> str:
+    return component.name.rpartition("/")[2]
+
+
+def _qualified(component: Component) -> str:
+    return f"{component.plugin}/{_bare(component)}"
 
 
 # --- values ------------------------------------------------------------------------------------------------------
@@ -113,6 +135,13 @@ def _overview(catalog: Catalog) -> str:
         text += [f"  {row.reason}"] if row.reason else []
     text += ["", "`framework plugins NAME` shows the options of a plugin or component, or what is wrong with it."]
     return "\n".join(text)
+
+
+def _kind_text(kind: str, components: Sequence[Component]) -> str:
+    rows = [(component.name, component.summary) for component in components]
+    if not rows:
+        return f"no {kind} is installed"
+    return f"{table(rows)}\n\n`framework plugins NAME` shows the options of one."
 
 
 def _plugin_text(row: Plugin) -> str:

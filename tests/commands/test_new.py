@@ -126,9 +126,12 @@ def test_nothing_is_overwritten(new):
 
 
 def test_differences_to_the_template(new):
-    """``--diff`` shows nothing where nothing differs, else what the template would change; it writes nothing."""
+    """``--diff`` says so where nothing differs, else shows what the template would change; it writes nothing."""
     new("replay", "mine")
-    assert new("replay", "mine", "--diff") == (0, "", "")
+    told = "nothing differs: framework-mine/ is as the templates have it\n"
+    assert new("replay", "mine", "--diff") == (0, "", told)
+    new("replay", "single", "--here")
+    assert new("replay", "single", "--here", "--diff")[2].startswith("nothing differs: single.py is as")
     readme = Path("framework-mine/README.md")
     readme.write_text(readme.read_text().replace("## Test", "## Tests"))
     Path("framework-mine/.gitignore").unlink()

@@ -7,7 +7,7 @@ from attrs import frozen
 
 from framework import hookimpl
 from framework.__main__ import main
-from framework.catalog import Catalog
+from framework.catalog import Catalog, default_catalog
 from framework.entry_points import EntryPoint
 from framework.hookspecs import GROUP, OLDER_GROUPS
 from framework.plugins import load
@@ -194,3 +194,28 @@ def test_no_plugin_at_all(capsys, monkeypatch):
     monkeypatch.setattr("framework.commands.plugins.default_catalog", lambda: Catalog(load([])))
     assert re.match(r"PLUGIN +DISTRIBUTION +VERSION +STATUS\n\n", shown(capsys))
     assert json.loads(shown(capsys, "--json")) == []
+
+
+def test_kinds_list_their_components(capsys):
+    """Each with its summary; as values with ``--json``. A kind of which nothing is installed says so."""
+    lines = shown(capsys, "encoder").splitlines()
+    assert lines == ["acme/tiny   Small one.", "acme/plain", "", "`framework plugins NAME` shows the options of one."]
+    listing = json.loads(shown(capsys, "encoder", "--json"))
+    assert [component["name"] for component in listing] == ["acme/tiny", "acme/plain"]
+    assert shown(capsys, "bonus") == "no bonus is installed\n"
+
+
+def test_components_are_known_without_their_plugin(capsys):
+    """What pipelines write is shown."""
+    assert shown(capsys, "tiny") == shown(capsys, "acme/tiny")
+
+
+def test_bundled_components_are_known_with_their_plugin(capsys, monkeypatch):
+    """Though pipelines leave it out."""
+    monkeypatch.setattr("framework.commands.plugins.default_catalog", default_catalog)
+    assert shown(capsys, "curiosity/rnd") == shown(capsys, "rnd")
+    assert shown(capsys, "rnd").startswith("bonus rnd: ")
+    assert main(["plugins", "curiosity/rdn"]) == 2
+    assert capsys.readouterr().err.endswith("did you mean curiosity/rnd?\n")
+    assert main(["plugins", "encodr"]) == 2
+    assert capsys.readouterr().err.endswith("; did you mean encoder?\n")
