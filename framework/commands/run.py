@@ -4,31 +4,37 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from framework.commands._completion import complete_overrides, complete_pipeline, complete_runs
 from framework.errors import EXIT_DONE, EXIT_INTERRUPTED, PipelineError
 from framework.report.events import NOTABLE
 
 if TYPE_CHECKING:
+    from framework.report.live import Output
     from framework.runtime.learn.interrupt import Interrupt
+    from framework.runtime.session import Session
+    from framework.studies.recorded_run import RecordedRun
 
 
 @click.command()
-@click.argument("pipeline", required=False, type=click.Path(path_type=Path))
-@click.argument("overrides", nargs=-1)
+@click.argument("pipeline", required=False, type=click.Path(path_type=Path), shell_complete=complete_pipeline)
+@click.argument("overrides", nargs=-1, shell_complete=complete_overrides)
 @click.option(
     "--resume",
     metavar="RUN",
     type=click.Path(path_type=Path, file_okay=False, exists=True),
     help="Resume this run from its newest checkpoint.",
+    shell_complete=complete_runs,
 )
 @click.option(
     "--runs",
@@ -56,10 +62,11 @@ def command(
     4 -m framework run PIPELINE algorithm.slices=4
     """
     from framework.pipeline import load_document
-    from framework.report.live import Output, watch
+    from framework.report.live import Output
     from framework.runtime.disk.load_run import load_run
     from framework.runtime.learn.ranks import marked, place
     from framework.runtime.session import Session
+    from framework.studies.recorded_run import RecordedRun
 
     if listen is not None:
         overrides = (*overrides, f"runtime.listen={json.dumps(listen)}")
@@ -85,25 +92,41 @@ def command(
         return EXIT_DONE
     if rank is not None and rank.restarts and resume is None and (resume := marked(runs)) is not None:
         loaded = load_run(resume, overrides, trust=trust)
-    interrupt = _interrupt_on_signals()
+    output = Output(sys.stdout)
+    interrupt = _interrupt_on_signals(output)
+    tell = partial(_tell, output)
     try:
-        session = Session(loaded, root=runs, resume=resume, interrupt=interrupt, listener=_tell, rank=rank)
+        session = Session(loaded, root=runs, resume=resume, interrupt=interrupt, listener=tell, rank=rank)
     except PipelineError as error:
         raise error if document is None else document.located(error, str(pipeline)) from None
     except KeyboardInterrupt:
         click.echo("interrupted before the run began", err=True)
         return EXIT_INTERRUPTED
-    directory = _as_typed(session.directory)
-    output = Output(sys.stdout)
+    return _watch(session, output, RecordedRun(session.directory) if resume is not None else None)
+
+
+def _watch(session: Session, output: Output, recorded: RecordedRun | None) -> int:
+    """Run a session, which resumes what is ``recorded``, and show it; gives the exit code."""
+    from framework.report.live import watch
+
+    directory = shlex.quote(str(_as_typed(session.directory)))
     output.say(f"run directory: {directory}")
+    run, runtime = session.pipeline.run, session.pipeline.runtime
+    resume = f"framework run --resume {directory}"
     try:
-        apart = bool(loaded.runtime.samplers) or loaded.runtime.listen is not None
-        last = watch(session.updates(), loaded.run.total_steps, output, apart=apart)
+        apart = bool(runtime.samplers) or runtime.listen is not None
+        last = watch(session.updates(), run.total_steps, output, apart=apart, recorded=recorded)
     except KeyboardInterrupt:
-        click.echo(f"interrupted; resume with: framework run --resume {directory}", err=True)
+        click.echo(f"interrupted; resume with: {resume}", err=True)
         return EXIT_INTERRUPTED
+    steps = last.steps if last is not None else recorded.steps if recorded is not None else 0
+    if steps >= run.total_steps:
+        resume += f" run.total_steps={2 * max(steps, run.total_steps):_}"
     if last is None:
-        output.say("this run is already complete: it has done all of its steps")
+        output.say(f"this run is complete: it has done all of its {run.total_steps:,} steps; to go on: {resume}")
+    elif output.live:
+        for line in ("next:", f"  framework eval {directory}", f"  framework plot {directory}", f"  {resume}"):
+            output.say(line)
     return EXIT_DONE
 
 
@@ -113,12 +136,11 @@ def _as_typed(directory: Path) -> Path:
     return directory.relative_to(here) if directory.is_relative_to(here) else directory
 
 
-def _tell(event: str, fields: Mapping[str, Any]) -> None:
+def _tell(output: Output, event: str, fields: Mapping[str, Any]) -> None:
     if "join" in fields:
         fields = {**fields, "join": _as_typed(Path(fields["join"]))}
     if event in NOTABLE:
-        with suppress(OSError):  # the terminal may be gone
-            click.echo(_harmless(NOTABLE[event].format(**fields)), err=True)
+        output.tell(_harmless(NOTABLE[event].format(**fields)))
 
 
 def _harmless(text: str) -> str:
@@ -126,7 +148,7 @@ def _harmless(text: str) -> str:
     return "".join(letter if letter.isprintable() or letter in "\n\t" else "?" for letter in text)
 
 
-def _interrupt_on_signals() -> Interrupt:
+def _interrupt_on_signals(output: Output) -> Interrupt:
     from framework.runtime.learn.interrupt import Interrupt
 
     interrupt = Interrupt()
@@ -136,8 +158,7 @@ def _interrupt_on_signals() -> Interrupt:
             os._exit(EXIT_INTERRUPTED)  # the samplers end by themselves when this process is gone
         if interrupt.requested:
             return  # engines send SIGTERM more than once, and so does the system where a parent of many threads dies
-        with suppress(OSError):
-            os.write(2, b"saving a checkpoint; once more to end at once\n")
+        output.notify("saving a checkpoint; once more to end at once")
         interrupt.request()
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -1,83 +1,37 @@
-"""A run while it lasts: a live view in a terminal, plain lines where there is none."""
+"""A run while it lasts: a live view in a terminal, plain lines where there is none; and its result at the end."""
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from textwrap import wrap
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 import click
 
+from framework.report.progress import End, Progress, describe_evaluation
+from framework.report.terminal import is_terminal, size_of, style_of
+from framework.report.text_chart import Style
+
 if TYPE_CHECKING:
     from framework.runtime.learn.update import Update
+    from framework.studies.recorded_run import RecordedRun
 
 _LIVE_INTERVAL = 0.25  # seconds between two updates of the live view
 _LINE_INTERVAL = 2.0  # seconds between two lines
-#: What columns about a machine begin with, and how many machines are shown.
-_MACHINE = "time/machine/"
-_MACHINES = 8
-#: Share of the time that the learner waits for data above which sampling is called the bottleneck.
-_WAITING_SHARE = 0.3
 
 
 class View(Protocol):
     """A display of a run."""
 
-    def show(self, row: dict[str, str]) -> None:
+    def show(self, progress: Progress) -> None:
         """Show the state of the run now."""
 
-    def say(self, text: str) -> None:
-        """Show a permanent line."""
-
-
-class Progress:
-    """The numbers of the view: rates over the last interval rather than since the start."""
-
-    def __init__(self, total_steps: int, apart: bool = True):
-        self._apart = apart
-        self._total = total_steps
-        self._since: float | None = None
-        self._steps = 0
-        self._waiting = self._updating = 0.0
-
-    def add(self, update: Update) -> None:
-        """Count an update in."""
-        if self._since is None:  # the first update waited for the samplers to start, which is no rate
-            self._since, self._steps = monotonic(), update.steps
-        self._waiting += update.metrics["time/waiting"]
-        self._updating += update.metrics["time/updating"]
-
-    def row(self, update: Update) -> dict[str, str]:
-        """Name and value of everything that is shown; starts the next interval."""
-        now = monotonic()
-        elapsed = now - (self._since or now)
-        rate = (update.steps - self._steps) / elapsed if elapsed else 0.0
-        waiting = self._waiting / max(self._waiting + self._updating, 1e-9)
-        metrics = update.metrics
-        row = {
-            "steps": f"{update.steps:,} of {self._total:,}",
-            "steps/s": f"{rate:,.0f}" if rate else "-",
-            "return": _number(metrics.get("return")),
-        }
-        if "success" in metrics:
-            row["success"] = f"{metrics['success']:.0%}"
-        if "curriculum/level" in metrics:
-            row["level"] = f"{metrics['curriculum/level']:.2f}"
-        for name, value in metrics.items():
-            if name.startswith("bonus/") and name.endswith("/reward"):
-                row[name.split("/")[1]] = f"{value:.3g}"
-        row["lag"] = str(metrics["lag"])
-        if not self._apart:
-            row["time"] = f"{waiting:.0%} sampling, {1 - waiting:.0%} learning"
-        else:
-            row["bottleneck"] = f"sampling ({waiting:.0%} waiting)" if waiting > _WAITING_SHARE else "learning"
-        row |= {name: value for name, value in _machines(metrics).items() if name not in row}
-        row["left"] = duration(max(0, self._total - update.steps) / rate) if rate else "-"
-        self._since, self._steps = now, update.steps
-        self._waiting = self._updating = 0.0
-        return row
+    def evaluated(self, evaluation: dict[str, Any]) -> None:
+        """Show an evaluation."""
 
 
 class Output:
@@ -85,17 +39,44 @@ class Output:
 
     def __init__(self, stream: TextIO | None):
         self.stream = stream
+        self._live: _Live | None = None
 
     @property
     def live(self) -> bool:
         """Whether it is a terminal."""
-        return self.stream is not None and self.stream.isatty()
+        return is_terminal(self.stream)
+
+    @property
+    def style(self) -> Style:
+        """What can be drawn on it."""
+        return style_of(self.stream)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Columns and lines."""
+        return size_of(self.stream)
 
     def say(self, text: str) -> None:
         """Write a line."""
         with self.guarded():
             if self.stream is not None:
-                click.echo(text, file=self.stream)
+                click.echo(text, file=self.stream, color=True)
+
+    def tell(self, text: str) -> None:
+        """Write lines to standard error; above the live view where both are in the terminal."""
+        if self._live is not None and is_terminal(sys.stderr):
+            self._live.tell(text)
+        else:
+            with suppress(OSError):  # the terminal may be gone
+                click.echo(text, err=True)
+
+    def notify(self, text: str) -> None:
+        """Show a line at once, from a signal handler: in the live view, else on standard error."""
+        if self._live is not None:
+            self._live.notify(text)
+        if self._live is None or not os.isatty(2):
+            with suppress(OSError):
+                os.write(2, f"{text}\n".encode())
 
     @contextmanager
     def guarded(self) -> Iterator[None]:
@@ -109,108 +90,145 @@ class Output:
             with suppress(OSError):
                 click.echo(f"standard output cannot be written to ({error}): the run continues without it", err=True)
 
-
-def watch(updates: Iterable[Update], total_steps: int, output: Output, *, apart: bool = True) -> Update | None:
-    """Show a run while iterating over it, whose samplers are processes ``apart``; returns the last update."""
-    progress = Progress(total_steps, apart)
-    last: Update | None = None
-    interval = _LIVE_INTERVAL if output.live else _LINE_INTERVAL
-    shown = monotonic() - interval
-    with _terminal(output) if output.live else _lines(output) as view:
-        for last in updates:
-            progress.add(last)
-            if monotonic() - shown >= interval:
-                view.show(progress.row(last))
-                shown = monotonic()
-            if last.evaluation is not None:
-                view.say(describe_evaluation(last.evaluation))
-    return last
+    @contextmanager
+    def view(self) -> Iterator[View]:
+        """The display of a run; what is drawn over is gone in the end."""
+        if not self.live:
+            yield _Lines(self)
+            return
+        self._live = _Live(self)
+        try:
+            yield self._live
+        finally:
+            self._live.close()
+            self._live = None
 
 
-def describe_evaluation(line: dict[str, Any]) -> str:
-    """A line of an evaluation in ``metrics.jsonl``, as text."""
-    summary = {name.removeprefix("evaluation/"): value for name, value in line.items()}
-    return f"evaluation at {line['steps']:,} steps: {describe_result(summary)}"
+def watch(
+    updates: Iterable[Update],
+    total_steps: int,
+    output: Output,
+    *,
+    apart: bool = True,
+    recorded: RecordedRun | None = None,
+) -> Update | None:
+    """Show a run while iterating over it, and in the end its result; returns the last update.
 
-
-def describe_result(summary: dict[str, Any]) -> str:
-    """The summary of an evaluation, as text."""
-    text = f"return {summary['return']:.2f} (min {summary['return_min']:.2f}, max {summary['return_max']:.2f})"
-    text += f", length {summary['length']:.1f}"
-    if "success" in summary:
-        text += f", success {summary['success']:.0%}"
-    for name, value in summary.items():
-        if name.startswith("metrics/"):
-            text += f", {name.removeprefix('metrics/')} {value:.3g}"
-    return f"{text}, {summary['episodes']} episodes"
-
-
-def duration(seconds: float) -> str:
-    """Seconds as ``1:02:03``."""
-    minutes, second = divmod(round(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
-
-
-def _machines(metrics: dict[str, Any]) -> dict[str, str]:
-    """A line for each machine of an update's metrics, for the first few of them."""
-    columns = [name.removeprefix(_MACHINE).rpartition("/") for name in metrics if name.startswith(_MACHINE)]
-    names = list(dict.fromkeys(name for name, _, _ in columns))
-    rows = {}
-    for name in names[:_MACHINES]:
-        values = {column: metrics[f"{_MACHINE}{machine}/{column}"] for machine, _, column in columns if machine == name}
-        samplers = f"{values['samplers']} sampler{'' if values['samplers'] == 1 else 's'}"
-        rows[name] = f"{samplers}, {values['steps_per_second']:,.0f} steps/s"
-        if "lag" in values:
-            rows[name] += f", lag {values['lag']:.3g}"
-        if values["reconnects"]:
-            rows[name] += f", {values['reconnects']} reconnects"
-    if len(names) > _MACHINES:
-        rows["machines"] = f"{len(names) - _MACHINES} more"
-    return rows
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"
-
-
-@contextmanager
-def _lines(output: Output) -> Iterator[View]:
-    class Lines:
-        def show(self, row: dict[str, str]) -> None:
-            self.say("  ".join(f"{name} {value}" for name, value in row.items()))
-
-        def say(self, text: str) -> None:
-            output.say(text)
-
-    yield Lines()
-
-
-@contextmanager
-def _terminal(output: Output) -> Iterator[View]:
-    from rich.console import Console
-    from rich.live import Live
-    from rich.table import Table
-
-    console = Console(file=output.stream)
-    live = Live(console=console, auto_refresh=False)
-
-    class Terminal:
-        def show(self, row: dict[str, str]) -> None:
-            table = Table.grid(padding=(0, 2))
-            for name, value in row.items():
-                table.add_row(f"[dim]{name}[/dim]", value)
-            with output.guarded():
-                live.update(table, refresh=True)
-
-        def say(self, text: str) -> None:
-            with output.guarded():
-                live.console.print(text)
-
-    with output.guarded():
-        live.start()
+    Args:
+        updates: of the run.
+        total_steps: how many there are to be.
+        output: where it is shown.
+        apart: whether its samplers are processes of their own.
+        recorded: a run that is resumed, as it was recorded until then.
+    """
+    progress = Progress(total_steps, apart, recorded)
+    end: End = "failed"
     try:
-        yield Terminal()
+        with output.view() as view:
+            _follow(updates, progress, view, _LIVE_INTERVAL if output.live else _LINE_INTERVAL)
+        end = "done"
+    except (KeyboardInterrupt, GeneratorExit):
+        end = "interrupted"
+        raise
     finally:
+        if progress.last is not None:
+            for line in progress.result(end, output.size[0] - 1, output.style, brief=not output.live):
+                output.say(line)
+    return progress.last
+
+
+def _follow(updates: Iterable[Update], progress: Progress, view: View, interval: float) -> None:
+    shown = monotonic() - interval
+    view.show(progress)
+    for update in updates:
+        progress.add(update)
+        if update.evaluation is not None:
+            view.evaluated(update.evaluation)
+        if monotonic() - shown >= interval:
+            view.show(progress)
+            shown = monotonic()
+
+
+class _Lines:
+    """A line now and then."""
+
+    def __init__(self, output: Output):
+        self._output = output
+
+    def show(self, progress: Progress) -> None:
+        if progress.last is not None:
+            self._output.say("  ".join(f"{name} {value}" for name, value in progress.row().items()))
+
+    def evaluated(self, evaluation: dict[str, Any]) -> None:
+        self._output.say(describe_evaluation(evaluation))
+
+
+class _Live:
+    """Lines that are drawn over, at the bottom of a terminal.
+
+    The last of them is empty: the cursor stays there, for what the terminal and others write meanwhile.
+    """
+
+    def __init__(self, output: Output):
+        from rich.console import Console
+        from rich.live import Live
+
+        self._output = output
+        self._console = Console(file=output.stream, highlight=False, markup=False)
+        self._live = Live(
+            console=self._console,
+            auto_refresh=False,
+            transient=True,
+            vertical_overflow="crop",
+            redirect_stderr=is_terminal(sys.stderr),  # into a file it goes as it is
+        )
+        self._lines: list[str] = []
+        self._notice = ""
+        self._painting = False
         with output.guarded():
-            live.stop()
+            self._live.start()
+            self._console.show_cursor(True)  # a process that is killed would leave the terminal without
+
+    def show(self, progress: Progress) -> None:
+        self._lines = progress.lines(self._output.size[0] - 1, self._output.style)
+        self._paint()
+
+    def evaluated(self, evaluation: dict[str, Any]) -> None:
+        """It is one of the lines."""
+
+    def notify(self, text: str) -> None:
+        """Show a line below the others from now on; a signal handler may call it at any time."""
+        self._notice = text
+        self._paint()
+
+    def tell(self, text: str) -> None:
+        """Write lines above, to stay."""
+        self._painting = True
+        with self._output.guarded():
+            self._console.print(text, soft_wrap=True)
+        self._painting = False
+        self._paint()
+
+    def close(self) -> None:
+        with self._output.guarded():
+            self._live.stop()
+
+    def _paint(self) -> None:
+        """Draw, and again where a signal handler has changed something meanwhile: it draws into nothing half done."""
+        drawn: list[str] | None = None
+        while not self._painting and drawn != (lines := self._shown()):
+            self._painting = True
+            with self._output.guarded():
+                self._draw(lines)
+            drawn = lines
+            self._painting = False
+
+    def _shown(self) -> list[str]:
+        return [*self._lines, *wrap(self._notice, max(1, self._output.size[0] - 1)), ""]
+
+    def _draw(self, lines: list[str]) -> None:
+        from rich.console import ConsoleDimensions
+        from rich.text import Text
+
+        self._console.size = ConsoleDimensions(*self._output.size)
+        self._live.update(Text.from_ansi("\n".join(lines), no_wrap=True, overflow="ellipsis", end=""), refresh=True)

@@ -1,14 +1,22 @@
-"""`framework run`: addresses to listen at, and what is no pipeline file."""
+"""`framework run`: addresses to listen at, what is no pipeline file, its result, and Ctrl-C in a terminal."""
 
 from __future__ import annotations
 
+import os
+import re
 import signal
 import socket
+import subprocess
+import sys
 
 import pytest
 import runs
+from screen import terminal
 
 from framework.__main__ import main
+
+#: Makes the terminal that standard input is that of the session, so that Ctrl-C there is a signal; then runs a command.
+LEAD = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +58,47 @@ def test_a_port_that_there_is_none_of_is_told(run):
     assert code == 1
     assert errors.endswith("'99999' is no address to listen at: write HOST:PORT, such as 0.0.0.0:5555\n")
     assert "Traceback" not in errors
+
+
+def test_result_and_how_to_go_on(run, tmp_path, capsys):
+    """The last line is the result; who resumes a run that is done is told how to go on."""
+    small = ["run.total_steps=128", "evaluation.episodes=2"]
+    code, output, _ = run(*small)
+    first, *_, last = output.splitlines()
+    directory = first.removeprefix("run directory: ")
+    assert code == 0
+    assert re.fullmatch(r"done: 128 steps in \d:\d\d  return [\d.-]+ ?▁?  evaluation [\d.]+", last)
+    assert main(["run", "--resume", directory]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "this run is complete: it has done all of its 128 steps; to go on: "
+        f"framework run --resume {directory} run.total_steps=256"
+    )
+
+
+def test_ctrl_c_in_a_narrow_terminal(tmp_path):
+    """What it does is said at once, in the view; of that nothing stays, and the way back in is the last thing said."""
+    command = [*runs.FRAMEWORK, "run", str(runs.write(tmp_path)), "--runs", str(tmp_path / "runs")]
+    command += ["run.total_steps=100_000_000", "evaluation.episodes=0"]
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
+    with terminal(40) as opened:
+        streams = dict.fromkeys(("stdin", "stdout", "stderr"), opened.descriptor)
+        environment |= {"TERM": "xterm", "PYTHONIOENCODING": "utf-8"}
+        with subprocess.Popen(
+            [sys.executable, "-c", LEAD, *command], env=environment, start_new_session=True, **streams
+        ) as process:
+            opened.wait_for("return  ")
+            opened.type("\x03")
+            assert process.wait(60) == 130
+        opened.wait_for("interrupted; resume with")
+    saving = "saving a checkpoint; once more to end at once"
+    assert any(saving in " ".join(lines) for lines in opened.screen.history)
+    text = "\n".join(opened.screen.lines)
+    assert "saving" not in text
+    assert "━" not in text
+    assert text.count("interrupted at ") == 1
+    place = "".join(text.partition("run directory: ")[2].partition("interrupted at")[0].split())
+    assert "".join(text.split()).endswith(f"interrupted;resumewith:frameworkrun--resume{place}")
+    assert not opened.screen.cursor_hidden
 
 
 def test_a_port_in_use_is_told(run):

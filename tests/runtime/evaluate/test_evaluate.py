@@ -6,7 +6,7 @@ from environments import Made, Scripted
 from gymnasium.spaces import Box
 
 from framework.errors import RunError
-from framework.report.live import describe_result
+from framework.report.progress import describe_result
 from framework.runtime.evaluate import evaluate as module
 from framework.runtime.evaluate.evaluate import Evaluation, evaluate
 
