@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
+from framework.commands._completion import complete_checkpoints, complete_evaluated
+
 
 @click.command()
-@click.argument("arguments", nargs=-1, required=True, metavar="RUN... [OVERRIDES]...")
+@click.argument(
+    "arguments", nargs=-1, required=True, metavar="RUN... [OVERRIDES]...", shell_complete=complete_evaluated
+)
 @click.option("--policy", metavar="MODULE:NAME", help="A function that acts in place of the trained policy.")
 @click.option(
     "--episodes", type=click.IntRange(min=1), help="Number of episodes; by default as in the run's evaluations."
 )
-@click.option("--checkpoint", default="best", show_default=True, help='"best", "last", or the name of a checkpoint.')
+@click.option(
+    "--checkpoint",
+    default="best",
+    show_default=True,
+    shell_complete=complete_checkpoints,
+    help='"best", "last", or the name of a checkpoint.',
+)
 @click.option("--stochastic", is_flag=True, help="Sample actions instead of taking the most probable ones.")
 @click.option(
     "--seed", type=click.IntRange(min=0), help="Seed of the episodes; by default as in the run's evaluations."
@@ -38,14 +49,22 @@ def command(arguments: tuple[str, ...], task: str | None, as_json: bool, **optio
         raise click.UsageError("--video is for one run")
     if len(runs) > 1 and options["policy"]:
         raise click.UsageError("--policy is for one run or pipeline file: a function has no seeds")
+    from framework.report.counter import Counter
     from framework.report.evaluation import describe, summarize
     from framework.runtime.evaluate.evaluate_run import check_seeds_of_one_pipeline, evaluate_run
 
     if len(runs) > 1:
         check_seeds_of_one_pipeline(runs, trust=options["trust"])
     tasks = None if task is None else (_value(task),)
-    summary = summarize([evaluate_run(run, overrides, tasks=tasks, **options) for run in runs])
+    evaluations = []
+    for number, run in enumerate(runs, 1):
+        head = f"run {number} of {len(runs)}: " if len(runs) > 1 else ""
+        with Counter(sys.stderr, head) as counter:
+            evaluations.append(evaluate_run(run, overrides, tasks=tasks, watcher=counter.count, **options))
+    summary = summarize(evaluations)
     print(json.dumps(summary) if as_json else describe(summary))
+    if options["video"]:
+        click.echo(f"wrote {options['video']}", err=True)
 
 
 def _sorted(arguments: tuple[str, ...]) -> tuple[list[Path], list[str]]:

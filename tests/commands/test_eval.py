@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from runs import run, write
+from screen import terminal
 
 from framework.__main__ import main
 
@@ -155,3 +158,34 @@ def test_wrong_usage_is_an_error(evaluate, arguments, message):
     """Exit code 2."""
     code, _, errors = evaluate(*arguments)
     assert (code, message in errors) == (2, True)
+
+
+def test_progress_is_shown_in_a_terminal_alone(runs, monkeypatch, capsys):
+    """On standard error, of which nothing is left; the result is on standard output."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("COLUMNS", raising=False)
+    with terminal(80) as opened, os.fdopen(os.dup(opened.descriptor), "w") as errors:
+        monkeypatch.setattr("sys.stderr", errors)
+        assert main(["eval", *map(str, runs[:2])]) == 0
+        errors.write("end\n")
+        errors.flush()
+        opened.wait_for("end")
+    shown = [line for lines in opened.screen.history for line in lines]
+    assert any(re.fullmatch(r"run 1 of 2: \d of 3 episodes finished, step \d+", line) for line in shown)
+    assert any(line.startswith("run 2 of 2: ") for line in shown)
+    assert opened.screen.lines == ["end"]
+    assert capsys.readouterr().out.startswith("2 runs of 3 episodes")
+
+
+def test_video_is_told_and_needs_no_desktop(evaluate, runs, tmp_path, monkeypatch):
+    """Where it was written is said beside the result. SDL looks for no desktop where there is none."""
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    monkeypatch.delenv("SDL_VIDEODRIVER", raising=False)
+    video = tmp_path / "episodes.gif"
+    code, output, errors = evaluate(
+        runs[0], "environment.max_episode_steps=3", "--episodes", 1, "--video", video, "--json"
+    )
+    assert (code, errors) == (0, f"wrote {video}\n")
+    assert json.loads(output)["episodes"] == 1
+    assert video.stat().st_size > 0
+    assert os.environ["SDL_VIDEODRIVER"] == "dummy"

@@ -23,6 +23,8 @@ ENDLESS = 1_000_000
 
 Act = Callable[[Mapping[str, np.ndarray], np.ndarray | None], np.ndarray]
 Record = Callable[[Sequence[np.ndarray]], None]
+#: Hears after each step: how many episodes are finished, of how many, and which step it was.
+Watcher = Callable[[int, int, int], None]
 
 
 @frozen(eq=False)
@@ -64,6 +66,7 @@ def evaluate(
     tasks: Sequence[Any] = (),
     record: Record | None = None,
     filmed: int | None = None,
+    watcher: Watcher | None = None,
 ) -> Evaluation:
     """Play ``episodes`` episodes, one in each of as many environments stepped singly.
 
@@ -71,7 +74,7 @@ def evaluate(
     ``{name: [episodes, ...]}`` and the legal actions [episodes, actions] or None, always of all environments, and
     returns actions [episodes, ...]; those of finished episodes are ignored. ``tasks`` are played in turn.
     ``record`` gets the pictures of the first ``filmed`` environments, by default of all, uint8 [height, width, 3] each,
-    at the start and after each step.
+    at the start and after each step; ``watcher`` hears of how far it is.
 
     Raises `RunError` where an environment fails, gives a number that is not finite, never ends its episode, or gives
     metrics in some episodes only.
@@ -79,14 +82,19 @@ def evaluate(
     vector = SteppedVector([Frozen(make_environment(environment)) for _ in range(episodes)])
     try:
         film = None if record is None else lambda: record(vector.render(filmed))
-        return _play(act, vector, seed, list(islice(cycle(tasks or [None]), episodes)), film)
+        return _play(act, vector, seed, list(islice(cycle(tasks or [None]), episodes)), film, watcher)
     finally:
         for problem in vector.close():
             print(problem, file=sys.stderr)
 
 
 def _play(
-    act: Act, vector: SteppedVector, seed: int, tasks: Sequence[Any], film: Callable[[], None] | None
+    act: Act,
+    vector: SteppedVector,
+    seed: int,
+    tasks: Sequence[Any],
+    film: Callable[[], None] | None,
+    watcher: Watcher | None,
 ) -> Evaluation:
     count = vector.count
     returns, lengths, successes = np.zeros(count), np.zeros(count, np.int64), np.full(count, -1, np.int8)
@@ -95,7 +103,7 @@ def _play(
     _check(vector)
     if film is not None:
         film()
-    for _ in range(ENDLESS):
+    for step in range(1, ENDLESS + 1):
         vector.step(act(vector.observations, vector.action_mask))
         _check(vector)
         if film is not None:
@@ -107,6 +115,8 @@ def _play(
         for index in np.flatnonzero(over):
             metrics[index] = vector.metrics[index]
         playing &= ~over
+        if watcher is not None:
+            watcher(count - int(playing.sum()), count, step)
         if not playing.any():
             return Evaluation(returns, lengths, successes, _collect(metrics))
     raise RunError(

@@ -17,9 +17,9 @@ from framework.runtime.disk.load_run import load_run
 from framework.runtime.disk.manifest import read_manifest
 from framework.runtime.disk.trust import check
 from framework.runtime.evaluate.agent import Acting, Agent, load_agent
-from framework.runtime.evaluate.evaluate import Act, Evaluation, evaluate
+from framework.runtime.evaluate.evaluate import Act, Evaluation, Watcher, evaluate
 from framework.runtime.evaluate.scripted import ObservedEnvironments, Scripted
-from framework.runtime.evaluate.video import VideoWriter, frames_per_second
+from framework.runtime.evaluate.video import VideoWriter, draw_off_screen, frames_per_second
 from framework.runtime.rollout.environments import close_environment, make_environment
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def evaluate_run(
     tasks: Sequence[Any] | None = None,
     video: Path | None = None,
     trust: bool = False,
+    watcher: Watcher | None = None,
 ) -> Evaluation:
     """Play episodes with the policy of a run directory, or with the function that ``policy`` names.
 
@@ -59,11 +60,14 @@ def evaluate_run(
         tasks: played in turn; by default the pipeline's own.
         video: a file that the episodes are written to.
         trust: import the Python files that the run names, as for `framework.load_run`.
+        watcher: hears after each step how many episodes are finished, of how many, and which step it was.
 
     Raises `FrameworkError` where anything is wrong, such as an environment that the policy was not trained for.
     """
     pipeline = load(target, overrides, trust=trust)
     settings = pipeline.evaluation
+    if video is not None:
+        draw_off_screen()
     episodes_seed = evaluation_seed(pipeline.run.seed) if seed is None else seed
     environment = component = build_environment(pipeline, render_mode="rgb_array" if video else None)
     act: Act
@@ -89,6 +93,7 @@ def evaluate_run(
             episodes_seed,
             tasks=settings.tasks if tasks is None else tasks,
             record=record,
+            watcher=watcher,
         )
 
 

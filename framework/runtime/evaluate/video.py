@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -56,6 +57,15 @@ class VideoWriter:
             self._writer.close()
 
 
+def draw_off_screen() -> None:
+    """Have environments that draw with SDL look for no desktop where none is: it would complain of what is missing.
+
+    To be called before such an environment is made.
+    """
+    if not os.environ.get("XDG_RUNTIME_DIR"):
+        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+
+
 def _imageio(suffix: str) -> Any:
     """The module imageio, able to write ``.mp4`` or ``.gif``. Raises `PluginError` where it is missing."""
     try:
@@ -69,6 +79,7 @@ def _imageio(suffix: str) -> Any:
 def check_filmable(environment: EnvironmentFactory) -> None:
     """Raise `RunError` where the environments have no pictures, and `PluginError` where nothing writes videos."""
     _imageio(".mp4")
+    draw_off_screen()
     example = make_environment(environment)
     close_environment(example, "environment")
     if example.render_mode != "rgb_array":
