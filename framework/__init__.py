@@ -9,17 +9,20 @@ if TYPE_CHECKING:
     from framework.runtime.disk.load_run import load_run
     from framework.runtime.evaluate.agent import load_agent
     from framework.runtime.session import train
+    from framework.studies.recorded_run import RecordedRun, runs
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "hookimpl", "load", "load_agent", "load_run", "train"]
+__all__ = ["RecordedRun", "__version__", "hookimpl", "load", "load_agent", "load_run", "runs", "train"]
 
 hookimpl = pluggy.HookimplMarker("framework")
 
 _LAZY = {
+    "RecordedRun": "framework.studies.recorded_run",
     "load": "framework.pipeline",
     "load_agent": "framework.runtime.evaluate.agent",
     "load_run": "framework.runtime.disk.load_run",
+    "runs": "framework.studies.recorded_run",
     "train": "framework.runtime.session",
 }
 

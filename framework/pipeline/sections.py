@@ -11,7 +11,7 @@ from attrs import Factory, evolve, frozen
 from framework.catalog import Catalog, default_catalog
 from framework.errors import PipelineError, Problem
 from framework.pipeline.components import Chosen, as_table, choose, parts, refusals, unmet_requirements
-from framework.pipeline.toml import literal
+from framework.pipeline.toml import literal, to_toml
 from framework.schema import OptionError, join, option, options, plain, structure, unknown_keys
 
 DEFAULT_ENCODER = "mlp"
@@ -207,6 +207,15 @@ class Pipeline:
     def for_other_processes(self) -> Pipeline:
         """What samplers and further learners get: less what the first learner's process alone has to have installed."""
         return evolve(self, callbacks=(), runtime=evolve(self.runtime, launcher=None))
+
+    def __str__(self) -> str:
+        """All of it, as a pipeline file could say it."""
+        return to_toml(self.to_plain()).rstrip("\n")
+
+    def __repr__(self) -> str:
+        single = (self.environment, self.encoder, self.algorithm, self.curriculum, self.replay)
+        parts = (*single, *self.bonuses, *self.callbacks)
+        return f"<Pipeline {self.run.name}: {', '.join(part.use for part in parts if part is not None)}>"
 
     def _array(self, key: str) -> tuple[Chosen, ...]:
         return {"bonus": self.bonuses, "callback": self.callbacks}[key]

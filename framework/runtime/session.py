@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from inspect import GEN_CREATED, getgeneratorstate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from framework.callbacks import CallbackContext
 from framework.catalog import default_catalog
+from framework.errors import RunError
 from framework.lifecycle import HookFailure, Lifecycle, StopRequest
 from framework.pipeline.build import build
 from framework.plugins import describe
@@ -77,7 +79,7 @@ class Session:
         """The run directory."""
         return self._record.directory
 
-    def updates(self) -> Iterator[Update]:
+    def updates(self) -> Generator[Update]:
         """Run; closing the iterator early saves a checkpoint and ends the run."""
         status: Status = "failed"
         from framework.runtime.learn.learner import Learner
@@ -111,6 +113,13 @@ class Session:
             self._open.close()
             lifecycle.call("run_finished", directory=self.directory, status=status)
             self._finish(self._record, status)
+
+    def close(self) -> None:
+        """End a run of which no update was asked for."""
+        self._prepared.worker.close()
+        self._open.close()
+        self._record.event("finished", status="interrupted")
+        self._record.close()
 
     def _prepare(self, root: Path, resume: Path | None, listener: Listener | None) -> Record:
         """Make all that the run begins with, and then its directory, or open that of a run that is resumed."""
@@ -174,8 +183,42 @@ def _no_garbage() -> Iterator[None]:
             gc.enable()
 
 
-def train(pipeline: Pipeline, *, root: str | Path = "runs", resume: str | Path | None = None) -> Iterator[Update]:
-    """Run a pipeline: ``for update in framework.train(pipeline)``.
+class Training(Iterator["Update"]):
+    """A run that happens while it is iterated over. Made by `framework.train`.
+
+    To leave it early, as by ``break``, saves a checkpoint and ends the run: at once where nobody holds it, else by
+    `close`.
+    """
+
+    def __init__(self, session: Session | None):
+        self._session = session
+        self._updates = iter(()) if session is None else session.updates()
+
+    @property
+    def directory(self) -> Path:
+        """The run directory. Raises `RunError` in processes of torchrun other than the first, which has the run."""
+        if self._session is None:
+            raise RunError("the run directory is that of the first process of torchrun: this one has none")
+        return self._session.directory
+
+    def __iter__(self) -> Training:
+        return self
+
+    def __next__(self) -> Update:
+        return next(self._updates)
+
+    def close(self) -> None:
+        """Save a checkpoint and end the run, if it has not ended yet."""
+        if self._session is None or not isinstance(self._updates, Generator):
+            return
+        begun = getgeneratorstate(self._updates) != GEN_CREATED
+        self._updates.close()
+        if not begun:
+            self._session.close()
+
+
+def train(pipeline: Pipeline, *, root: str | Path = "runs", resume: str | Path | None = None) -> Training:
+    """Run a pipeline: ``for update in framework.train(pipeline)``. The run directory is its ``directory``.
 
     Of several processes that torchrun has started the first has the updates; for the others there are none, and the
     call returns when the run has ended.
@@ -191,7 +234,7 @@ def train(pipeline: Pipeline, *, root: str | Path = "runs", resume: str | Path |
         from framework.runtime.learn.follower import follow
 
         follow(rank)
-        return iter(())
+        return Training(None)
     if rank is not None and rank.restarts and directory is None:
         directory = marked(Path(root))
-    return Session(pipeline, root=Path(root), resume=directory, rank=rank).updates()
+    return Training(Session(pipeline, root=Path(root), resume=directory, rank=rank))
