@@ -125,7 +125,8 @@ def _watch(session: Session, output: Output, recorded: RecordedRun | None) -> in
     if last is None:
         output.say(f"this run is complete: it has done all of its {run.total_steps:,} steps; to go on: {resume}")
     elif output.live:
-        for line in ("next:", f"  framework eval {directory}", f"  framework plot {directory}", f"  {resume}"):
+        page = [f"report: {directory}/report.html"] if run.report else []
+        for line in (*page, "next:", f"  framework eval {directory}", f"  framework plot {directory}", f"  {resume}"):
             output.say(line)
     return EXIT_DONE
 
