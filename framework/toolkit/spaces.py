@@ -160,7 +160,9 @@ def check_action_space(space: Space[Any]) -> None:
         if np.dtype(space.dtype).kind != "f" or not space.shape:
             raise FrameworkError(f"the action space {space} is not supported: it must be {supported}")
     elif not isinstance(space, Discrete | MultiDiscrete | MultiBinary):
-        raise FrameworkError(f"the action space {space} is not supported: it must be {supported}")
+        nested = isinstance(space, Dict | Tuple)
+        hint = "; actions of several agents, or of several parts, need a wrapper that makes one of these of them"
+        raise FrameworkError(f"the action space {space} is not supported: it must be {supported}{hint * nested}")
 
 
 def action_spec(space: Space[Any]) -> tuple[np.dtype[Any], tuple[int, ...]]:
