@@ -33,4 +33,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
+    from framework.system import check_system
+
+    check_system()
     return getattr(import_module(_LAZY[name]), name)

@@ -21,6 +21,7 @@ from framework.errors import (
     EnvironmentFailed,
     FrameworkError,
 )
+from framework.system import check_system
 
 #: What a machine can run out of.
 _SHORTAGES = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN}
@@ -46,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Not click's own main: it takes every EOFError for Ctrl-D and every EPIPE for a closed terminal, and would hide
     # those that come from a sampler.
     try:
+        check_system()
         with cli.make_context("framework", list(sys.argv[1:] if arguments is None else arguments)) as context:
             result = cli.invoke(context)
         sys.stdout.flush()

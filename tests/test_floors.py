@@ -15,6 +15,7 @@ FLOORS = {
     "framework": 0,
     "framework.errors": 0,
     "framework.exit_codes": 0,
+    "framework.system": 0,
     "framework.schema": 0,
     "framework.entry_points": 0,
     "framework.hookspecs": 1,

@@ -178,13 +178,20 @@ def write_pipeline(folder, encoder):
 
 
 def test_the_wheel_has_only_packages_of_its_own_name(wheels):
-    """No top-level package called plugins, tests or benchmarks is installed; templates lie inside the framework."""
+    """No top-level package called plugins, tests or benchmarks is installed; examples and templates lie inside the
+    framework, and every package says that it is typed.
+    """
     [wheel] = wheels.glob("framework_rl-*.whl")
     files = zipfile.ZipFile(wheel).namelist()
     names = {name.partition("/")[0] for name in files}
     packages = {"framework", *(f"framework_{plugin}" for plugin in BUNDLED)}
     assert {name for name in names if not name.endswith(".dist-info")} == packages
     assert any(name.startswith("framework/templates/bonus/") for name in files)
+    examples = {path.name for path in (ROOT / "examples").iterdir() if path.is_file()}
+    assert {
+        name.removeprefix("framework/examples/") for name in files if name.startswith("framework/examples/")
+    } == examples
+    assert {name for name in files if name.endswith("py.typed")} == {f"{package}/py.typed" for package in packages}
 
 
 def test_each_plugin_has_its_row(framework, environment):

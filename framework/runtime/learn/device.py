@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-
 import torch
 
 from framework.errors import PipelineError, Problem
+from framework.toolkit.cores import affine_cores
 
 #: Policies below so many parameters are updated faster by one thread than by several.
 SMALL_POLICY = 1_000_000
@@ -31,4 +30,4 @@ def learner_threads(setting: int | str, parameters: int, slices: int = 1) -> int
     """
     if isinstance(setting, int):
         return setting
-    return 1 if parameters < SMALL_POLICY or slices > 1 else len(os.sched_getaffinity(0))
+    return 1 if parameters < SMALL_POLICY or slices > 1 else affine_cores()
