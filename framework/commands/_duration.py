@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    _ParamType = click.ParamType[float]
+else:
+    _ParamType = click.ParamType  # older versions of click cannot subscript it
 
 _SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _LONGEST = 36_500 * _SECONDS["d"]  # dates end some time
 
 
-class Duration(click.ParamType[float]):
+class Duration(_ParamType):
     """Seconds, written ``90``, ``90s``, ``10m``, ``1h`` or ``2d``."""
 
     name = "duration"
