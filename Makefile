@@ -33,7 +33,7 @@ docs: .venv/installed-dev
 	$(BIN)/python docs/generate.py
 
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find framework plugins tests docs benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/python:

@@ -194,6 +194,51 @@ def test_the_wheel_has_only_packages_of_its_own_name(wheels):
     assert {name for name in files if name.endswith("py.typed")} == {f"{package}/py.typed" for package in packages}
 
 
+def test_the_first_hour_without_a_clone(framework, tmp_path):
+    """In an empty folder an example is listed, copied with its helper file, trained, and resumed for longer."""
+    assert re.search(r"^cartpole-gru +300,000 ", framework("examples").stdout, re.MULTILINE)
+    framework("examples", "cartpole-gru")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cartpole-gru.toml", "hidden_velocities.py"]
+    small = ["runtime.samplers=1", "evaluation.episodes=1"]
+    framework("run", "cartpole-gru.toml", "run.total_steps=2048", *small)
+    [run] = (tmp_path / "runs").iterdir()
+    framework("run", "--resume", str(run), "run.total_steps=4096")
+    steps = [json.loads(line).get("steps", 0) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert max(steps) == 4096
+    framework("new", "pipeline", "mine", "--environment", "Pendulum-v1")
+    assert "mine.toml is valid" in framework("check", "mine.toml", "--build").stdout
+
+
+def test_users_see_types(environment, tmp_path):
+    """A type checker finds the types of the installed framework, and a mistake in how it is called."""
+    pytest.importorskip("mypy")
+    (tmp_path / "user.py").write_text(
+        "import framework\n"
+        "from framework_ppo.config import PPOConfig\n"
+        'reveal_type(framework.load("cartpole.toml").run.seed)\n'
+        "reveal_type(PPOConfig().gamma)\n"
+        "framework.load(3)\n"
+    )
+    check = ["-m", "mypy", "--python-executable", environment / "bin" / "python", "--follow-imports=silent", "user.py"]
+    process = subprocess.run([sys.executable, *check], cwd=tmp_path, capture_output=True, text=True, check=False)
+    lines = process.stdout.splitlines()
+    assert lines[:2] == [
+        f'user.py:{line}: note: Revealed type is "{name}"' for line, name in ((3, "int"), (4, "float"))
+    ]
+    assert 'user.py:5: error: Argument 1 to "load" has incompatible type "int"' in lines[2]
+
+
+def test_the_readme_has_no_broken_link(wheels):
+    """What package indexes show of it has neither pictures nor links to files."""
+    [wheel] = wheels.glob("framework_rl-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        [metadata] = [archive.read(name).decode() for name in archive.namelist() if name.endswith("/METADATA")]
+    fields, _, readme = metadata.partition("\n\n")
+    assert "Description-Content-Type: text/markdown" in fields
+    assert readme.startswith("# Framework\n")
+    assert re.findall(r"\]\((?!https?://)", re.sub(r"^```.*?^```$", "", readme, flags=re.MULTILINE | re.DOTALL)) == []
+
+
 def test_each_plugin_has_its_row(framework, environment):
     """The good ones are loaded; each bad one has its status and a reason that names what is wrong."""
     rows = json.loads(framework("plugins", "--json").stdout)
