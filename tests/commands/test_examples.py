@@ -75,8 +75,9 @@ def test_a_copy_is_whole(name, tmp_path):
         ("research-factbook", ["research-factbook.toml", "research.toml"]),
     ],
 )
-def test_copying(examples, name, files):
+def test_copying(examples, monkeypatch, name, files):
     """The files that a pipeline needs are copied and named, and the next command is told."""
+    monkeypatch.setattr(_extras, "missing", lambda extra: [])
     code, output, _ = examples(name)
     assert code == 0
     assert output == "".join(f"wrote {file}\n" for file in files) + f"\nNext:\n\n  framework run {name}.toml\n"

@@ -144,18 +144,19 @@ def test_another_algorithm(new, room):
 
 
 @pytest.mark.parametrize(
-    ("environment", "table", "encoder"),
+    ("environment", "table", "encoder", "package"),
     [
-        ("CartPole-v1", {"use": "gymnasium", "id": "CartPole-v1"}, "mlp"),
-        ("Pendulum-v1", {"use": "gymnasium", "id": "Pendulum-v1"}, "mlp"),
-        ("Blackjack-v1", {"use": "gymnasium", "id": "Blackjack-v1"}, "mlp"),
-        ("ALE/MsPacman-v5", {"use": "atari", "game": "ms_pacman"}, "cnn"),
-        ("MiniGrid-Empty-5x5-v0", {"use": "minigrid", "id": "MiniGrid-Empty-5x5-v0"}, "mlp"),
-        ("research", {"use": "research"}, "transformer"),
+        ("CartPole-v1", {"use": "gymnasium", "id": "CartPole-v1"}, "mlp", "gymnasium"),
+        ("Pendulum-v1", {"use": "gymnasium", "id": "Pendulum-v1"}, "mlp", "gymnasium"),
+        ("Blackjack-v1", {"use": "gymnasium", "id": "Blackjack-v1"}, "mlp", "gymnasium"),
+        ("ALE/MsPacman-v5", {"use": "atari", "game": "ms_pacman"}, "cnn", "ale_py"),
+        ("MiniGrid-Empty-5x5-v0", {"use": "minigrid", "id": "MiniGrid-Empty-5x5-v0"}, "mlp", "minigrid"),
+        ("research", {"use": "research"}, "transformer", "numba"),
     ],
 )
-def test_installed_environments(new, environment, table, encoder):
+def test_installed_environments(new, environment, table, encoder, package):
     """Ids lead to the component that plays them best, and names of components to themselves."""
+    pytest.importorskip(package)
     code, _, errors = new("mine", "--environment", environment)
     assert code == 0, errors
     pipeline = builds(new, "mine")
@@ -185,6 +186,7 @@ def test_it_runs(new):
 
 def test_actions_on_tokens(new):
     """Where actions say which token they are about, the policy reads them from it."""
+    pytest.importorskip("numba")
     new("mine", "--environment", "research")
     assert framework.load("mine.toml").algorithm.config.action_head == "tokens"
 
