@@ -1,6 +1,7 @@
 """Writes the pages of ``docs/reference``; with ``--check``, exits with 1 where one of them is not current.
 
-Their content comes from the code alone: help texts, option classes, hook specifications and docstrings.
+Their content comes from the code alone: help texts, option classes, hook specifications, docstrings, and comments of
+attributes.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import api
 import click
 
 import framework
-from framework import catalog, hookspecs, plugins
+from framework import catalog, hookspecs, plugins, testing
 from framework.commands import cli
 from framework.hookspecs import CONTRACTS
 from framework.pipeline import describe
@@ -40,6 +42,9 @@ def pages() -> dict[str, str]:
         "components.md": _components(),
         "hooks.md": _hooks(),
         "python.md": _python(),
+        "interfaces.md": _interfaces(),
+        "toolkit.md": _toolkit(),
+        "testing.md": _testing(),
     }
     return {name: NOTE + "\n\n".join(paragraphs) + "\n" for name, paragraphs in files.items()}
 
@@ -177,6 +182,39 @@ def _python() -> Iterator[str]:
         fields = getattr(cls, "__attrs_attrs__", ())
         if fields:
             yield "\n".join(f"- `{field.name}: {field.type}`" for field in fields)
+    yield "## Errors"
+    errors = ("Problem", "FrameworkError", "PipelineError", "PluginError", "RunError", "EnvironmentFailed")
+    yield from api.module("framework.errors", only=errors)
+
+
+def _interfaces() -> Iterator[str]:
+    yield "# Interfaces"
+    yield "The module `framework.interfaces`."
+    yield from api.module("framework.interfaces")
+
+
+def _toolkit() -> Iterator[str]:
+    yield "# Toolkit"
+    yield "`framework.toolkit`: functions and small modules for plugins, each usable without the others."
+    for name in api.submodules("framework.toolkit"):
+        yield f"## {name}"
+        yield from api.module(name)
+
+
+def _testing() -> Iterator[str]:
+    yield "# Testing"
+    yield (
+        "`framework.testing`: whether a component meets the contract of its kind, for pytest and without it. "
+        "[Make a component and prove it right](../how-to/make-and-prove-a-component.md) shows it at work."
+    )
+    for name in ("framework.testing.conformance", "framework.testing.subject"):
+        yield from api.module(name, only=tuple(testing.__all__))
+    yield "## Checks"
+    yield "Each is a function of the module, takes a `Subject`, and raises AssertionError with what is wrong."
+    for kind in ("common", *CONTRACTS):
+        checks = list(api.summaries(f"framework.testing.{kind}", "check_"))
+        yield f"### framework.testing.{kind}"
+        yield "\n".join(["| check | what holds |", "|---|---|", *(f"| `{name}` | {text} |" for name, text in checks)])
 
 
 def hook_names() -> list[str]:
@@ -203,10 +241,7 @@ def _signature(function: Callable[..., Any]) -> str:
 
 
 def _prose(documented: Any) -> str:
-    """A docstring as Markdown; the lines below ``Args:`` become a list."""
-    text = (inspect.getdoc(documented) or "").replace("``", "`")
-    head, _, arguments = text.partition("\nArgs:\n")
-    return head + ("\n" + re.sub(r"^    (\w+):", r"- `\1`:", arguments, flags=re.MULTILINE) if arguments else "")
+    return api.prose(inspect.getdoc(documented))
 
 
 def _table(rows: Iterable[describe.Row]) -> str:

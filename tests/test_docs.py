@@ -1,4 +1,5 @@
 import importlib.util
+import inspect
 import re
 import sys
 import tomllib
@@ -20,7 +21,16 @@ PAGES = sorted(
     for page in ROOT.glob(pattern)
 )
 EXAMPLES = sorted(path.name for path in (ROOT / "examples").glob("*.toml"))
-GENERATED = ["command-line.md", "components.md", "hooks.md", "pipeline.md", "python.md"]
+GENERATED = [
+    "command-line.md",
+    "components.md",
+    "hooks.md",
+    "interfaces.md",
+    "pipeline.md",
+    "python.md",
+    "testing.md",
+    "toolkit.md",
+]
 #: What a block that shows a part of a pipeline file is laid over.
 BASE = """
 [run]
@@ -37,7 +47,9 @@ use = "ppo"
 def generate():
     spec = importlib.util.spec_from_file_location("docs_generate", ROOT / "docs/generate.py")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "docs")
+        spec.loader.exec_module(module)
     return module
 
 
@@ -82,6 +94,28 @@ def test_every_hook_is_documented(generate):
     assert {"register_encoders", "update_finished"} < set(hooks)
     assert [name for name in hooks if not getattr(hookspecs, name).__doc__] == []
     assert [name for name in hooks if f"\n### {name}\n" not in page] == []
+
+
+@pytest.mark.parametrize(
+    ("page", "modules"),
+    [
+        ("interfaces", ["framework.interfaces"]),
+        ("toolkit", [f"framework.toolkit.{path.stem}" for path in (ROOT / "framework/toolkit").glob("[a-z]*.py")]),
+        ("testing", ["framework.testing"]),
+    ],
+)
+def test_public_names_are_documented(page, modules):
+    """Each public function and class of a module that plugins use has a heading in the reference, and words below."""
+    entries = dict(re.findall(r"^### (\w+)\n\n(.*?)(?=^##|\Z)", text(f"docs/reference/{page}.md"), re.M | re.S))
+    for module in map(importlib.import_module, modules):
+        public = {
+            name
+            for name, value in vars(module).items()
+            if (inspect.isclass(value) or inspect.isfunction(value))
+            and not name.startswith("_")
+            and value.__module__.startswith(module.__name__)
+        }
+        assert {name for name in public if not entries.get(name, "").strip()} == set(), module.__name__
 
 
 # --- links -------------------------------------------------------------------------------------------------------
