@@ -26,7 +26,7 @@ _REPLY_MS = 2000
 @click.command()
 @click.option("--runs", default="runs", show_default=True, type=click.Path(path_type=Path), help="Folder of the runs.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
-@click.option("--join", metavar="FILE", help="Check too whether the run of this join token would let this machine in.")
+@click.option("--join", metavar="FILE", help="Also check whether the run of this join token would admit this machine.")
 @click.option(
     "--directory",
     metavar="FOLDER",

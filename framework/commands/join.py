@@ -16,10 +16,14 @@ from framework.pipeline.sections import LISTEN
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path, file_okay=False, exists=True), shell_complete=complete_runs)
 @click.option("--name", default="", metavar="NAME", help="Name of the new key; by default join-2 and so on.")
-@click.option("--once", is_flag=True, help="Let one machine join with it.")
+@click.option("--once", is_flag=True, help="Let only one machine join with it.")
 @click.option("--expires", type=Duration(), metavar="DURATION", help="How long machines may join with it, such as 1h.")
 @click.option("--at", "address", metavar="HOST:PORT", help="Where they reach the learner, if not where it listens.")
-@click.option("--revoke", metavar="NAME", help="End a key: nobody joins with it any more, and who has is sent away.")
+@click.option(
+    "--revoke",
+    metavar="NAME",
+    help="Revoke a key, and disconnect who has joined with it.",
+)
 @click.option("--list", "listing", is_flag=True, help="List the keys.")
 def command(
     run: Path, name: str, once: bool, expires: float | None, address: str | None, revoke: str | None, listing: bool

@@ -1,4 +1,4 @@
-"""Have an engine, such as a cluster, collect for a run."""
+"""Have an engine, such as a cluster, keep samplers at work for a run."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="[LAUNCHER] RUN [OPTIONS]...", shell_complete=complete_launch)
-@click.option("--samplers", type=click.IntRange(1), metavar="NUMBER", help="How many samplers, in all.")
-@click.option("--workers", type=click.IntRange(1), metavar="NUMBER", help="How many of them share a host (default 1).")
+@click.option("--samplers", type=click.IntRange(1), metavar="NUMBER", help="Total number of samplers.")
+@click.option("--workers", type=click.IntRange(1), metavar="NUMBER", help="Samplers per host (default 1).")
 @click.option("--dry-run", is_flag=True, help="Print what the engine would be given, and start nothing.")
-@click.option("--status", "status", is_flag=True, help="Print what has become of the hosts.")
-@click.option("--scale", type=click.IntRange(1), metavar="NUMBER", help="Have so many samplers, in all, from now on.")
+@click.option("--status", "status", is_flag=True, help="Print the status of each host.")
+@click.option("--scale", type=click.IntRange(1), metavar="NUMBER", help="Change the total number of samplers.")
 @click.option("--stop", is_flag=True, help="End the samplers, and the key that they joined with.")
 @click.option("--trust", is_flag=True, help="Import Python files that RUN names, even if another account made it.")
 def command(

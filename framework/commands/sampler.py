@@ -35,7 +35,7 @@ from framework.commands._duration import Duration
     type=Duration(),
     default="10m",
     show_default=True,
-    help="How long a learner that cannot be reached is waited for.",
+    help="How long to wait for a learner that cannot be reached.",
 )
 @click.option(
     "--directory",

@@ -48,18 +48,18 @@ class Pretrained:
         " pipeline file.",
     )
     init_share: float = option(0.5, help="Share of the encoder's numbers that init_from must have.", ge=0, le=1)
-    freeze: bool = option(False, help="Whether the encoder is never trained.")
+    freeze: bool = option(False, help="Keep the encoder's weights as they are: it is not trained.")
 
 
 @frozen(repr=False)
 class Placement:
     """What the kernel itself reads from the table of a launcher: what the engine is to keep at work."""
 
-    samplers: int = option(1, help="How many samplers, in all.", ge=1)
+    samplers: int = option(1, help="Total number of samplers.", ge=1)
     workers: int = option(
-        1, help="How many of them share a host: its processors, its connection and its weights.", ge=1
+        1, help="Samplers per host; they share its processors, its connection and one copy of the weights.", ge=1
     )
-    program: tuple[str, ...] = option(("framework",), help="What the command `framework` is on the engine's machines.")
+    program: tuple[str, ...] = option(("framework",), help="The command `framework` on the engine's machines.")
     at: str | None = option(
         None,
         help="Where the engine's machines reach the learner, HOST:PORT, if not where it listens; needed where its "

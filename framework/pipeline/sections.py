@@ -24,7 +24,7 @@ class Run:
     """The run as a whole."""
 
     name: str = option("run", help="Name of the run and of its directory.", pattern=r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
-    seed: int = option(0, help="Everything random follows from it.", ge=0)
+    seed: int = option(0, help="Seed of all random numbers of the run.", ge=0)
     total_steps: int = option(help="Environment steps to collect, over all environments.", ge=1)
     report: bool = option(True, help="Whether report.html is written into the run directory at the run's end.")
 
@@ -33,7 +33,7 @@ class Run:
 class Sampling:
     """What is collected: part of what is learned."""
 
-    environments: int = option(8, help="How many environments are played side by side.", ge=1)
+    environments: int = option(8, help="Number of environments, stepped side by side.", ge=1)
     shard: int = option(
         Factory(lambda self: self.environments, takes_self=True),
         help="Environments stepped together as one batch; samplers lease whole shards. By default there is one shard.",
@@ -42,16 +42,16 @@ class Sampling:
     rollout_length: int = option(128, help="Environment steps of one environment in a trajectory.", ge=1)
     policy_lag: int | Literal["free"] = option(
         1,
-        help="How many versions old the policy is that samples: 0 takes turns with learning, n overlaps with it and "
-        'stays exact, "free" is as fast as it goes.',
+        help="Updates by which the sampling policy lags behind: 0 samples and learns in turns, n does both at once and "
+        'stays reproducible, "free" never waits.',
         ge=0,
         le=16,
     )
     max_lag: int = option(4, help='Under policy_lag "free": data older than this many versions is dropped.', ge=1)
     max_replay_steps: int = option(
         100_000,
-        help="Environment steps of an episode that are recorded, to be played again where its shard moves to another "
-        "sampler or the run is resumed. A longer one starts anew there; so does every one where this is 0.",
+        help="Environment steps of an episode that are recorded, to be replayed when its shard moves to another "
+        "sampler or the run is resumed. A longer episode starts anew then; 0 records none.",
         ge=0,
     )
 
@@ -68,7 +68,7 @@ class Evaluation:
 
     episodes: int = option(20, help="Episodes of one evaluation; 0 for no evaluation.", ge=0)
     every_steps: int = option(0, help="Environment steps between evaluations; 0 evaluates at the end only.", ge=0)
-    deterministic: bool = option(True, help="Whether the most probable actions are taken, instead of sampled ones.")
+    deterministic: bool = option(True, help="Take the most probable actions instead of sampled ones.")
     video: int = option(
         0,
         help="Episodes of each evaluation that are filmed, side by side, into the run's folder `videos`; 0 for none. "
@@ -85,7 +85,7 @@ class Checkpoint:
     """When checkpoints are saved."""
 
     every_seconds: float = option(30.0, help="Seconds between checkpoints; 0 saves one after every update.", ge=0)
-    keep: int = option(3, help="How many of the last ones are kept, beside the best by evaluation.", ge=1)
+    keep: int = option(3, help="Number of newest checkpoints that are kept, beside the best by evaluation.", ge=1)
 
 
 @frozen(repr=False)
@@ -114,8 +114,8 @@ class Runtime:
     )
     environment_timeout: float = option(
         300.0,
-        help="Seconds that a step or a reset may take in a sampler; one that takes longer is taken to hang, and the "
-        "sampler is replaced. 0 waits for ever.",
+        help="Seconds that a step or a reset may take in a sampler; one that takes longer counts as hanging, and "
+        "the sampler is replaced. 0 waits for ever.",
         ge=0,
     )
     on_environment_error: Literal["stop", "restart"] = option(

@@ -45,7 +45,7 @@ class RNDConfig(CuriosityConfig):
     )
     features: int = option(128, help="Outputs of the random target network, which the predictor learns.", ge=1)
     hidden: tuple[int, ...] = option(
-        (128,), help="Width of each hidden layer that the predictor has more than the target network.", ge=1
+        (128,), help="Width of each additional hidden layer of the predictor, beyond those of the target network.", ge=1
     )
 
 
