@@ -3,23 +3,15 @@ import inspect
 import re
 import sys
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
-import click
 import pytest
+from page_commands import PAGES, ROOT, blocks, text, write_files
 
 import framework
 from framework import catalog, hookspecs, pipeline, plugins
-from framework.commands import cli
 from framework.pipeline.sections import KEYS
 
-ROOT = Path(__file__).parents[1]
-PAGES = sorted(
-    page.relative_to(ROOT).as_posix()
-    for pattern in ("*.md", "docs/**/*.md", "plugins/*/README.md", "benchmarks/*.md", "examples/*.md")
-    for page in ROOT.glob(pattern)
-)
 EXAMPLES = sorted(path.name for path in (ROOT / "examples").glob("*.toml"))
 GENERATED = [
     "command-line.md",
@@ -51,14 +43,6 @@ def generate():
         patch.syspath_prepend(ROOT / "docs")
         spec.loader.exec_module(module)
     return module
-
-
-def text(page: str) -> str:
-    return (ROOT / page).read_text(encoding="utf-8")
-
-
-def blocks(page: str, language: str) -> Iterator[str]:
-    return (match[1] for match in re.finditer(rf"^```{language}\n(.*?)^```$", text(page), re.MULTILINE | re.DOTALL))
 
 
 def anchors(page: Path) -> set[str]:
@@ -144,31 +128,6 @@ def test_every_page_is_reachable():
 # --- code --------------------------------------------------------------------------------------------------------
 
 
-def shown_files(page: str) -> dict[str, str]:
-    """What a page shows of files: blocks whose first line is a comment with the file's name. The last one counts."""
-    code = [block for language in ("python", "toml") for block in blocks(page, language)]
-    matches = ((re.match(r"# (\S+\.(?:py|toml))\n", block), block) for block in code)
-    return {match[1]: block for match, block in matches if match}
-
-
-def write_files(page: str, folder: Path) -> None:
-    """The files of a page; those of a package are installed there, as far as metadata goes."""
-    files = shown_files(page)
-    packages = [Path(name).parent for name in files if name.endswith("/__init__.py")]
-    for package in packages:
-        files |= {f"{package}/{name}": files[name] for name in files if "/" not in name and name.endswith(".py")}
-    if "pyproject.toml" in files:
-        project = tomllib.loads(files["pyproject.toml"])["project"]
-        info = f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
-        files[f"{info}/METADATA"] = f"Name: {project['name']}\nVersion: {project['version']}\n"
-        entries = project["entry-points"][hookspecs.GROUP].items()
-        lines = [f"[{hookspecs.GROUP}]", *(f"{name} = {value}" for name, value in entries)]
-        files[f"{info}/entry_points.txt"] = "\n".join(lines)
-    for name, content in files.items():
-        (folder / name).parent.mkdir(exist_ok=True)
-        (folder / name).write_text(content, encoding="utf-8")
-
-
 def pipelines(page: str, folder: Path) -> list[Path]:
     """The pipeline files that a page shows, whole or in part; parts are laid over a small one."""
     (folder / "base.toml").write_text(BASE)
@@ -234,35 +193,6 @@ def test_shown_components_train(page, use, written, tmp_path):
     updates = list(framework.train(loaded, root=tmp_path))
     assert [update.number for update in updates] == [1, 2]
     assert updates[-1].evaluation["evaluation/episodes"] == 1
-
-
-def commands(page: str) -> Iterator[str]:
-    """Command lines of a page: in blocks of shell, and in a line of text."""
-    lines = [line for block in blocks(page, "sh") for line in block.splitlines()]
-    lines += re.findall(r"`((?:framework|make) [^`\n]+)`", text(page))
-    parts = (part.strip() for line in lines for part in re.split(r"[;|]|\bdo\b|  #", line))
-    return filter(None, parts)
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_commands_exist(page):
-    """Commands, their options, and targets of make that a page names are there."""
-    root = click.Context(cli)
-    targets = re.findall(r"^([a-z]+):", text("Makefile"), re.MULTILINE)
-    for line in commands(page):
-        program, *words = line.split()
-        if program == "make":
-            assert words[0] in targets, line
-        if program == "framework":
-            options = [option for parameter in cli.params for option in parameter.opts]
-            accepted = {*options, "--help"}
-            if words[0] in options:
-                words = words[2:] if words[0] == "--no-plugin" else words[1:]
-            if words and not words[0].startswith("-") and "/" not in words[0]:  # that would be a plugin's
-                command = cli.get_command(root, words[0])
-                assert command is not None, line
-                accepted |= {option for parameter in command.params for option in parameter.opts}
-            assert [word for word in words if word.startswith("-") and word not in accepted] == [], line
 
 
 def test_every_event_is_documented():
