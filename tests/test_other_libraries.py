@@ -146,6 +146,26 @@ def test_the_two_files_mean_the_same():
     assert compared == 17
 
 
+def test_dqn_with_their_defaults(tmp_path):
+    """The page's pipeline of DQN has their default of every setting that is a number, converted as the table says."""
+    (tmp_path / "dqn-sb3.toml").write_text(shown("dqn-sb3.toml"), encoding="utf-8")
+    values = framework.load(tmp_path / "dqn-sb3.toml").to_plain()
+    theirs = {
+        setting.name: ast.literal_eval(setting.default) for setting in TABLES["DQN"] if setting.default[0].isdigit()
+    }
+    updates_per_step = theirs["gradient_steps"] / theirs["train_freq"]  # of one environment
+    expected = theirs | {
+        "gradient_steps": updates_per_step,
+        "target_update_interval": theirs["target_update_interval"] * updates_per_step,
+    }
+    compared = [setting for setting in TABLES["DQN"] if setting.key and setting.name in theirs]
+    assert len(compared) == 14
+    for setting in compared:
+        section, _, name = setting.key.partition(".")
+        assert values[section][name] == pytest.approx(expected[setting.name]), setting.name
+    assert values["algorithm"]["double"] is False
+
+
 def test_value_coefficient_is_twice_theirs():
     """The loss of Stable-Baselines3's ``PPO.train``, of the mean squared error, is ours with twice the coefficient."""
     generator = torch.Generator().manual_seed(0)
