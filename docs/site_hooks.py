@@ -20,7 +20,15 @@ _FENCE = re.compile(r"^(```.*?^```)$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)\s#]+)(#[^)\s]*)?\)")
 #: The path in the repository of each page that was made here.
 _origins: dict[str, str] = {}
-_LANGUAGES = {".py": "python", ".toml": "toml", ".json": "json", ".sh": "sh", ".yml": "yaml", "": "text"}
+_LANGUAGES = {
+    ".md": "markdown",
+    ".py": "python",
+    ".toml": "toml",
+    ".json": "json",
+    ".sh": "sh",
+    ".yml": "yaml",
+    "": "text",
+}
 
 
 def on_config(config: Any) -> Any:
@@ -29,7 +37,7 @@ def on_config(config: Any) -> Any:
     for line in Path(config.docs_dir, "index.md").read_text(encoding="utf-8").splitlines():
         if heading := re.match(r"\*\*([\w-]+)\*\*:", line):
             sections.append({heading[1]: []})
-        for path, _ in _LINK.findall(line):
+        for path, _ in _LINK.findall(line) if sections else ():
             page = {_title(Path(config.docs_dir, path)): uri(f"docs/{path}")}
             pages = next(iter(sections[-1].values()))
             pages += [] if page in pages else [page]
@@ -89,8 +97,8 @@ def shown(path: str) -> str:
     if file.is_dir():
         names = sorted(entry.name for entry in file.iterdir() if entry.is_file() and not entry.name.startswith("."))
         return f"# {path}\n\n" + "\n".join(f"- [{name}]({posixpath.basename(path)}/{name})" for name in names) + "\n"
-    if not file.is_file():
-        raise PluginError(f"{path} is linked from a page of the documentation, and is not there")
+    if not file.is_file() or file.suffix not in _LANGUAGES:
+        raise PluginError(f"{path} is linked from the documentation, and is no text that can be shown")
     text = file.read_text(encoding="utf-8")
     return text if path.endswith(".md") else f"# {path}\n\n````{_LANGUAGES[file.suffix]}\n{text}````\n"
 
