@@ -140,8 +140,8 @@ def overridden(name, values, page, folder):
         if not file.is_file():
             file = folder / "shown.toml"
             file.write_text(example(path, page), encoding="utf-8")
-        own = re.compile(r'runtime\.launcher=\{use = "my_')  # the launcher that the page tells how to write
-        pipeline.load(file, [word for word in words if word not in paths and not own.match(word)])
+        to_be_written = re.compile(r'runtime\.launcher=\{use = "my_')  # the launcher that the page tells how to write
+        pipeline.load(file, [word for word in words if word not in paths and not to_be_written.match(word)])
 
 
 def wrong(page, command, folder):
@@ -197,8 +197,8 @@ def test_other_programs_parse(page):
             measured = [path.relative_to(ROOT).as_posix() for path in (ROOT / "benchmarks/measure").glob("*.py")]
             source = "".join(map(text, [arguments[0], *measured]))
             assert [word for word in arguments if word.startswith("--") and f'"{word}"' not in source] == [], line
-        known = {*NOT_RUN, "framework", "python", "for", "done", "$"}
-        assert program in known or re.match(r"\w+=", program), line
+        programs = {*NOT_RUN, "framework", "python", "for", "done", "$"}
+        assert program in programs or re.match(r"\w+=", program), line
 
 
 # --- run ---------------------------------------------------------------------------------------------------------

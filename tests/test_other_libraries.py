@@ -87,8 +87,8 @@ def ours(heading, key):
         algorithms = ("dqn",) if heading in ("DQN", "dqn.py") else ("ppo",)
         names = {**COMPONENTS, "algorithm": algorithms}[section]
         classes = [catalog.default_catalog().find(section, component).config_class() for component in names]
-    found = [row for cls in classes for row in describe.rows(cls) if row.path == name]
-    return ("required" if found[0].required else found[0].default or "none") if found else None
+    rows = [row for cls in classes for row in describe.rows(cls) if row.path == name]
+    return ("required" if rows[0].required else rows[0].default or "none") if rows else None
 
 
 def test_every_subject_has_a_table():
