@@ -241,7 +241,8 @@ def run_directory(match, folder, page):
         file = folder / f"{name}.toml"
         if not file.exists():
             file.write_text(example(file.name, page), encoding="utf-8")
-        overrides = [*page_commands.SMALL, f"run.seed={seed or 0}", f'run.name="{name}"']
+            page_commands.cut_down(folder)
+        overrides = {"run.seed": seed or 0, "run.name": name}
         for _ in framework.train(framework.load(file, overrides), root=folder / "runs"):
             pass
         runs = sorted((folder / "runs").glob(f"{name}-*"), key=lambda path: path.stat().st_mtime)
@@ -254,6 +255,7 @@ def run_directory(match, folder, page):
 def test_commands_run(page, folder, monkeypatch):
     """Each line of a page's blocks of shell, in their order, in one folder with the page's files; runs are cut down."""
     write(page, folder)
+    page_commands.cut_down(folder)
     program = folder / "bin/framework"
     program.parent.mkdir()
     support = str(ROOT / "tests/support")
@@ -289,25 +291,15 @@ def test_reasons_for_blocks_are_needed():
     assert [page for page in NOT_RUN_BLOCKS if not python_blocks(page)] == []
 
 
-CUT_DOWN = """
-import tomllib
-import framework
-from page_commands import SMALL
-whole, cut = framework.load, {key: value for key, _, value in (word.partition("=") for word in SMALL)}
-small = {key: tomllib.loads(f"value = {value}")["value"] for key, value in cut.items()}
-framework.load = lambda path, overrides=(): whole(path, {**dict(overrides), **small})
-"""
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("page", [page for page in PAGES if python_blocks(page) and page not in NOT_RUN_BLOCKS])
-def test_python_blocks_run(page, folder, monkeypatch):
+def test_python_blocks_run(page, folder):
     """Blocks of Python run one after the other, in a folder with the page's files; runs are cut down."""
     write(page, folder)
-    monkeypatch.setenv("PYTHONPATH", str(ROOT / "tests/support"))
+    page_commands.cut_down(folder)
     for block in python_blocks(page):
         here = re.sub(r"runs/([a-z]+)-(?:seed(\d+)|[\d…-]+)", lambda run: run_directory(run, folder, page), block)
-        (folder / "block.py").write_text(CUT_DOWN + here, encoding="utf-8")
+        (folder / "block.py").write_text(here, encoding="utf-8")
         process = subprocess.run([sys.executable, "block.py"], capture_output=True, text=True, check=False)
         assert process.returncode == 0, f"{block}\n{process.stdout}\n{process.stderr}"

@@ -17,16 +17,18 @@ PAGES = sorted(
     for pattern in ("*.md", "docs/**/*.md", "plugins/*/README.md", "benchmarks/*.md", "examples/*.md")
     for page in ROOT.glob(pattern)
 )
-#: What a run is cut down to: one or two updates of any example.
-SMALL = [
-    "run.total_steps=64",
-    "sampling.environments=4",
-    "sampling.shard=2",
-    "sampling.rollout_length=16",
-    "evaluation.episodes=1",
-    "evaluation.every_steps=0",
-    "runtime.samplers=1",
-]
+#: What the lines of a pipeline file are cut down to: one or two updates, and an evaluation.
+SMALL = {
+    "total_steps": "64",
+    "environments": "4",
+    "shard": "2",
+    "rollout_length": "16",
+    "episodes": "2",
+    "every_steps": "0",
+    "samplers": "1",
+}
+#: The same for options of commands.
+SMALL_OPTIONS = {"--episodes": "2", "--seeds": "2", "--trials": "2"}
 _SEPARATORS = {";", "|", "||", "&", "&&", "(", ")"}
 _KEYWORDS = {"do", "then", "else"}
 
@@ -120,10 +122,18 @@ def framework_arguments(words: tuple[str, ...]) -> list[str] | None:
 
 
 def small(arguments: list[str]) -> list[str]:
-    """The arguments of the command line for a run, an evaluation or an example that is cut down."""
-    arguments = [re.sub(r"^(run\.total_steps)=.*", r"\1=128", word) for word in arguments]
-    if arguments[:1] == ["run"] and "--resume" not in arguments:
-        return [*arguments, *SMALL]
-    if "--episodes" in arguments:
-        arguments[arguments.index("--episodes") + 1] = "2"
-    return arguments
+    """The arguments of the command line for a run, a study or an evaluation that is cut down."""
+    cut = [re.sub(r"^(run\.total_steps)=.*", r"\1=128", word) for word in arguments]
+    return [SMALL_OPTIONS.get(before, word) for before, word in zip(["", *cut], cut, strict=False)]
+
+
+def cut_down(folder: Path) -> None:
+    """Cut down all pipeline files in a folder."""
+    for file in folder.rglob("*.toml"):
+        lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+        file.write_text("".join(_small_line(line) for line in lines), encoding="utf-8")
+
+
+def _small_line(line: str) -> str:
+    key, separator, _ = line.partition(" = ")
+    return f"{key} = {SMALL[key]}\n" if separator and key in SMALL else line
