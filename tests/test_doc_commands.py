@@ -232,21 +232,31 @@ sys.exit(main(small(sys.argv[1:])))
 """
 
 
-def run_directory(match, folder, page):
-    """An existing run in place of one that a page names: the newest of that name, or one that is made for it."""
-    name = match[1]
-    seed = int(match[2]) if match[2] else None
-    runs = sorted((folder / "runs").glob(f"{name}-*"), key=lambda path: path.stat().st_mtime)
-    if seed is not None or not runs:
+def with_runs(code, folder, page):
+    """Code with runs that are there in place of those that it names: the newest of a name, or one made for it."""
+
+    def make(name, seed):
         file = folder / f"{name}.toml"
         if not file.exists():
             file.write_text(example(file.name, page), encoding="utf-8")
             page_commands.cut_down(folder)
-        overrides = {"run.seed": seed or 0, "run.name": name}
-        for _ in framework.train(framework.load(file, overrides), root=folder / "runs"):
+        for _ in framework.train(framework.load(file, {"run.seed": seed, "run.name": name}), root=folder / "runs"):
             pass
-        runs = sorted((folder / "runs").glob(f"{name}-*"), key=lambda path: path.stat().st_mtime)
-    return runs[-1].relative_to(folder).as_posix()
+
+    def runs(name):
+        return sorted((folder / "runs").glob(f"{name}-*"), key=lambda path: path.stat().st_mtime)
+
+    def newest(match):
+        name, seed = match[1], match[2]
+        if seed is not None or not runs(name):
+            make(name, int(seed or 0))
+        return runs(name)[-1].relative_to(folder).as_posix()
+
+    for name in re.findall(r"runs/([a-z]+)-\*|\"(runs)\"", code):  # all of a name, or all that there are
+        if not runs(name[0] or "*"):
+            for seed in (1, 2):
+                make(name[0] or "cartpole", seed)
+    return re.sub(r"runs/([a-z]+)-(?:seed(\d+)|[\d…-]+)", newest, code)
 
 
 @pytest.mark.slow
@@ -263,7 +273,7 @@ def test_commands_run(page, folder, monkeypatch):
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
     for line in filter(lambda line: reason_not_to_run(line) is None, LINES[page]):
-        here = re.sub(r"runs/([a-z]+)-(?:seed(\d+)|[\d…-]+)", lambda run: run_directory(run, folder, page), line)
+        here = with_runs(line, folder, page)
         process = subprocess.run(
             ["bash", "-ec", here], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
         )
@@ -299,7 +309,7 @@ def test_python_blocks_run(page, folder):
     write(page, folder)
     page_commands.cut_down(folder)
     for block in python_blocks(page):
-        here = re.sub(r"runs/([a-z]+)-(?:seed(\d+)|[\d…-]+)", lambda run: run_directory(run, folder, page), block)
+        here = with_runs(block, folder, page)
         (folder / "block.py").write_text(here, encoding="utf-8")
         process = subprocess.run([sys.executable, "block.py"], capture_output=True, text=True, check=False)
         assert process.returncode == 0, f"{block}\n{process.stdout}\n{process.stderr}"

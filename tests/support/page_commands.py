@@ -19,10 +19,10 @@ PAGES = sorted(
 )
 #: What the lines of a pipeline file are cut down to: one or two updates, and an evaluation.
 SMALL = {
-    "total_steps": "64",
+    "total_steps": "512",
     "environments": "4",
     "shard": "2",
-    "rollout_length": "16",
+    "rollout_length": "64",
     "episodes": "2",
     "every_steps": "0",
     "samplers": "1",
@@ -123,7 +123,7 @@ def framework_arguments(words: tuple[str, ...]) -> list[str] | None:
 
 def small(arguments: list[str]) -> list[str]:
     """The arguments of the command line for a run, a study or an evaluation that is cut down."""
-    cut = [re.sub(r"^(run\.total_steps)=.*", r"\1=128", word) for word in arguments]
+    cut = [re.sub(r"^(run\.total_steps)=.*", r"\1=512", word) for word in arguments]
     return [SMALL_OPTIONS.get(before, word) for before, word in zip(["", *cut], cut, strict=False)]
 
 
