@@ -23,6 +23,7 @@ NOT_RUN = {
     "export": "for another program's start",
     "kubectl": "needs a cluster: tests/plugins/framework_kubernetes has a stub of one",
     "make": "sets up .venv: .ci/run begins with it",
+    "mlflow": "serves until it is stopped",
     "pip": "installs into the environment of the tests: tests/test_wheels.py does it in one of its own",
     "ray": "needs a cluster: tests/plugins/framework_ray starts one",
     "sbatch": "needs a cluster: tests/plugins/framework_slurm has a stub of one",
@@ -31,7 +32,9 @@ NOT_RUN = {
     "ssh": "needs another machine: tests/plugins/framework_ssh has a server",
     "tensorboard": "serves until it is stopped",
     "torchrun": "starts several processes: tests/runtime/test_several_learners.py",
+    "trackio": "serves until it is stopped",
     "umask": "for the shell that is typed in",
+    "wandb": "needs an account: tests/plugins/framework_wandb reads its files",
 }
 #: The same for what is given to the framework or to Python, by a pattern of the line.
 NOT_RUN_LINES = {
@@ -40,6 +43,7 @@ NOT_RUN_LINES = {
     r"^framework new launcher": "tests/test_scaffolds.py",
     r"-m pdb": "reads from the terminal",
     r"^python benchmarks/": "takes minutes to hours; its arguments are parsed",
+    r'use = "wandb", project|mlflow\.example': "needs a server: tests of the trackers have their local backends",
     r"somewhere\.installed:expert": "stands for a name of the reader's",
     r"acme/queue|my_queue/queue": "stands for a name of the reader's",
 }
@@ -193,7 +197,7 @@ def test_other_programs_parse(page):
             assert arguments[0] in targets, line
         for extra in re.findall(r"(?:framework-rl|\.)\[(\w+)\]", line) if program == "pip" else ():
             assert extra in extras, line
-        if program == "python" and arguments[0].endswith(".py"):
+        if program == "python" and arguments[0].endswith(".py") and arguments[0] not in shown_files(page):
             measured = [path.relative_to(ROOT).as_posix() for path in (ROOT / "benchmarks/measure").glob("*.py")]
             source = "".join(map(text, [arguments[0], *measured]))
             assert [word for word in arguments if word.startswith("--") and f'"{word}"' not in source] == [], line
@@ -284,6 +288,7 @@ def test_commands_run(page, folder, monkeypatch):
 NOT_RUN_BLOCKS = {
     "docs/how-to/add-an-environment.md": "two methods of a class",
     "docs/how-to/debug.md": "needs a run that NaN has stopped: tests/runtime/learn/test_checks.py",
+    "docs/how-to/export-a-policy.md": "needs an exported policy: tests of the export have one",
     "docs/how-to/make-and-prove-a-component.md": "needs the package: tests/test_scaffolds.py installs it",
     "docs/how-to/write-a-launcher.md": "needs the package: tests/test_scaffolds.py installs it",
 }
