@@ -274,7 +274,10 @@ def test_commands_run(page, folder, monkeypatch):
     program.parent.mkdir()
     support = str(ROOT / "tests/support")
     program.write_text(PROGRAM.format(python=sys.executable, support=support, folder=str(folder)))
-    program.chmod(0o755)
+    python = program.with_name("python")
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    for path in (program, python):
+        path.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
     for line in filter(lambda line: reason_not_to_run(line) is None, LINES[page]):
         here = with_runs(line, folder, page)
