@@ -55,6 +55,7 @@ WORDS = {
     "NAME": "rnd",
     "LAUNCHER": "slurm",
     "RUN": "runs/cartpole-1",
+    "RUN...": "runs/cartpole-1",
     "$RUN": "runs/pong-1",
     "FOLDER": ".",
     "FILE": "file",
@@ -79,6 +80,7 @@ def example(path, page):
 def folder(tmp_path, monkeypatch):
     """A working directory with the examples, also as one would copy them; prepared for the files of a page."""
     (tmp_path / "examples").mkdir()
+    (tmp_path / "runs").mkdir()
     for path in (ROOT / "examples").iterdir():
         if path.is_file():
             (tmp_path / "examples" / path.name).write_bytes(path.read_bytes())
@@ -116,7 +118,7 @@ def parse(arguments, whole):
     command = cli.get_command(root, name)
     assert command is not None, f"there is no command {name}"
     for word in words:
-        if word.startswith("runs/") or word in ("/shared/runs", "."):
+        if word.startswith("runs/") or word in ("/shared/runs", "runs", "."):
             (page_commands.Path.cwd() / word.lstrip("/")).mkdir(parents=True, exist_ok=True)
     try:
         return name, command.make_context(name, words, parent=root).params
@@ -230,7 +232,9 @@ def test_reasons_are_needed():
 PROGRAM = """#!{python}
 import sys
 sys.path[:0] = [{support!r}, {folder!r}]
-from page_commands import small
+from pathlib import Path
+from page_commands import cut_down, small
+cut_down(Path({folder!r}))
 from framework.__main__ import main
 sys.exit(main(small(sys.argv[1:])))
 """
@@ -256,10 +260,10 @@ def with_runs(code, folder, page):
             make(name, int(seed or 0))
         return runs(name)[-1].relative_to(folder).as_posix()
 
-    for name in re.findall(r"runs/([a-z]+)-\*|\"(runs)\"", code):  # all of a name, or all that there are
-        if not runs(name[0] or "*"):
+    for name in re.findall(r"runs/([a-z]+)-\*|\"runs\"| runs(?: |$)", code):  # all of a name, or all that there are
+        if not runs(name or "*"):
             for seed in (1, 2):
-                make(name[0] or "cartpole", seed)
+                make(name or "cartpole", seed)
     return re.sub(r"runs/([a-z]+)-(?:seed(\d+)|[\d…-]+)", newest, code)
 
 
@@ -269,6 +273,8 @@ def with_runs(code, folder, page):
 def test_commands_run(page, folder, monkeypatch):
     """Each line of a page's blocks of shell, in their order, in one folder with the page's files; runs are cut down."""
     write(page, folder)
+    for name in re.findall(r"^framework (?:examples|new pipeline) ([a-z-]+)", "\n".join(LINES[page]), re.MULTILINE):
+        (folder / f"{name}.toml").unlink(missing_ok=True)  # the command makes it
     page_commands.cut_down(folder)
     program = folder / "bin/framework"
     program.parent.mkdir()
