@@ -95,7 +95,7 @@ def values(comparison: Comparison) -> dict[str, Any]:
 
 def scores_table(comparison: Comparison) -> Table:
     """Mean and interquartile mean of the scores of each group."""
-    header = ["", "runs", f"mean {comparison.metric}", "IQM", "seeds"]
+    header = ["group", "runs", f"mean {comparison.metric}", "IQM", "seeds"]
     rows = [
         [
             result.name,
@@ -112,7 +112,7 @@ def scores_table(comparison: Comparison) -> Table:
 
 def training_table(comparison: Comparison) -> Table:
     """What training returned, and how long it took."""
-    header = ["", "training return", f"mean {comparison.column} over the run", "steps", "steps/s", "time of a run"]
+    header = ["group", "training return", f"mean {comparison.column} over the run", "steps", "steps/s", "time of a run"]
     explanation = "Training return is the mean of the last 100 training episodes."
     if comparison.threshold is not None:
         header.insert(3, f"steps to {number(comparison.threshold)}")
@@ -161,7 +161,7 @@ def differences_table(comparison: Comparison) -> Table | None:
     )
     if any(difference.paired for difference in comparison.differences):
         explanation += " Where groups have equal seeds, the interval of the difference is over seeds."
-    header = ["", "difference of means", "probability of improvement", "better seeds"]
+    header = ["group", "difference of means", "probability of improvement", "better seeds"]
     return Table(f"Against {first}", explanation, header, rows)
 
 
@@ -181,7 +181,7 @@ def profile_table(comparison: Comparison) -> Table | None:
     ]
     between = np.linspace(low, high, _BINS)
     drawn = [bars(performance_profile(result.scores, between), 0, 1) for result in comparison.results]
-    header = ["", *(f"> {number(float(mark))}" for mark in marks)]
+    header = ["group", *(f"> {number(float(mark))}" for mark in marks)]
     explanation = f"The share of runs whose {comparison.metric} is above each value."
     return Table("Performance profile", explanation, header, rows, drawn)
 
