@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     atexit.register(gc.freeze)  # an interpreter that ends has nothing to collect, and takes long to look for it
     if "_FRAMEWORK_COMPLETE" in os.environ:
-        from framework.commands._completion import prepare
+        from framework.commands._shells import prepare
 
         prepare()
         cli.main(prog_name="framework")  # answers the shell and exits

@@ -18,7 +18,6 @@ from framework import hookspecs, plugins
 from framework.entry_points import EntryPoint
 from framework.errors import EXIT_PLUGIN, EXIT_USAGE, FrameworkError, PluginError
 from framework.foreign import Interrupted, foreign, watch
-from framework.plain_environment import factory_of, is_environment
 from framework.plugins import Plugin, Plugins
 
 if TYPE_CHECKING:
@@ -71,7 +70,11 @@ class Component:
     def load(self) -> type:
         """The class that implements it. Raises `PluginError`, with the traceback, where that fails."""
         cls = self._class(self.target)
-        return factory_of(cls) if self.kind == "environment" and is_environment(cls) else cls
+        if self.kind != "environment":
+            return cls
+        from framework.plain_environment import factory_of, is_environment  # options, which few commands need
+
+        return factory_of(cls) if is_environment(cls) else cls
 
     def load_command(self) -> click.Command:
         """The command that it stands for. Raises `PluginError` as `load` does."""

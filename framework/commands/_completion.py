@@ -8,45 +8,21 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import wraps
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 import click
-from click.shell_completion import BashComplete, CompletionItem, ZshComplete, add_completion_class
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from click.shell_completion import CompletionItem
+
     from framework.pipeline.document import Document
 
-Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
+#: What click takes as ``shell_complete``; each imports what it needs when a shell asks.
+Complete = Callable[[click.Context, click.Parameter, str], "list[CompletionItem]"]
 #: What evaluations may override.
 _EVALUATED = ("environment", "evaluation")
-
-
-class Bash(BashComplete):
-    """As click's, but that no space follows a key, as its value does."""
-
-    source_template = BashComplete.source_template.replace(
-        "COMPREPLY+=($value)", "COMPREPLY+=($value); [[ $value == *= ]] && compopt -o nospace"
-    )
-
-
-class Zsh(ZshComplete):
-    """As click's, but that no space follows a key."""
-
-    source_template = ZshComplete.source_template.replace(
-        "compadd -U -V unsorted -a completions",
-        """if [[ $completions[1] == *= ]]; then
-            compadd -U -S '' -V unsorted -a completions
-        else
-            compadd -U -V unsorted -a completions
-        fi""",
-    )
-
-
-def prepare() -> None:
-    """Have shells leave keys open for their values; fish does so by itself."""
-    add_completion_class(Bash)
-    add_completion_class(Zsh)
 
 
 def completing(*, files: bool = False) -> Callable[[Callable[[click.Context, str], Iterable[str]]], Complete]:
@@ -55,6 +31,8 @@ def completing(*, files: bool = False) -> Callable[[Callable[[click.Context, str
     def of(words: Callable[[click.Context, str], Iterable[str]]) -> Complete:
         @wraps(words)
         def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+            from click.shell_completion import CompletionItem
+
             try:
                 offered = [word for word in dict.fromkeys(words(context, incomplete)) if word.startswith(incomplete)]
             except Exception:  # in the midst of a line there is no place for it
@@ -101,6 +79,8 @@ def complete_evaluated(context: click.Context, incomplete: str) -> Iterator[str]
     written = [str(word) for word in context.params.get("arguments") or ()]
     yield from _runs(incomplete)
     if written and os.path.exists(written[0]):
+        from pathlib import Path
+
         yield from _overrides(_read(Path(written[0])), written[1:], incomplete, _EVALUATED)
 
 
@@ -151,6 +131,8 @@ def complete_plugins(context: click.Context, incomplete: str) -> list[str]:
 
 def _first(context: click.Context, name: str) -> Path:
     """The first of the arguments of a name. click leaves them all where the value of an option is completed."""
+    from pathlib import Path
+
     return Path((context.params.get(name) or context.args)[0])
 
 
@@ -178,6 +160,8 @@ def _is_run(path: str) -> bool:
 
 
 def _document(context: click.Context) -> Document:
+    from pathlib import Path
+
     resumed = context.params.get("resume")
     return _read(Path(resumed if resumed is not None else context.params.get("pipeline") or context.params["file"]))
 

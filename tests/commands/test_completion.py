@@ -11,7 +11,7 @@ import pytest
 from click.shell_completion import ShellComplete
 from recorded import learned, write_run
 
-from framework.commands import _completion, cli
+from framework.commands import _shells, cli
 
 PIPELINE = """
 [run]
@@ -134,8 +134,8 @@ def test_mistakes_are_not_told():
 @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
 def test_shells_put_no_space_after_a_key():
     """As the value follows; after a whole word it does."""
-    assert "compopt -o nospace" in _completion.Bash.source_template
-    assert "compadd -U -S ''" in _completion.Zsh.source_template
+    assert "compopt -o nospace" in _shells.Bash.source_template
+    assert "compadd -U -S ''" in _shells.Zsh.source_template
     program = f'eval "$("{sys.executable}" -P -m framework)"; complete -p framework'
     environment = os.environ | {"_FRAMEWORK_COMPLETE": "bash_source"}
     result = subprocess.run(["bash", "-c", program], env=environment, capture_output=True, text=True, check=False)
