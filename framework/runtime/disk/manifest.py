@@ -35,7 +35,9 @@ def write_manifest(run: Path, pipeline: Pipeline) -> None:
         "machine": {"platform": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()},
         "command": sys.argv,
     }
-    (run / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
+    new = run / "manifest.new"
+    new.write_text(json.dumps(manifest, indent=2) + "\n")
+    new.replace(run / "manifest.json")  # a run that is killed meanwhile leaves none, instead of half of one
 
 
 def read_manifest(run: Path) -> dict[str, Any]:

@@ -42,6 +42,18 @@ def test_manifest_tells_where_a_run_comes_from(pipeline: Pipeline, tmp_path: Pat
     assert manifest["command"] == sys.argv
 
 
+def test_a_manifest_is_whole_or_not_there(pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whenever the process is killed."""
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write_manifest(tmp_path, pipeline)
+    assert not (tmp_path / "manifest.json").exists()
+
+
 def test_manifest_names_the_folder_of_the_pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whole, however it was named and through whatever link, and with the code of this account for it."""
     project = tmp_path / "project"
