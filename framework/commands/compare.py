@@ -15,10 +15,14 @@ from framework.errors import EXIT_DONE, EXIT_INTERRUPTED, writing
 if TYPE_CHECKING:
     from framework.studies.groups import Group
 
+    _ParamType = click.ParamType[tuple[int, ...]]
+else:
+    _ParamType = click.ParamType  # older versions of click cannot subscript it
+
 _SEEDS = 5
 
 
-class Seeds(click.ParamType[tuple[int, ...]]):
+class Seeds(_ParamType):
     """A number of seeds, ``5`` for 1 to 5, or the seeds themselves, ``1,2,7``."""
 
     name = "seeds"

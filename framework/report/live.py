@@ -64,7 +64,7 @@ class Output:
 
     def tell(self, text: str) -> None:
         """Write lines to standard error; above the live view where both are in the terminal."""
-        if self._live is not None and is_terminal(sys.stderr):
+        if self._live is not None and self._live.has_stderr:
             self._live.tell(text)
         else:
             with suppress(OSError):  # the terminal may be gone
@@ -175,12 +175,14 @@ class _Live:
 
         self._output = output
         self._console = Console(file=output.stream, highlight=False, markup=False)
+        #: Whether standard error is in a terminal too; asked before rich puts something of its own in its place.
+        self.has_stderr = is_terminal(sys.stderr)
         self._live = Live(
             console=self._console,
             auto_refresh=False,
             transient=True,
             vertical_overflow="crop",
-            redirect_stderr=is_terminal(sys.stderr),  # into a file it goes as it is
+            redirect_stderr=self.has_stderr,  # into a file it goes as it is
         )
         self._lines: list[str] = []
         self._notice = ""
