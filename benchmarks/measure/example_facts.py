@@ -56,9 +56,9 @@ def _research() -> dict[str, dict[str, Any]]:
     measurements, facts = result["measurements"], {}
     for row in read_rows(_ROWS).table:
         if row.policy is None and not row.overrides:
-            scores = values(measurements, row.name, "scores")
+            scores: list[Any] = values(measurements, row.name, "scores")
             success = {
-                level: sum(cells[f"{TESTED}{level:g}"]["success"] for cells in scores) / len(scores)  # type: ignore[index]
+                level: sum(cells[f"{TESTED}{level:g}"]["success"] for cells in scores) / len(scores)
                 for level in sorted(result["settings"]["levels"])
             }
             words = " and ".join(f"{_decimal(share)} at level {_decimal(level)}" for level, share in success.items())

@@ -37,8 +37,8 @@ def completing(*, files: bool = False) -> Callable[[Callable[[click.Context, str
                 offered = [word for word in dict.fromkeys(words(context, incomplete)) if word.startswith(incomplete)]
             except Exception:  # in the midst of a line there is no place for it
                 offered = []
-            others = [CompletionItem(incomplete, type="file")] if files else []
-            return [CompletionItem(word) for word in offered] or others
+            paths = [CompletionItem(incomplete, type="file")] if files else []
+            return [CompletionItem(word) for word in offered] or paths
 
         return complete
 

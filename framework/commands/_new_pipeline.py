@@ -157,11 +157,11 @@ def _look_at(table: dict[str, Any], catalog: Catalog) -> tuple[dict[str, Space[A
     from framework.pipeline.components import choose
     from framework.runtime.rollout.make_vector import make_vector
 
-    chosen, problems = choose("environment", table, "environment", directory=Path.cwd(), catalog=catalog)
-    if chosen is None:
+    component, problems = choose("environment", table, "environment", directory=Path.cwd(), catalog=catalog)
+    if component is None:
         raise PipelineError(problems)
     try:
-        vector = make_vector(build(chosen, EnvironmentContext(seed=1)), 1)
+        vector = make_vector(build(component, EnvironmentContext(seed=1)), 1)
     except (PipelineError, PluginError):
         raise
     except FrameworkError as error:  # spaces that nothing can learn in

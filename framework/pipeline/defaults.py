@@ -49,11 +49,11 @@ def _of_component(kind: str, table: Mapping[str, Any], path: str, catalog: Catal
 def _of_table(cls: type, table: Any, path: str) -> Iterator[tuple[str, Any]]:
     if not isinstance(table, Mapping):
         return
-    known = {key: table[key] for key in options(cls) if key in table}
-    for key in known:
+    values = {key: table[key] for key in options(cls) if key in table}
+    for key in values:
         field, _ = options(cls)[key]
         default = default_of(field)
         if default is NOTHING and field.default is not NOTHING:  # it depends on the other options
-            config, _ = structure(cls, {name: value for name, value in known.items() if name != key})
+            config, _ = structure(cls, {name: value for name, value in values.items() if name != key})
             default = None if config is None else getattr(config, field.name)
         yield join(path, key), None if default is NOTHING else plain(default)

@@ -20,10 +20,10 @@ _FATES = ("joined", "disconnected", "reconnected", "lost", "gone", "replaced", "
 def events_of(run: RecordedRun) -> Html:
     """The events of a run that are worth reading, and the others folded away; the last of them where there are many."""
     worth = [event for event in run.events if is_worth_reading(_name(event))]
-    others = [event for event in run.events if not is_worth_reading(_name(event))]
+    ordinary = [event for event in run.events if not is_worth_reading(_name(event))]
     return markup(
-        _list(worth) if worth else paragraph("Nothing out of the ordinary happened.") if others else None,
-        details(f"{len(others)} ordinary events", _list(others)) if others else None,
+        _list(worth) if worth else paragraph("Nothing out of the ordinary happened.") if ordinary else None,
+        details(f"{len(ordinary)} ordinary events", _list(ordinary)) if ordinary else None,
     )
 
 

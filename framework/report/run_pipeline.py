@@ -20,21 +20,23 @@ _ROWS = 100
 
 def pipeline_of(run: RecordedRun) -> Html:
     """The pipeline of a run: options that differ from their defaults, and all of them folded away."""
-    known = defaults(run.pipeline, default_catalog())
+    default_values = defaults(run.pipeline, default_catalog())
     options = flat(run.pipeline)
-    changed = {path: value for path, value in options.items() if path in known and known[path] != value}
+    changed = {
+        path: value for path, value in options.items() if path in default_values and default_values[path] != value
+    }
     rows = [
-        (element("code", path), element("code", clipped(value_text(value))), _default(known[path]))
+        (element("code", path), element("code", clipped(value_text(value))), _default(default_values[path]))
         for path, value in list(changed.items())[:_ROWS]
     ]
-    unknown = sorted({path.rpartition(".")[0] for path in options if path not in known and path != "requires"})
+    unknown = sorted({path.rpartition(".")[0] for path in options if path not in default_values and path != "requires"})
     caption = "Options that differ from their defaults"
     return markup(
         table(["option", "value", "default"], rows, caption=caption) if rows else None,
         paragraph(f"Of {clipped(', '.join(unknown))} the defaults are not known here.", muted=True)
         if unknown
         else None,
-        details(f"All {len(options)} options", element("pre", _whole(run.pipeline, changed, known))),
+        details(f"All {len(options)} options", element("pre", _whole(run.pipeline, changed, default_values))),
     )
 
 
@@ -99,12 +101,12 @@ def _default(value: Any) -> Content:
     return element("small", "none") if value is None else element("code", clipped(value_text(value)))
 
 
-def _whole(pipeline: Mapping[str, Any], changed: Mapping[str, Any], known: Mapping[str, Any]) -> list[Content]:
+def _whole(pipeline: Mapping[str, Any], changed: Mapping[str, Any], default_values: Mapping[str, Any]) -> list[Content]:
     """The lines of the pipeline file, with those marked that differ from their defaults."""
     lines: list[Content] = []
     try:
         for text, path in written_lines(pipeline):
-            default = "" if known.get(path) is None else f"  # default {value_text(known[path])}"
+            default = "" if default_values.get(path) is None else f"  # default {value_text(default_values[path])}"
             shown = clipped(text, 2000)
             lines += [element("mark", shown + default) if path in changed else shown, "\n"]
     except TypeError as error:

@@ -81,9 +81,9 @@ class Session:
 
     def updates(self) -> Generator[Update]:
         """Run; closing the iterator early saves a checkpoint and ends the run."""
-        status: Status = "failed"
         from framework.runtime.learn.learner import Learner
 
+        status: Status = "failed"
         control, lifecycle = StopRequest(), self._lifecycle
         try:
             lifecycle.call("run_started", directory=self.directory, pipeline=self.pipeline.to_plain(), control=control)
@@ -167,8 +167,8 @@ class Session:
         record.close()
 
     def _report(self, failure: HookFailure) -> None:
-        what = {failure.kind: failure.name}
-        self._record.event(f"{failure.kind}_dropped", **what, hook=failure.hook, reason=failure.traceback)
+        fields = {failure.kind: failure.name, "hook": failure.hook, "reason": failure.traceback}
+        self._record.event(f"{failure.kind}_dropped", **fields)
 
 
 @contextmanager

@@ -185,8 +185,8 @@ def _misplaced_conditions(dimensions: list[Dimension]) -> Iterator[Problem]:
                 reason = f"must be a key with choices that stands above{advice}"
                 yield Problem(reason, path, line=dimension.line)
             elif unknown := [choice for choice in _several(value) if choice not in choices]:
-                known = ", ".join(map(literal, choices))
-                yield Problem(f"{literal(unknown[0])} is none of its choices: {known}", path, line=dimension.line)
+                listed = ", ".join(map(literal, choices))
+                yield Problem(f"{literal(unknown[0])} is none of its choices: {listed}", path, line=dimension.line)
         above[dimension.key] = dimension
 
 

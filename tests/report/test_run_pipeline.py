@@ -43,8 +43,8 @@ def test_unknown_defaults_are_said(tmp_path):
 
 def test_groups_differ_in_options(tmp_path):
     """A column each; the name says so already."""
-    other = PIPELINE.replace('"pole"', '"fast"').replace("0.001", "0.01").replace("epochs = 4\n", "")
-    groups = groups_of([run(tmp_path, "a"), run(tmp_path, "b", other)])
+    fast = PIPELINE.replace('"pole"', '"fast"').replace("0.001", "0.01").replace("epochs = 4\n", "")
+    groups = groups_of([run(tmp_path, "a"), run(tmp_path, "b", fast)])
     assert rows(differing(groups)) == ["algorithm.learning_rate0.0010.01", "algorithm.epochs4-"]
     assert differing(groups[:1]) == ""
 
@@ -55,8 +55,8 @@ def test_runs_of_one_name_that_are_no_seeds_are_marked(tmp_path):
         run(tmp_path, str(seed), PIPELINE.replace("seed = 3", f"seed = {seed}\nreport = false")) for seed in (1, 2)
     ]
     assert mixed(groups_of([run(tmp_path, "a"), *seeds])) == ""
-    other = run(tmp_path, "b", PIPELINE.replace("0.001", "0.01"))
-    assert "but differ in algorithm.learning_rate." in mixed(groups_of([*seeds, other]))
+    mixed_in = run(tmp_path, "b", PIPELINE.replace("0.001", "0.01"))
+    assert "but differ in algorithm.learning_rate." in mixed(groups_of([*seeds, mixed_in]))
 
 
 def test_options_by_dotted_key():
@@ -77,6 +77,6 @@ def test_values_are_text(tmp_path, name):
     text = name.replace("\\", "\\\\").replace('"', '\\"')
     pipeline = f'{PIPELINE}\n["{text}"]\n"{text}" = "{text}"\n[[bonus]]\nuse = "{text}"\nday = 2026-01-01\n'
     read = run(tmp_path, pipeline=pipeline)
-    other = run(tmp_path, "other", pipeline.replace("pole", "b").replace("0.001", "0.1"))
-    groups = groups_of([read, other])
+    namesake = run(tmp_path, "other", pipeline.replace("pole", "b").replace("0.001", "0.1"))
+    groups = groups_of([read, namesake])
     check_page(page("p", pipeline_of(read), differing(groups), mixed(groups)))

@@ -20,6 +20,18 @@ from framework.studies.recorded_run import RecordedRun
 from framework.testing import subject
 from framework.testing.callback import ToldRun, told_run
 
+#: What `logged_run` has a tracker log: steps, name and value.
+LOGGED = sorted(
+    [100 * number, name, value]
+    for number in (1, 2, 3)
+    for name, value in {
+        "update": number,
+        "return": number,
+        "time/seconds": 0.5 * number,
+        "evaluation/return": number + 0.5,
+        "evaluation/episodes": 2,
+    }.items()
+)
 #: Seconds that a tracker may take where the machine is busy.
 PATIENCE = 250.0
 #: A run that is killed after its third update.
