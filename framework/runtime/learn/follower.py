@@ -6,6 +6,7 @@ import hashlib
 import json
 import signal
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,8 @@ from framework.runtime.rollout.worker import Worker
 class Followers:
     """The other processes of a learner, as the one that has the run sees them."""
 
-    def __init__(self, rank: Rank, pipeline: Pipeline):
-        self._group = Group(rank)
+    def __init__(self, group: Group, pipeline: Pipeline):
+        self._group = group
         described = {
             "pipeline": pipeline.for_other_processes().to_plain(),
             "directory": str(pipeline.directory.resolve()),
@@ -57,7 +58,6 @@ class Followers:
     def end(self) -> None:
         """Have them end."""
         self._group.send([json.dumps({"trajectories": 0}).encode()])
-        self._group.close()
 
 
 def follow(rank: Rank) -> None:
@@ -67,7 +67,11 @@ def follow(rank: Rank) -> None:
     """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    group = Group(rank)
+    with closing(Group(rank)) as group:
+        _follow(rank, group)
+
+
+def _follow(rank: Rank, group: Group) -> None:
     described = json.loads(bytes(group.receive()[0]))
     pipeline = Pipeline.from_plain(described["pipeline"], Path(described["directory"]))
     _check_equal(group, list(differences(described["has"], _has(pipeline)).values()))
@@ -83,7 +87,6 @@ def follow(rank: Rank) -> None:
         trajectories = [_trajectory(group) for _ in range(count)]
         algorithm.update(collate(trajectories, device, **fields))
         _check_weights(group, algorithm)
-    group.close()
 
 
 def _algorithm(pipeline: Pipeline, device: str) -> Algorithm:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -24,7 +24,7 @@ from framework.runtime.learn.interrupt import Interrupt
 from framework.runtime.learn.machines import Machines
 from framework.runtime.learn.malloc import keep_freed_memory
 from framework.runtime.learn.prepare import Prepared, prepare
-from framework.runtime.learn.ranks import Rank, slices_of
+from framework.runtime.learn.ranks import Group, Rank, slices_of
 from framework.runtime.learn.sampling import open_source
 from framework.runtime.learn.state import Checkpoints
 from framework.runtime.learn.update import Update, Updater
@@ -94,7 +94,7 @@ class Learner:
         if rank is not None and rank.count > 1:
             from framework.runtime.learn.follower import Followers
 
-            self._followers = Followers(rank, pipeline)
+            self._followers = Followers(self._open.enter_context(closing(Group(rank))), pipeline)
             self._open.callback(self._end_followers)
             self._followers.begin(self._state.algorithm)
         self._updater = Updater(pipeline, record, self._state, device, self._followers)

@@ -135,7 +135,7 @@ class Group:
         return [bytes(row.tolist()).rstrip(b"\0").decode(errors="replace") for row in lines]
 
     def close(self) -> None:
-        """Part."""
+        """Part. A process that ends without it may be aborted by torch: threads of the group are still at work."""
         import torch.distributed as dist
 
         dist.destroy_process_group()

@@ -9,14 +9,13 @@ import runs
 
 #: A first process that makes three updates of made-up batches, and what the others must have come to.
 PROGRAM = """
-import hashlib, sys
+import sys
 from pathlib import Path
 import torch
 import framework
-from framework.runtime.data.policy_snapshot import pack
 from framework.runtime.data.trajectory import collate
 from framework.runtime.learn.follower import Followers, follow
-from framework.runtime.learn.ranks import Rank
+from framework.runtime.learn.ranks import Group, Rank
 from framework.runtime.learn.state import initial_state
 from framework.runtime.rollout.worker import Worker
 
@@ -33,7 +32,8 @@ torch.set_num_threads(1)
 pipeline = framework.load({path!r}, {{"algorithm.slices": 2}})
 worker = Worker(pipeline)
 state = initial_state(pipeline, worker.observation_space, worker.action_space, "cpu", tell=None)
-followers = Followers(rank, pipeline)
+group = Group(rank)
+followers = Followers(group, pipeline)
 followers.begin(state.algorithm)
 worker.keep(0, state.snapshots[0])
 for shard in range(4):
@@ -50,6 +50,7 @@ try:
     print("done")
 except framework.errors.FrameworkError as error:
     print(error)
+group.close()
 worker.close()
 """
 
