@@ -7,9 +7,8 @@ from typing import ClassVar
 from attrs import frozen
 
 from framework.schema import OptionError, option
+from framework.toolkit.schedules import SCHEDULES, Schedule, check_schedule
 from framework_dqn.hints import HINTS
-
-SCHEDULES = ("linear", "constant")
 
 
 @frozen
@@ -24,9 +23,7 @@ class DQNConfig:
         help='Loss function, "module:function", with the arguments of framework_dqn.objective:dqn_loss, the default.',
     )
     learning_rate: float = option(5e-4, help="Learning rate of AdamW.", gt=0)
-    learning_rate_schedule: str = option(
-        "constant", help='"linear": decays to 0 at the end of the run; "constant".', choices=SCHEDULES
-    )
+    learning_rate_schedule: Schedule = option("constant", help=f"Schedule of the learning rate: {SCHEDULES}.")
     gamma: float = option(0.99, help="Discount factor.", ge=0, le=1)
     minibatch_size: int = option(64, help="Transitions per gradient step.", ge=1)
     slices: int = option(
@@ -90,5 +87,6 @@ class DQNConfig:
     adam_epsilon: float = option(1e-8, help="Epsilon of Adam, for numerical stability.", gt=0)
 
     def __attrs_post_init__(self) -> None:
+        check_schedule(self.learning_rate_schedule, "learning_rate_schedule")
         if self.epsilon_end > self.epsilon_start:
             raise OptionError(f"must not exceed epsilon_start, which is {self.epsilon_start}", "epsilon_end")

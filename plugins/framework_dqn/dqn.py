@@ -14,6 +14,7 @@ from framework.errors import FrameworkError
 from framework.interfaces import Batch, Context, Stream, Transitions
 from framework.toolkit.distributions import mask_logits
 from framework.toolkit.optimizer import FlatAdamW, LossScale
+from framework.toolkit.schedules import scheduled
 from framework.toolkit.slices import Slices
 from framework.toolkit.state import copied, seeded
 from framework_dqn import closed_form
@@ -97,9 +98,7 @@ class DQN:
             self._owed += batch.steps * config.updates_per_step
             count = int(self._owed)
             self._owed -= count
-        learning_rate = config.learning_rate
-        if config.learning_rate_schedule == "linear":
-            learning_rate *= 1.0 - batch.progress
+        learning_rate = scheduled(config.learning_rate, config.learning_rate_schedule, batch.progress)
         if count:
             metrics |= self._summary([self._learn(learning_rate) for _ in range(count)])
         for stream in self._streams:

@@ -7,9 +7,8 @@ from typing import ClassVar
 from attrs import frozen
 
 from framework.schema import option
+from framework.toolkit.schedules import SCHEDULES, Schedule, check_schedule
 from framework_ppo.hints import HINTS
-
-SCHEDULES = ("linear", "constant")
 
 
 @frozen
@@ -24,13 +23,9 @@ class PPOConfig:
         help='Loss function, "module:function", with the arguments of framework_ppo.objective:ppo_loss, the default.',
     )
     learning_rate: float = option(2.5e-4, help="Learning rate of AdamW.", gt=0)
-    learning_rate_schedule: str = option(
-        "linear", help='"linear": decays to 0 at the end of the run; "constant".', choices=SCHEDULES
-    )
+    learning_rate_schedule: Schedule = option("linear", help=f"Schedule of the learning rate: {SCHEDULES}.")
     clip_range: float = option(0.2, help="Clip range of the probability ratio between new and old policy.", gt=0)
-    clip_range_schedule: str = option(
-        "constant", help="Schedule of the clip range, as learning_rate_schedule.", choices=SCHEDULES
-    )
+    clip_range_schedule: Schedule = option("constant", help="Schedule of the clip range, as learning_rate_schedule.")
     epochs: int = option(4, help="Passes over the batch in each update.", ge=1)
     minibatch_size: int = option(
         256,
@@ -104,3 +99,7 @@ class PPOConfig:
         0.01, help="Coefficient of the value loss within the self-imitation loss.", ge=0
     )
     log_std_init: float = option(0.0, help="Initial log standard deviation of continuous actions.")
+
+    def __attrs_post_init__(self) -> None:
+        check_schedule(self.learning_rate_schedule, "learning_rate_schedule")
+        check_schedule(self.clip_range_schedule, "clip_range_schedule")

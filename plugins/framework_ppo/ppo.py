@@ -12,6 +12,7 @@ from torch import Tensor
 from framework.errors import FrameworkError
 from framework.interfaces import Batch, Context
 from framework.toolkit.optimizer import FlatAdamW, LossScale
+from framework.toolkit.schedules import scheduled
 from framework.toolkit.slices import Slices
 from framework.toolkit.state import copied, seeded
 from framework_ppo import closed_form
@@ -85,8 +86,8 @@ class PPO:
         update, ``gradient_norm`` is the norm before clipping, ``loss/NAME`` an auxiliary loss of the encoders.
         """
         config = self._config
-        learning_rate = _scheduled(config.learning_rate, config.learning_rate_schedule, batch.progress)
-        clip_range = _scheduled(config.clip_range, config.clip_range_schedule, batch.progress)
+        learning_rate = scheduled(config.learning_rate, config.learning_rate_schedule, batch.progress)
+        clip_range = scheduled(config.clip_range, config.clip_range_schedule, batch.progress)
         self._optimizer.check()
         bonuses = self._streams.rewards(batch) if self._streams else []
         targets = self._estimate_targets(batch, bonuses)
@@ -167,7 +168,3 @@ class PPO:
         return self._imitation.learn(
             self.policy, self._backward, lambda: self._optimizer.step(learning_rate, self._loss_scale), rng
         )
-
-
-def _scheduled(value: float, schedule: str, progress: float) -> float:
-    return value * (1.0 - progress) if schedule == "linear" else value
