@@ -52,8 +52,7 @@ def option(
     metadata["formerly"] = (formerly,) if isinstance(formerly, str) else formerly
     if factory is not None:
         default = attrs.Factory(factory)
-    converter = attrs.Converter(_convert, takes_self=True, takes_field=True)
-    return attrs.field(default=default, kw_only=True, converter=converter, metadata=metadata)
+    return attrs.field(default=default, kw_only=True, converter=_CONVERTER, metadata=metadata)
 
 
 def check_defaults(cls: Any) -> None:
@@ -76,3 +75,7 @@ def _convert(value: Any, instance: Any, field: attrs.Attribute[Any]) -> Any:
     if problems:
         raise OptionError("; ".join(map(str, problems)), key)
     return result
+
+
+#: One for all options: making a converter takes attrs longer than all else about an option.
+_CONVERTER = attrs.Converter(_convert, takes_self=True, takes_field=True)
