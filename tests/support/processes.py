@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +42,21 @@ def folder_of(helper: psutil.Process) -> Path:
     return Path(wait_for(helper.cmdline)[-1])
 
 
+def samplers_of(helper: psutil.Process) -> set[psutil.Process]:
+    """The samplers of a helper that have sockets, and so threads: what it imports may start programs, too."""
+    samplers = set()
+    for child in helper.children():
+        with suppress(psutil.NoSuchProcess):
+            if child.num_threads() > 1:
+                samplers.add(child)
+    return samplers
+
+
 def start(starter: LocalStarter, helper: psutil.Process, name: str, incarnation: int = 0) -> psutil.Process:
     """A sampler that waits for a learner which never answers, deep enough in it to have its signal handlers."""
-    before = set(helper.children())
+    before = samplers_of(helper)
     starter.start("ipc:///nobody/listens", "run", name, incarnation)
-    (process,) = wait_for(lambda: set(helper.children()) - before)
-    wait_for(lambda: process.num_threads() > 1)  # those of its socket
+    (process,) = wait_for(lambda: samplers_of(helper) - before)
     return process
 
 
