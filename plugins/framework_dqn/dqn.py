@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from framework.errors import FrameworkError
-from framework.interfaces import Batch, Context, Stream, Transitions
+from framework.interfaces import Batch, Context, Transitions
 from framework.toolkit.distributions import mask_logits
+from framework.toolkit.off_policy import AddedBonuses, UpdatesPerStep, mean_norm, move_target, numbers
 from framework.toolkit.optimizer import FlatAdamW, LossScale
 from framework.toolkit.schedules import scheduled
 from framework.toolkit.slices import Slices
@@ -65,21 +66,10 @@ class DQN:
         if config.slices > 1:
             self._backward = Sliced(self._backward, Slices(config.slices, self._optimizer))
         self._replay = context.make_replay()
-        self._streams = self._make_streams()
+        self._bonuses = AddedBonuses(context, config.gamma, "dqn")
         self._rng = np.random.default_rng(context.seed)
-        self._steps = 0  # of the environments, so far
+        self._updates = UpdatesPerStep(config.updates_per_step, config.learning_starts)
         self._gradient_steps = 0
-        self._owed = 0.0  # gradient steps that are due, fractions included
-
-    def _make_streams(self) -> list[Stream]:
-        streams = self._context.make_streams() if self._context.make_streams is not None else []
-        for stream in streams:
-            if stream.discount != self._config.gamma:
-                raise FrameworkError(
-                    f"dqn has one value for all rewards: the discount of the bonus {stream.name}, {stream.discount}, "
-                    f"must be gamma, {self._config.gamma}; set discount in its [[bonus]]"
-                )
-        return streams
 
     @torch.no_grad()
     def update(self, batch: Batch) -> dict[str, float]:
@@ -92,19 +82,11 @@ class DQN:
         self._optimizer.check()
         rewards, metrics = self._rewards(batch)
         self._replay.add(attrs.evolve(batch, rewards=rewards))
-        self._steps += batch.steps
-        count = 0
-        if self._steps >= config.learning_starts and len(self._replay):
-            self._owed += batch.steps * config.updates_per_step
-            count = int(self._owed)
-            self._owed -= count
+        count = self._updates.due(batch.steps, stored=len(self._replay))
         learning_rate = scheduled(config.learning_rate, config.learning_rate_schedule, batch.progress)
         if count:
             metrics |= self._summary([self._learn(learning_rate) for _ in range(count)])
-        for stream in self._streams:
-            with torch.enable_grad():
-                bonus_metrics = stream.bonus.update(batch)
-            metrics |= {f"bonus/{stream.name}/{name}": value for name, value in bonus_metrics.items()}
+        metrics |= self._bonuses.update(batch)
         epsilon = self._epsilon(batch.progress + batch.steps / self._context.total_steps)
         self.policy.epsilon.fill_(epsilon)
         return {
@@ -123,10 +105,9 @@ class DQN:
             "optimizer": self._optimizer.state_dict(),
             "rng": self._rng.bit_generator.state,
             "replay": self._replay.state_dict(),
-            "streams": {stream.name: stream.bonus.state_dict() for stream in self._streams},
-            "steps": self._steps,
+            "streams": self._bonuses.state_dict(),
             "gradient_steps": self._gradient_steps,
-            "owed": self._owed,
+            **self._updates.state_dict(),
         }
         if self._loss_scale is not None:
             state["loss_scale"] = self._loss_scale.state_dict()
@@ -139,22 +120,16 @@ class DQN:
         self._optimizer.load_state_dict(state["optimizer"])
         self._rng.bit_generator.state = state["rng"]
         self._replay.load_state_dict(state["replay"])
-        for stream in self._streams:
-            stream.bonus.load_state_dict(state["streams"][stream.name])
-        self._steps, self._gradient_steps, self._owed = state["steps"], state["gradient_steps"], state["owed"]
+        self._bonuses.load_state_dict(state["streams"])
+        self._updates.load_state_dict(state)
+        self._gradient_steps = state["gradient_steps"]
         if self._loss_scale is not None:
             self._loss_scale.load_state_dict(state["loss_scale"])
 
     def _rewards(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         """Extrinsic plus weighted intrinsic rewards [T, N], and the metrics of the latter."""
         bound = self._config.reward_clip
-        rewards = batch.rewards if bound is None else batch.rewards.clamp(-bound, bound)
-        metrics = {}
-        for stream in self._streams:
-            bonus = stream.bonus.reward(batch)
-            rewards = rewards + stream.weight * bonus
-            metrics[f"bonus/{stream.name}/reward"] = (bonus * batch.valid).sum().item() / max(int(batch.valid.sum()), 1)
-        return rewards, metrics
+        return self._bonuses.add_to(batch.rewards if bound is None else batch.rewards.clamp(-bound, bound), batch)
 
     def _learn(self, learning_rate: float) -> tuple[Predictions, Targets, Tensor]:
         """One gradient step; returns its predictions and targets, and the gradient norm [] before clipping."""
@@ -167,7 +142,7 @@ class DQN:
         self._replay.update_priorities(ids, (new.values - old.values).abs().cpu().numpy())
         self._gradient_steps += 1
         if self._gradient_steps % config.target_update_interval == 0:
-            self._move_target()
+            move_target(self._target, self.policy.network, config.target_tau)
         return new, old, norm
 
     def targets(self, transitions: Transitions) -> Tensor:
@@ -182,16 +157,6 @@ class DQN:
             transitions.rewards, transitions.steps, transitions.terminated, next_values, self._config.gamma
         )
 
-    def _move_target(self) -> None:
-        new: list[Tensor] = [*self.policy.network.parameters()]
-        old: list[Tensor] = [*self._target.parameters()]
-        if self._config.target_tau < 1.0:
-            torch._foreach_lerp_(old, new, self._config.target_tau)
-        else:
-            torch._foreach_copy_(old, new)
-        for buffer, now in zip(self._target.buffers(), self.policy.network.buffers(), strict=True):
-            buffer.copy_(now)
-
     def _epsilon(self, progress: float) -> float:
         start, end, fraction = self._config.epsilon_start, self._config.epsilon_end, self._config.epsilon_fraction
         return end + (start - end) * max(1.0 - progress / fraction, 0.0) if fraction else end
@@ -202,8 +167,4 @@ class DQN:
         new = Predictions(*map(torch.cat, zip(*predictions, strict=True)))
         old = Targets(*map(torch.cat, zip(*targets, strict=True)))
         means = {name: term.mean() for name, term in self._objective(new, old, self._config).terms.items()}
-        gradient_norms = torch.stack(norms)
-        if self._loss_scale is not None:  # steps that overflowed were not taken
-            gradient_norms = gradient_norms[gradient_norms.isfinite()]
-        means["gradient_norm"] = gradient_norms.sum() / max(len(gradient_norms), 1)
-        return dict(zip(means, torch.stack(list(means.values())).tolist(), strict=True))
+        return numbers({**means, "gradient_norm": mean_norm(norms, self._loss_scale)})
