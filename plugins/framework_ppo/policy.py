@@ -17,10 +17,10 @@ from framework.toolkit.distributions import DiagonalGaussian, distribution_for, 
 from framework.toolkit.networks import MLP
 from framework.toolkit.normalize import Standardize
 from framework.toolkit.processor import autocast
+from framework.toolkit.sequences import column_parts, interleave
 from framework.toolkit.vjp import covers, vjp
 from framework_ppo.config import PPOConfig
 from framework_ppo.heads import TokenHead, flat_head
-from framework_ppo.sequences import column_parts, interleave
 
 #: Observations are evaluated in parts of at most this size, so that large images do not fill the memory.
 _PART_BYTES = 8_000_000
@@ -155,7 +155,9 @@ class ActorCritic(nn.Module):
         """
         steps, count = batch.rewards.shape
         if self.remembers:
-            observations, first, places, final_places = interleave(batch)
+            observations, first, places, final_places = interleave(
+                batch.observations, batch.first, batch.final_index, batch.final_observations
+            )
             use = "policy" if self.value_encoder is None else "value"
             parts = self._encoded_sequences(use, observations, batch.memory, first)
             values = torch.cat([self._values(encoding.features) for encoding in parts], 1)
