@@ -230,3 +230,17 @@ def test_both_files_learn_the_same(tmp_path):
     *_, last = framework.train(framework.load(tmp_path / "cartpole-sb3.toml"), root=tmp_path)
     assert theirs >= 475
     assert last.evaluation["evaluation/return"] >= 475
+
+
+@needs_peer
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_both_files_of_dqn_learn_the_same(tmp_path):
+    """Script and pipeline, as the page shows them, both reach 475 or more in an evaluation."""
+    script = shown("train_dqn_sb3.py") + "\nimport json\nprint(json.dumps(evaluation.best_mean_reward))\n"
+    theirs = peer(script, tmp_path)
+    (tmp_path / "cartpole-dqn-sb3.toml").write_text(shown("cartpole-dqn-sb3.toml"), encoding="utf-8")
+    updates = framework.train(framework.load(tmp_path / "cartpole-dqn-sb3.toml"), root=tmp_path)
+    ours = max(update.evaluation["evaluation/return"] for update in updates if update.evaluation is not None)
+    assert theirs >= 475
+    assert ours >= 475
