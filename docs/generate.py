@@ -191,6 +191,8 @@ def _interfaces() -> Iterator[str]:
     yield "# Interfaces"
     yield "The module `framework.interfaces`."
     yield from api.module("framework.interfaces")
+    yield "## What is learned from"
+    yield from api.module("framework.experience")
 
 
 def _toolkit() -> Iterator[str]:

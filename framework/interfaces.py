@@ -11,15 +11,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
-from attrs import define, field, frozen
+from attrs import field, frozen
+
+from framework.experience import Batch as Batch  # noqa: PLC0414 (an alias exports the name)
+from framework.experience import Sequences as Sequences  # noqa: PLC0414
+from framework.experience import Tensors as Tensors  # noqa: PLC0414
+from framework.experience import Transitions as Transitions  # noqa: PLC0414
 
 if TYPE_CHECKING:
     import gymnasium
     import numpy as np
     import torch
-
-#: Tensors by name: an observation, a memory, or what a policy records.
-Tensors = dict[str, "torch.Tensor"]
 
 
 @frozen
@@ -45,36 +47,6 @@ class Context:
     bonuses: tuple[str, ...] = ()  #: a name for each reward stream that a bonus adds, such as ``("rnd", "icm")``
     make_streams: Callable[[], list[Stream]] | None = None  #: builds the bonuses, one stream each; for learners only
     make_replay: Callable[[], Replay] | None = None  #: builds the replay buffer; None where the pipeline has none
-
-
-@define
-class Batch:
-    """Trajectories of one or more shards side by side, as tensors on the learner's device.
-
-    ``observations`` have one step more than there are actions: row ``T`` is what the next trajectory starts
-    with. Where ``terminated | truncated`` is true at ``t``, ``observations[t + 1]`` belongs to the next episode,
-    and the true last observation of the finished one stands in ``final_observations``.
-    """
-
-    observations: Tensors  #: {name: [T + 1, N, ...]}
-    actions: torch.Tensor  #: [T, N, ...]
-    rewards: torch.Tensor  #: [T, N] float32
-    terminated: torch.Tensor  #: [T, N] bool
-    truncated: torch.Tensor  #: [T, N] bool
-    first: torch.Tensor  #: [T + 1, N] bool: an episode starts with this observation
-    valid: torch.Tensor  #: [T, N] bool: false where no action was taken (the reset step of some vector environments)
-    final_index: torch.Tensor  #: [K] int64: ``t * N + n`` of each finished episode's last step
-    final_observations: Tensors  #: {name: [K, ...]}
-    action_mask: torch.Tensor | None = None  #: [T + 1, N, actions] bool: the legal actions
-    extras: Tensors = field(factory=dict)  #: what the policy recorded, see `Policy.postprocess_trajectory`
-    memory: Tensors = field(factory=dict)  #: {name: [N, ...]}: the policy's memory before step 0
-    progress: float = 0.0  #: share of the run's total steps that is done, in [0, 1]
-    lag: int = 0  #: how many versions old the policy was that collected this
-
-    @property
-    def steps(self) -> int:
-        """Environment steps in the batch, ``T * N``."""
-        return self.rewards.numel()
 
 
 @frozen
@@ -284,25 +256,6 @@ class Curriculum(Protocol):
         """Restore what `state_dict` gave, bit for bit."""
 
 
-@define
-class Transitions:
-    """``B`` transitions from a replay buffer, as tensors on the learner's device; of ``n`` steps each where asked for.
-
-    A transition starts at some step and goes on for ``steps`` of at most ``n`` steps: fewer where its episode, or what
-    has been stored of it, ends earlier.
-    """
-
-    observations: Tensors  #: {name: [B, ...]}
-    actions: torch.Tensor  #: [B, ...] the first action
-    rewards: torch.Tensor  #: [B, n] float32; 0 from ``steps`` on
-    steps: torch.Tensor  #: [B] int64, from 1 to n
-    terminated: torch.Tensor  #: [B] bool: the last of the steps ended the episode for good: nothing to bootstrap from
-    next_observations: Tensors  #: {name: [B, ...]} after the last step: the true last one where the episode ended
-    action_mask: torch.Tensor | None = None  #: [B, actions] bool: the legal actions of ``observations``
-    next_action_mask: torch.Tensor | None = None  #: [B, actions]: of ``next_observations``; all where terminated
-    extras: Tensors = field(factory=dict)  #: {name: [B, ...]} what `Batch.extras` held for the first step
-
-
 class Replay(Protocol):
     """A store of past transitions. Built as ``Replay(config, context)``."""
 
@@ -321,6 +274,43 @@ class Replay(Protocol):
 
     def update_priorities(self, ids: Sequence[int], priorities: Sequence[float]) -> None:
         """Set priorities; an id that was evicted meanwhile is ignored."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the next call depends on: nested dicts of plain values and tensors."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` gave, bit for bit."""
+
+
+@runtime_checkable
+class SequenceReplay(Replay, Protocol):
+    """A replay buffer that has a form for policies with memory, which learn from sequences."""
+
+    def sequences(self, length: int) -> SequenceBuffer:
+        """An empty buffer of the same options and context, for sequences of ``length`` steps.
+
+        Raises `framework.errors.FrameworkError` where its capacity, or a policy lag of ``"free"``, allows none.
+        """
+
+
+class SequenceBuffer(Protocol):
+    """A store of past sequences; like a `Replay`, but for what is said here.
+
+    A sequence begins with each trajectory of each environment, as the memory of the policy is known there, and goes on
+    into those that follow. So sequences that are longer than trajectories overlap, and all are of one length.
+    """
+
+    def __len__(self) -> int:
+        """How many sequences can be sampled: those that are stored to their ends."""
+
+    def add(self, batch: Batch) -> None:
+        """Store the batch and `Batch.memory`."""
+
+    def sample(self, count: int, rng: np.random.Generator) -> tuple[Sequences, np.ndarray, np.ndarray]:
+        """``count`` sequences, their ids [B] int64, and their importance weights [B] float32."""
+
+    def update_priorities(self, ids: Sequence[int], priorities: Sequence[float]) -> None:
+        """Set priorities of sequences; an id that was evicted meanwhile is ignored."""
 
     def state_dict(self) -> dict[str, Any]:
         """What the next call depends on: nested dicts of plain values and tensors."""

@@ -19,6 +19,7 @@ FLOORS = {
     "framework.schema": 0,
     "framework.entry_points": 0,
     "framework.hookspecs": 1,
+    "framework.experience": 1,
     "framework.interfaces": 1,
     "framework.callbacks": 1,
     "framework.toolkit": 1.5,
