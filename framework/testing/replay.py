@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from framework.testing import sequences
 from framework.testing.common import Trial
 from framework.testing.compare import assert_finite, difference
 from framework.testing.experience import Experience, contents, with_reset_step
@@ -318,4 +319,5 @@ CHECKS = (
     check_evicted_ids_are_ignored,
     check_nothing_is_shared,
     check_batch_is_left_alone,
+    *sequences.CHECKS,
 )

@@ -10,7 +10,9 @@ import numpy as np
 from framework.errors import FrameworkError
 from framework.interfaces import Batch, Context, Transitions
 from framework_replay.config import PrioritizedConfig
-from framework_replay.loops import power, stratify, surveyed, to_ids, weights_of
+from framework_replay.loops import power, stratify, to_ids, weights_of
+from framework_replay.priorities import checked
+from framework_replay.sequence_buffers import PrioritizedSequences
 from framework_replay.storage import Storage
 from framework_replay.sum_tree import SumTree
 
@@ -24,7 +26,7 @@ class Prioritized:
     """
 
     def __init__(self, config: PrioritizedConfig, context: Context):
-        self._config = config
+        self._config, self._context = config, context
         self._storage = Storage(config.capacity, config.n_step, config.share_frames, context)
         self._tree = SumTree(self._storage.places)
         self._largest, self._beta = 1.0, config.beta
@@ -56,24 +58,17 @@ class Prioritized:
         to_ids(ids, self._storage.next_id, self._storage.places)
         return self._storage.transitions(ids), ids, weights_of(leaves, self._beta)
 
+    def sequences(self, length: int) -> PrioritizedSequences:
+        """See `framework.interfaces.SequenceReplay`."""
+        return PrioritizedSequences(self._config, self._context, length)
+
     def update_priorities(self, ids: Sequence[int], priorities: Sequence[float]) -> None:
         """Set priorities, such as absolute TD errors; the last one of an id counts, evicted ids are ignored.
 
         Raises `FrameworkError` where a priority is negative, NaN or infinite, or an id was never given.
         """
         storage = self._storage
-        numbers, values = np.asarray(ids, np.int64), np.asarray(priorities, np.float64)
-        if numbers.shape != values.shape or numbers.ndim != 1:
-            raise FrameworkError(f"{list(numbers.shape)} ids come with {list(values.shape)} priorities: give as many")
-        if not len(numbers):
-            return
-        wrong, largest, lowest, highest = surveyed(numbers, values)
-        if wrong >= 0:
-            raise FrameworkError(
-                f"the priority of id {numbers[wrong]} is {values[wrong]}: it must be finite and not < 0"
-            )
-        if highest >= storage.next_id:
-            raise FrameworkError(f"the id {highest} was never given: the newest is {storage.next_id - 1}")
+        numbers, values, largest, lowest = checked(ids, priorities, storage.next_id)
         some_invalid = storage.size < storage.next_id - storage.first_id
         if some_invalid or lowest < storage.first_id:
             kept = (numbers >= storage.first_id) & storage.valid(numbers)

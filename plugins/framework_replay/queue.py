@@ -17,6 +17,11 @@ class Queue:
         self.next = 0  #: number of the next row that comes
         self._arrays: Arrays = {}
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the arrays."""
+        return tuple(self._arrays)
+
     def push(self, rows: Arrays) -> np.ndarray:
         """Append rows ``{name: [K, ...]}``; returns their numbers [K] int64."""
         count = len(next(iter(rows.values())))

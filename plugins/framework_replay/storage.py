@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from framework.errors import FrameworkError
-from framework.interfaces import Batch, Context, Transitions
+from framework.interfaces import Batch, Context, Sequences, Transitions
 from framework_replay import observations
 from framework_replay.queue import Queue
 
@@ -64,10 +64,10 @@ class Storage:
                 f"this replay buffer takes up to {self.rows} steps of {self.columns} environments at once, not "
                 f"{steps} steps of {columns}"
             )
-        leaves = {name: _array(x) for name, x in batch.observations.items()}
+        leaves = {name: to_array(x) for name, x in batch.observations.items()}
         if batch.action_mask is not None:
-            leaves[_MASK] = _array(batch.action_mask)
-        records, first = _records(batch), _array(batch.first)
+            leaves[_MASK] = to_array(batch.action_mask)
+        records, first = _records(batch), to_array(batch.first)
         if not self._leaves:
             self._allocate(records.dtype)
             for name, values in leaves.items():
@@ -116,6 +116,38 @@ class Storage:
             action_mask=mask,
             next_action_mask=next_mask,
             extras={name.removeprefix(_EXTRA): self._tensor(self._steps[name][first]) for name in self._extras},
+        )
+
+    def sequences(self, ids: np.ndarray, first: np.ndarray, memory: dict[str, np.ndarray]) -> Sequences:
+        """Successive steps ``ids`` [L + 1, B], of which the last row need only be observed yet.
+
+        ``first`` [B] and ``memory`` are those of the first row.
+        """
+        steps = self._steps[ids[:-1] % self.places]
+        ended = (steps["final"] >= 0) & steps["valid"]
+        last = np.flatnonzero(ended)
+        finals = steps["final"].ravel()[last]
+        observed, final_observations = {}, {}
+        for name, leaf in self._leaves.items():
+            rows = leaf.take(ids.ravel())
+            observed[name] = self._tensor(rows.reshape(*ids.shape, *rows.shape[1:]))
+            if name != _MASK:
+                final_observations[name] = self._tensor(self._finals.take(name, finals) if len(finals) else rows[:0])
+        mask = observed.pop(_MASK, None)
+        return Sequences(
+            observations=observed,
+            actions=self._tensor(steps["action"]),
+            rewards=self._tensor(steps["reward"]),
+            terminated=self._tensor(steps["terminated"]),
+            # Where an environment spends a step on its reset, the episode starts after that.
+            first=self._tensor(np.concatenate((first[None], ended | ~steps["valid"]))),
+            valid=self._tensor(steps["valid"]),
+            memory={name: self._tensor(values) for name, values in memory.items()},
+            final_index=self._tensor(last),
+            final_observations=final_observations,
+            n_step=self._n_step,
+            action_mask=mask,
+            extras={name.removeprefix(_EXTRA): self._tensor(steps[name]) for name in self._extras},
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -178,10 +210,10 @@ class Storage:
 
     def _push_finals(self, batch: Batch, records: np.ndarray) -> None:
         """Keep the last observations of a batch's episodes, and forget those of the steps that it displaces."""
-        index = _array(batch.final_index)
+        index = to_array(batch.final_index)
         order = index.argsort()
         index = index[order]
-        ends = np.flatnonzero(_array(batch.terminated | batch.truncated))
+        ends = np.flatnonzero(to_array(batch.terminated | batch.truncated))
         if not np.array_equal(index, ends):
             raise FrameworkError(
                 f"a batch has {len(ends)} ends of episodes, but {len(index)} last observations at them"
@@ -192,7 +224,7 @@ class Storage:
         after = self._finals.next + np.bincount(index // self.columns, minlength=len(records)).cumsum()
         observations.put(self._finals_after, self.next_row, after[:, None])
         if len(index):
-            rows = {name: _array(x)[order] for name, x in batch.final_observations.items()}
+            rows = {name: to_array(x)[order] for name, x in batch.final_observations.items()}
             records["final"].reshape(-1)[index] = self._finals.push(rows)
 
     def _last_row(self) -> np.ndarray:
@@ -231,7 +263,7 @@ def _records(batch: Batch) -> np.ndarray:
     for name, values in batch.extras.items():
         if values.shape[:2] == shape and not name.startswith("final_"):
             fields[_EXTRA + name] = values
-    arrays = {name: _array(values) for name, values in fields.items()}
+    arrays = {name: to_array(values) for name, values in fields.items()}
     kinds = {name: (x.dtype, x.shape[2:]) for name, x in arrays.items()} | {"final": (np.dtype(np.int64), ())}
     records = np.empty(shape, _dtype(kinds))
     for name, array in arrays.items():
@@ -244,5 +276,6 @@ def _dtype(fields: dict[str, tuple[np.dtype[Any], tuple[int, ...]]]) -> np.dtype
     return np.dtype([(name, *kind) for name, kind in fields.items()], align=True)
 
 
-def _array(tensor: torch.Tensor) -> np.ndarray:
+def to_array(tensor: torch.Tensor) -> np.ndarray:
+    """A tensor of any device as a NumPy array; on CPUs they share their memory."""
     return tensor.detach().cpu().numpy()

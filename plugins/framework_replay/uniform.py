@@ -10,6 +10,7 @@ import numpy as np
 from framework.errors import FrameworkError
 from framework.interfaces import Batch, Context, Transitions
 from framework_replay.config import UniformConfig
+from framework_replay.sequence_buffers import UniformSequences
 from framework_replay.storage import Storage
 
 
@@ -17,6 +18,7 @@ class Uniform:
     """Uniform experience replay of the last ``capacity`` steps (Lin, "Self-improving reactive agents", 1992)."""
 
     def __init__(self, config: UniformConfig, context: Context):
+        self._config, self._context = config, context
         self._storage = Storage(config.capacity, config.n_step, config.share_frames, context)
 
     def __len__(self) -> int:
@@ -36,6 +38,10 @@ class Uniform:
             while len(invalid := np.flatnonzero(~storage.valid(ids))):
                 ids[invalid] = rng.integers(storage.first_id, storage.next_id, len(invalid))
         return storage.transitions(ids), ids, np.ones(count, np.float32)
+
+    def sequences(self, length: int) -> UniformSequences:
+        """See `framework.interfaces.SequenceReplay`."""
+        return UniformSequences(self._config, self._context, length)
 
     def update_priorities(self, ids: Sequence[int], priorities: Sequence[float]) -> None:
         """Nothing: all steps stay equally likely."""
