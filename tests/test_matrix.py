@@ -101,8 +101,6 @@ def refusal(cell: Cell) -> str:
     """Why `check` refuses a cell, as a part of its message; empty where it does not."""
     encoder, algorithm, _, _, replay = cell
     if algorithm == "dqn":
-        if encoder in WITH_MEMORY:
-            return f'{encoder} needs an algorithm that supports "memory", unlike dqn'
         return "dqn needs a replay" if replay == "none" else ""
     return "memory" if encoder in WITH_MEMORY and replay != "none" else ""
 

@@ -12,6 +12,6 @@ def register_algorithms(register: Register) -> None:
         "framework_dqn.dqn:DQN",
         config="framework_dqn.config:DQNConfig",
         summary="Deep Q-networks: double, dueling, n-step, with a replay buffer (Mnih et al., 2015).",
-        supports=("action_mask", "off_policy", "replay", "streams"),
+        supports=("action_mask", "memory", "off_policy", "replay", "streams"),
         needs=("replay",),
     )

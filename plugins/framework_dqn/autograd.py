@@ -11,6 +11,7 @@ from torch import Tensor
 from framework.interfaces import Tensors
 from framework.toolkit.optimizer import FlatAdamW, LossScale
 from framework_dqn.objective import Loss, Predictions
+from framework_dqn.sequence_rows import SequenceRows
 
 
 class Autograd:
@@ -20,7 +21,7 @@ class Autograd:
         self._network, self._optimizer, self._loss_scale = network, optimizer, loss_scale
 
     def __call__(
-        self, objective: Callable[..., Loss], observations: Tensors, actions: Tensor, *arguments: Any
+        self, objective: Callable[..., Loss], observations: Tensors | SequenceRows, actions: Tensor, *arguments: Any
     ) -> Predictions:
         """Backpropagate ``objective(predictions, *arguments)`` plus the encoder's auxiliary losses.
 

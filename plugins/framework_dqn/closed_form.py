@@ -17,6 +17,7 @@ from framework_dqn.autograd import Autograd
 from framework_dqn.config import DQNConfig
 from framework_dqn.network import QNetwork
 from framework_dqn.objective import Loss, Predictions, Targets, dqn_loss
+from framework_dqn.sequence_rows import SequenceRows
 
 
 def dqn_gradient(new: Predictions, old: Targets, options: DQNConfig) -> Tensor:
@@ -38,7 +39,7 @@ class ClosedForm(Autograd):
     """As `Autograd`, with the objective's gradient in closed form."""
 
     def __call__(
-        self, objective: Callable[..., Loss], observations: Tensors, actions: Tensor, *arguments: Any
+        self, objective: Callable[..., Loss], observations: Tensors | SequenceRows, actions: Tensor, *arguments: Any
     ) -> Predictions:
         """See `Autograd`."""
         network = self._network

@@ -25,7 +25,9 @@ class DQNConfig:
     learning_rate: float = option(5e-4, help="Learning rate of AdamW.", gt=0)
     learning_rate_schedule: Schedule = option("constant", help=f"Schedule of the learning rate: {SCHEDULES}.")
     gamma: float = option(0.99, help="Discount factor.", ge=0, le=1)
-    minibatch_size: int = option(64, help="Transitions per gradient step.", ge=1)
+    minibatch_size: int = option(
+        64, help="Transitions per gradient step; with memory, of whole sequences, at least one.", ge=1
+    )
     slices: int = option(
         1,
         help="Parts of each minibatch whose gradients are computed apart and added up in order; as many processes as "
@@ -65,6 +67,25 @@ class DQNConfig:
         help="Delta of the Huber loss: smaller errors count squared, larger ones linearly.",
         gt=0,
         formerly="huber_threshold",
+    )
+    value_rescaling: bool = option(
+        False,
+        help="Rescaled values: they stand for returns by h(x) = sign(x) (sqrt(|x| + 1) - 1) + x / 1000, so that large"
+        " ones need no clipping of rewards.",
+    )
+    sequence_length: int | None = option(
+        None,
+        help="Steps of each sequence that an encoder with memory learns from. A sequence begins with each trajectory: "
+        "longer ones than sampling.rollout_length, the default, overlap.",
+        ge=1,
+    )
+    burn_in: int = option(
+        0,
+        help="Steps before those of each sequence, which only bring its stored memory up to date.",
+        ge=0,
+    )
+    priority_eta: float = option(
+        0.9, help="Weight of the largest absolute error of a sequence in its priority, beside their mean.", ge=0, le=1
     )
     reward_clip: float | None = option(
         None, help="Clips the environment's rewards to [-reward_clip, reward_clip].", gt=0

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from framework.errors import FrameworkError
-from framework.interfaces import Batch, Context, Transitions
+from framework.interfaces import Batch, Context, Replay, Transitions
 from framework.toolkit.distributions import mask_logits
 from framework.toolkit.off_policy import AddedBonuses, UpdatesPerStep, mean_norm, move_target, numbers
 from framework.toolkit.optimizer import FlatAdamW, LossScale
@@ -24,8 +24,9 @@ from framework_dqn.closed_form import ClosedForm
 from framework_dqn.config import DQNConfig
 from framework_dqn.objective import Objective, Predictions, Targets, dqn_loss
 from framework_dqn.policy import EpsilonGreedy
+from framework_dqn.sequences import SequenceTransitions, SequenceTransitionsReplay
 from framework_dqn.sliced import Sliced
-from framework_dqn.targets import td_targets
+from framework_dqn.targets import rescaled, returns_of, td_targets
 
 
 class DQN:
@@ -34,11 +35,11 @@ class DQN:
     With double Q-learning (van Hasselt et al., 2016, arXiv:1509.06461), dueling heads (Wang et al., 2016), n-step
     returns and prioritized replay as the replay buffer has them, and with many samplers of different epsilon Ape-X
     (Horgan et al., 2018, arXiv:1803.00933). Each batch is stored, then the network trains on minibatches from the
-    buffer. Intrinsic rewards are added to the environment's, as there is one Q-function: their discount must be
-    ``gamma``.
+    buffer; of sequences where the encoder has a memory, as in R2D2 (Kapturowski et al., 2019). Intrinsic rewards are
+    added to the environment's, as there is one Q-function: their discount must be ``gamma``.
     """
 
-    supports = frozenset({"action_mask", "off_policy", "replay", "streams"})
+    supports = frozenset({"action_mask", "memory", "off_policy", "replay", "streams"})
 
     @staticmethod
     def make_policy(config: DQNConfig, context: Context) -> EpsilonGreedy:
@@ -61,11 +62,17 @@ class DQN:
         self._loss_scale = LossScale(context.device) if context.precision == "float16" else None
         self._objective: Objective = dqn_loss if config.objective is None else context.find_function(config.objective)
         backward = ClosedForm if closed_form.covers(self._objective) else Autograd
-        network = torch.compile(self.policy.network) if context.compile else self.policy.network
+        network: Any = self.policy.network
+        if context.compile and network.remembers:
+            network.encoder.compile()
+        elif context.compile:
+            network = torch.compile(network)
         self._backward: Autograd | Sliced = backward(network, self._optimizer, self._loss_scale)
         if config.slices > 1:
             self._backward = Sliced(self._backward, Slices(config.slices, self._optimizer))
-        self._replay = context.make_replay()
+        self._replay: Replay | SequenceTransitionsReplay = (
+            SequenceTransitionsReplay(config, context) if self.policy.network.remembers else context.make_replay()
+        )
         self._bonuses = AddedBonuses(context, config.gamma, "dqn")
         self._rng = np.random.default_rng(context.seed)
         self._updates = UpdatesPerStep(config.updates_per_step, config.learning_starts)
@@ -145,7 +152,7 @@ class DQN:
             move_target(self._target, self.policy.network, config.target_tau)
         return new, old, norm
 
-    def targets(self, transitions: Transitions) -> Tensor:
+    def targets(self, transitions: Transitions | SequenceTransitions) -> Tensor:
         """TD targets of the actions taken, [B]."""
         following, mask = transitions.next_observations, transitions.next_action_mask
         values = self._target.values(following)
@@ -153,9 +160,12 @@ class DQN:
         if mask is not None:
             scores = mask_logits(scores, mask)
         next_values = values.gather(-1, scores.argmax(-1, keepdim=True)).squeeze(-1)
-        return td_targets(
+        if self._config.value_rescaling:
+            next_values = returns_of(next_values)
+        returns = td_targets(
             transitions.rewards, transitions.steps, transitions.terminated, next_values, self._config.gamma
         )
+        return rescaled(returns) if self._config.value_rescaling else returns
 
     def _epsilon(self, progress: float) -> float:
         start, end, fraction = self._config.epsilon_start, self._config.epsilon_end, self._config.epsilon_fraction

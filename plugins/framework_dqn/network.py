@@ -14,10 +14,14 @@ from framework.toolkit.networks import MLP, initialization
 from framework.toolkit.processor import autocast
 from framework.toolkit.vjp import Pullback, covers, rule, vjp
 from framework_dqn.config import DQNConfig
+from framework_dqn.sequence_rows import SequenceRows
 
 
 class QNetwork(nn.Module):
-    """Observations ``{name: [B, ...]}`` -> Q-values [B, A], float32 in any precision."""
+    """Observations ``{name: [B, ...]}`` -> Q-values [B, A], float32 in any precision.
+
+    To an encoder with memory each of them is the first of an episode, unless they come as `SequenceRows`.
+    """
 
     def __init__(self, config: DQNConfig, context: Context):
         super().__init__()
@@ -32,25 +36,35 @@ class QNetwork(nn.Module):
             self.encoder = context.make_encoder()
             head = DuelingHead if config.dueling else Head
             self.head = head(self.encoder.feature_dim, config.head_hidden, int(context.action_space.n))
-        if self.encoder.initial_memory(1):
-            raise FrameworkError("dqn works with encoders without memory only, as it learns from single transitions")
+        #: Whether the encoder has a memory: then observations are evaluated in order.
+        self.remembers = bool(self.encoder.initial_memory(1))
         self._autocast = autocast(context)
         #: Whether every part has a rule of `framework.toolkit.vjp`, by which it is then evaluated without gradient.
         self.closed_form = context.precision == "float32" and not context.compile and covers(self.encoder)
 
-    def forward(self, observations: Tensors) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def forward(self, observations: Tensors | SequenceRows) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Q-values and the encoder's auxiliary losses, with gradient."""
-        rows = _as_steps(observations)
-        leaf = next(iter(rows.values()))
         with self._autocast:
-            first = torch.ones(leaf.shape[:2], dtype=torch.bool, device=leaf.device)
-            encoding, _ = self.encoder(rows, {}, first)
+            if isinstance(observations, SequenceRows):
+                encoding = observations.encode(self.encoder)
+            else:
+                rows = _as_steps(observations)
+                leaf = next(iter(rows.values()))
+                first = torch.ones(leaf.shape[:2], dtype=torch.bool, device=leaf.device)
+                encoding, _ = self.encoder(rows, self.encoder.initial_memory(leaf.shape[1]), first)
             values = self.head(encoding.features[0])
         return values.to(torch.float32), encoding.losses
 
-    def values(self, observations: Tensors) -> Tensor:
+    def values(self, observations: Tensors | SequenceRows) -> Tensor:
         """Q-values without gradient; call without gradient recording."""
         return vjp(self, observations)[0] if self.closed_form else self(observations)[0]
+
+    def step(self, observations: Tensors, memory: Tensors, first: Tensor) -> tuple[Tensor, Tensors]:
+        """Q-values of one step with memory, and the memory after it, in its dtypes; without gradient."""
+        with self._autocast:
+            encoding, after = self.encoder(_as_steps(observations), memory, first.unsqueeze(0))
+            values = self.head(encoding.features[0])
+        return values.to(torch.float32), {name: x.to(memory[name].dtype) for name, x in after.items()}
 
 
 class Head(nn.Module):

@@ -28,8 +28,9 @@ class EpsilonGreedy(nn.Module):
         self._start = int(context.action_space.start)
 
     def initial_memory(self, count: int) -> Tensors:
-        """None: stateless."""
-        return {}
+        """That of the network's encoder; empty where it is stateless."""
+        memory: Tensors = self.network.encoder.initial_memory(count)
+        return memory
 
     def act(
         self,
@@ -42,7 +43,10 @@ class EpsilonGreedy(nn.Module):
         deterministic: bool = False,
     ) -> tuple[Tensor, Tensors, Tensors]:
         """See `framework.interfaces.Policy.act`."""
-        values = self.network.values(observation)
+        if self.network.remembers:
+            values, memory = self.network.step(observation, memory, first)
+        else:
+            values = self.network.values(observation)
         if action_mask is not None:
             values = mask_logits(values, action_mask)
         actions = values.argmax(-1)

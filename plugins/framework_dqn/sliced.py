@@ -11,6 +11,7 @@ from framework.interfaces import Tensors
 from framework.toolkit.slices import Slices, even_rows
 from framework_dqn.autograd import Autograd
 from framework_dqn.objective import Loss, Predictions, Targets
+from framework_dqn.sequence_rows import SequenceRows
 
 
 class Sliced:
@@ -20,15 +21,28 @@ class Sliced:
         self._backward, self._slices = backward, slices
 
     def __call__(
-        self, objective: Callable[..., Loss], observations: Tensors, actions: Tensor, old: Targets, *options: Any
+        self,
+        objective: Callable[..., Loss],
+        observations: Tensors | SequenceRows,
+        actions: Tensor,
+        old: Targets,
+        *options: Any,
     ) -> Predictions:
         """See `Autograd`."""
-        parts = even_rows(len(actions), min(self._slices.count, len(actions)), actions.device)
+        parts = _slices(observations, self._slices.count)
 
         def backward(number: int) -> Predictions:
-            rows = parts[number]
-            part = {name: x.index_select(0, rows) for name, x in observations.items()}
+            part, rows = parts[number]
             targets = Targets(*(x.index_select(0, rows) for x in old))
             return self._backward(objective, part, actions.index_select(0, rows), targets, *options)
 
-        return Predictions(*self._slices(parts, backward))
+        return Predictions(*self._slices([rows for _, rows in parts], backward))
+
+
+def _slices(observations: Tensors | SequenceRows, count: int) -> list[tuple[Any, Tensor]]:
+    """The observations of each slice, and which of the rows they are; fewer slices where there are fewer rows."""
+    if isinstance(observations, SequenceRows):
+        return observations.slices(count)
+    leaf = next(iter(observations.values()))
+    parts = even_rows(len(leaf), min(count, len(leaf)), leaf.device)
+    return [({name: x.index_select(0, rows) for name, x in observations.items()}, rows) for rows in parts]

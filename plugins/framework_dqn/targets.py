@@ -14,3 +14,19 @@ def td_targets(rewards: Tensor, steps: Tensor, terminated: Tensor, next_values: 
     discounts = gamma ** torch.arange(rewards.shape[1] + 1, dtype=torch.float32, device=rewards.device)
     bootstrap = discounts[steps].masked_fill_(terminated, 0.0)
     return torch.addcmul(rewards @ discounts[:-1], bootstrap, next_values)
+
+
+#: Slope that `rescaled` keeps for large returns, so that it has an inverse.
+_SLOPE = 1e-3
+
+
+def rescaled(x: Tensor) -> Tensor:
+    """``h(x) = sign(x) (sqrt(|x| + 1) - 1) + 0.001 x`` (Pohlen et al., 2018, arXiv:1805.11593, section 3.2)."""
+    return x.sign() * ((x.abs() + 1.0).sqrt() - 1.0) + _SLOPE * x
+
+
+def returns_of(values: Tensor) -> Tensor:
+    """The inverse of `rescaled`; in a form that does not lose digits to cancellation."""
+    sizes = values.abs() + 1.0 + _SLOPE
+    root = 2.0 * sizes / ((1.0 + 4.0 * _SLOPE * sizes).sqrt() + 1.0)
+    return values.sign() * (root.square() - 1.0)

@@ -26,6 +26,9 @@ CELLS = {
     "dqn-impala_cnn": ("dqn", "impala_cnn", "image", "discrete", False, {}),
     "dqn-transformer": ("dqn", "transformer", "dict", "discrete", True, {}),
     "dqn-multimodal": ("dqn", "multimodal", "dict", "discrete", False, {}),
+    "dqn-gru": ("dqn", "gru", "vector", "discrete", True, {}),
+    "dqn-lstm": ("dqn", "lstm", "dict", "discrete", False, {"dueling": True}),
+    "dqn-transformer_memory": ("dqn", "transformer_memory", "vector", "discrete", True, {}),
 }
 QUICK = [("dqn-cnn", "torch")]
 SLOW = [(cell, kind) for cell in CELLS for kind in FORMATS if (cell, kind) not in QUICK]
@@ -42,7 +45,6 @@ def test_what_is_exported_acts_as_the_policy_does(cell: str, kind: str) -> None:
 
 
 def test_the_matrix_has_every_bundled_encoder() -> None:
-    """With ppo, and with dqn where they have no memory."""
-    assert {encoder for _, encoder, *_ in CELLS.values()} == set(ENCODERS)
-    stateless = set(ENCODERS) - {"gru", "lstm", "transformer_memory"}
-    assert {encoder for algorithm, encoder, *_ in CELLS.values() if algorithm == "dqn"} == stateless
+    """With ppo, and with dqn."""
+    for algorithm in ("ppo", "dqn"):
+        assert {encoder for used, encoder, *_ in CELLS.values() if used == algorithm} == set(ENCODERS)

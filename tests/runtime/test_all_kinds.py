@@ -54,6 +54,7 @@ PIPELINES = {
     "memory and bonuses": with_parts(BONUSES, encoder=GRU),
     "bonuses and imitation": with_parts(BONUSES, REPLAY),
     "values from replay": with_parts(BONUSES, REPLAY, algorithm=DQN),
+    "values from sequences": with_parts(REPLAY, encoder=GRU, algorithm=DQN + "\nburn_in = 8\nsequence_length = 40"),
     "research": research(),
 }
 

@@ -30,6 +30,7 @@ DOORKEY = [
     *SMALL,
 ]
 DQN = [*SMALL, "run.total_steps=3000", "algorithm.learning_starts=500", "replay.use=prioritized"]
+SEQUENCES = [*DQN, 'encoder={use="gru", features=8}', "algorithm.updates_per_step=0.1", "algorithm.burn_in=8"]
 
 
 def run(folder: Path, launcher: Sequence[str], pipeline: Path, *overrides: str) -> Path:
@@ -68,10 +69,15 @@ def started(
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("example", "overrides"),
-    [("cartpole.toml", SMALL), ("minigrid-doorkey.toml", DOORKEY), ("cartpole-dqn.toml", DQN)],
+    [
+        ("cartpole.toml", SMALL),
+        ("minigrid-doorkey.toml", DOORKEY),
+        ("cartpole-dqn.toml", DQN),
+        ("cartpole-dqn.toml", SEQUENCES),
+    ],
 )
 def test_two_processes_learn_what_one_does(example: str, overrides: list[str], tmp_path: Path) -> None:
-    """With four slices: CartPole, DoorKey with a transformer over modalities, and DQN with prioritized replay."""
+    """With four slices: CartPole, DoorKey with a transformer over modalities, DQN from steps and from sequences."""
     how = HERE / "examples" / example, "algorithm.slices=4", *overrides
     alone = run(tmp_path / "alone", [sys.executable], *how)
     together = run(tmp_path / "together", TORCHRUN, *how)

@@ -68,15 +68,6 @@ def test_other_action_spaces_are_refused(space):
         dqn(dqn_context(action=space))
 
 
-def test_encoders_with_memory_are_refused():
-    """Single transitions do not say what came before them."""
-    context = dqn_context()
-    encoder = context.make_encoder()
-    encoder.initial_memory = lambda count: {"state": torch.zeros(count, 1)}
-    with pytest.raises(FrameworkError, match="without memory"):
-        dqn(attrs.evolve(context, make_encoder=lambda: encoder))
-
-
 @pytest.mark.parametrize("missing", ["make_encoder", "make_replay"])
 def test_what_it_is_made_of_must_be_there(missing):
     """Without an encoder or a replay buffer it says so."""

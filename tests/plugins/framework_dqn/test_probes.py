@@ -1,4 +1,4 @@
-"""DQN solves every probe environment that takes no memory, through the whole kernel, with either replay buffer."""
+"""DQN solves every probe environment, through the whole kernel, with either replay buffer."""
 
 from __future__ import annotations
 
@@ -52,6 +52,14 @@ IMAGES = {
     "encoder": {"use": "cnn", "channels": [16, 32], "kernels": [8, 4], "strides": [6, 2], "features": 32},
     "algorithm.learning_rate": 0.003,
 }
+#: What takes a memory: sequences as long as trajectories, of which five make a minibatch.
+MEMORY = {
+    "encoder": {"use": "gru", "features": 16, "core": {"use": "mlp", "hidden": [16]}},
+    "run.total_steps": 6144,
+    "algorithm.minibatch_size": 40,
+    "algorithm.updates_per_step": 0.1,
+    "algorithm.burn_in": 4,
+}
 TOLERANCE = 0.05
 
 FEW = [
@@ -99,6 +107,19 @@ def solve(folder: Path, number: int, observation: str, action: str, replay: str,
 def test_probe_is_solved(tmp_path: Path, number: int, observation: str, action: str, replay: str) -> None:
     """The greedy policy is the best one, and its values are right within 5 %."""
     solve(tmp_path, number, observation, action, replay)
+
+
+@pytest.mark.parametrize("replay", ["uniform", pytest.param("prioritized", marks=pytest.mark.slow)])
+def test_probe_of_memory_is_solved(tmp_path: Path, replay: str) -> None:
+    """With a recurrent encoder, burn-in and stored memories, what depends on the first observation is learned."""
+    probing.solve(
+        tmp_path,
+        PIPELINE,
+        {**MEMORY, "replay.use": replay},
+        7,
+        values=lambda policy, rows: policy.network.values(rows).amax(-1),
+        tolerance=TOLERANCE,
+    )
 
 
 @pytest.mark.slow

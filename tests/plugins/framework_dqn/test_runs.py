@@ -28,6 +28,8 @@ capacity = 500
 n_step = 3
 """,
 )
+GRU = {"use": "gru", "features": 8, "core": {"use": "mlp", "hidden": [8]}}
+SEQUENCES = {"algorithm__burn_in": 4, "algorithm__sequence_length": 40, "algorithm__value_rescaling": True}
 BONUS = '\n[[bonus]]\nuse = "rnd"\nweight = 0.5\n'
 
 
@@ -73,8 +75,30 @@ def test_a_pipeline_without_replay_is_refused(tmp_path: Path) -> None:
         framework.load(path)
 
 
-def test_encoders_with_memory_are_refused(tmp_path: Path) -> None:
-    """By the check, before anything is built."""
+@pytest.mark.parametrize("replay", [pytest.param("uniform", marks=pytest.mark.slow), "prioritized"])
+def test_memory_goes_on_from_a_checkpoint(replay: str, tmp_path: Path) -> None:
+    """Sequences in the buffer, their memories and priorities: the metrics are the same, bit for bit."""
     path = runs.write(tmp_path, CARTPOLE)
-    with pytest.raises(PipelineError, match='gru needs an algorithm that supports "memory", unlike dqn'):
-        framework.load(path, {"encoder": {"use": "gru"}})
+    changes = {"runtime__samplers": 0, "replay__use": replay, "encoder": GRU, **SEQUENCES, "run__total_steps": 1024}
+    straight = runs.run(path, tmp_path / "straight", **changes)
+    session = runs.session(path, tmp_path / "resumed", **changes)
+    with closing(session.updates()) as updates:
+        for _ in range(4):
+            next(updates)
+    for _ in Session(session.pipeline, resume=session.directory).updates():
+        pass
+    runs.assert_equal_runs(straight, session.directory)
+    assert runs.metrics(straight)[-2]["gradient_steps"] > 0
+
+
+@pytest.mark.parametrize("lag", [pytest.param(2, marks=pytest.mark.slow), "free"])
+def test_memory_with_two_samplers(lag: int | str, tmp_path: Path) -> None:
+    """At a fixed lag with the bits of no sampler at all; under free lag each trajectory is a sequence."""
+    path = runs.write(tmp_path, CARTPOLE)
+    changes = {"encoder": GRU, "run__total_steps": 768, "replay__use": "prioritized", "sampling__policy_lag": lag}
+    if lag != "free":
+        changes |= SEQUENCES
+    directory = runs.run(path, tmp_path / "two", runtime__samplers=2, **changes)
+    assert "loss" in runs.metrics(directory)[-2]
+    if lag != "free":
+        runs.assert_equal_runs(directory, runs.run(path, tmp_path / "none", runtime__samplers=0, **changes))
