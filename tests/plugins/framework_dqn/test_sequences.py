@@ -344,6 +344,18 @@ def test_the_default_length_is_that_of_trajectories():
     assert dqn(remembering(steps=6, policy_lag="free"), burn_in=2)._replay._buffer._storage.length == 6
 
 
+def test_compiled_networks_with_memory_compile_their_encoder(monkeypatch):
+    """Its forward pass takes the time; the number of rows after it is another in each minibatch."""
+    compiled = []
+
+    def record(module: Any) -> None:
+        compiled.append(module)
+
+    monkeypatch.setattr(Remembering, "compile", record)
+    algorithm = dqn(remembering(compile=True))
+    assert compiled == [algorithm.policy.network.encoder]
+
+
 def test_a_replay_buffer_without_sequences_is_refused():
     """One of single transitions says nothing of what came before."""
     context = dqn_context(encoder=lambda context: Remembering(None, context))
