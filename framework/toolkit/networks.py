@@ -20,6 +20,8 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu,
     "elu": functional.elu,
     "leaky_relu": functional.leaky_relu,
+    "gelu": functional.gelu,  # x * Phi(x), exactly (Hendrycks and Gimpel, 2016, arXiv:1606.08415)
+    "silu": functional.silu,  # x * sigmoid(x), also named swish (Elfwing et al., 2018, arXiv:1702.03118)
     "identity": lambda x: x,
 }
 
@@ -76,4 +78,19 @@ class MLP(nn.Module):
         activate = ACTIVATIONS[self.activation]
         for weight, bias in self.weights:
             x = activate(functional.linear(x, weight, bias))
+        return x
+
+
+class LayerNormMLP(MLP):
+    """`MLP` with layer normalization between each layer and its activation (Ba et al., 2016, arXiv:1607.06450)."""
+
+    def __init__(self, inputs: int, sizes: Sequence[int], activation: str = "tanh", gain: float = math.sqrt(2.0)):
+        super().__init__(inputs, sizes, activation, gain)
+        self.norms = nn.ModuleList(nn.LayerNorm(size) for size in sizes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
+        activate = ACTIVATIONS[self.activation]
+        for (weight, bias), norm in zip(self.weights, self.norms, strict=True):
+            x = activate(norm(functional.linear(x, weight, bias)))
         return x

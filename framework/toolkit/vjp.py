@@ -16,14 +16,14 @@ A plugin adds a rule for a module of its own beside it::
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from framework.toolkit.distributions import LOG_2PI, Bernoulli, Categorical, DiagonalGaussian, MultiCategorical
-from framework.toolkit.networks import MLP
+from framework.toolkit.networks import ACTIVATIONS, MLP, LayerNormMLP
 
 #: Gradient of a result [B, ...] -> gradient of the input, or None where it is not needed.
 Pullback = Callable[[Tensor], Tensor | None]
@@ -82,50 +82,105 @@ def _tanh_layer(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return torch.add(_MINUS_ONE, y, alpha=2.0, out=y)
 
 
-#: Of each activation: (x, weight, bias) -> activated output; (gradient, output) -> gradient of what was activated.
-_ACTIVATIONS: dict[str, tuple[Callable[[Tensor, Tensor, Tensor], Tensor], Callable[[Tensor, Tensor], Tensor]]] = {
-    "tanh": (_tanh_layer, _aten.tanh_backward),
-    "relu": (
+class _Activation(NamedTuple):
+    """How a layer with this activation is evaluated, and the activation's gradient."""
+
+    layer: Callable[[Tensor, Tensor, Tensor], Tensor]  #: (x, weight, bias) -> what `backward` takes
+    backward: Callable[[Tensor, Tensor], Tensor]  #: gradient of the output -> gradient of what was activated
+    by_input: bool = False  #: whether `backward` takes what was activated, and not the output
+
+
+_ACTIVATIONS: dict[str, _Activation] = {
+    "tanh": _Activation(_tanh_layer, _aten.tanh_backward),
+    "relu": _Activation(
         lambda x, weight, bias: _linear(x, weight, bias).relu_(),
         lambda gradient, y: _aten.threshold_backward(gradient, y, 0),
     ),
-    "elu": (
+    "elu": _Activation(
         lambda x, weight, bias: functional.elu_(_linear(x, weight, bias)),
         lambda gradient, y: _aten.elu_backward(gradient, 1.0, 1.0, 1.0, True, y),
     ),
-    "leaky_relu": (
+    "leaky_relu": _Activation(
         lambda x, weight, bias: functional.leaky_relu_(_linear(x, weight, bias)),
         lambda gradient, y: _aten.leaky_relu_backward(gradient, y, 0.01, True),
     ),
-    "identity": (_linear, lambda gradient, y: gradient),
+    "gelu": _Activation(_linear, _aten.gelu_backward, by_input=True),
+    "silu": _Activation(_linear, _aten.silu_backward, by_input=True),
+    "identity": _Activation(_linear, lambda gradient, y: gradient),
 }
 
 
 @rule(MLP)
 def _mlp(mlp: MLP, x: Tensor, *, input_gradient: bool = False) -> tuple[Tensor, Pullback]:
-    layer, backward = _ACTIVATIONS[mlp.activation]
-    values = [x]
+    layer, backward, by_input = _ACTIVATIONS[mlp.activation]
+    activate = ACTIVATIONS[mlp.activation]
+    inputs, kept = [x], []
     for weight, bias in mlp.weights:
-        values.append(layer(values[-1], weight, bias))
+        kept.append(layer(inputs[-1], weight, bias))
+        inputs.append(activate(kept[-1]) if by_input else kept[-1])
 
     def pullback(gradient: Tensor) -> Tensor | None:
         for index in range(len(mlp.weights) - 1, -1, -1):
-            weight, bias = mlp.weights[index]
-            below = values[index]
-            gradient = backward(gradient, values[index + 1])
-            if bias.grad is not None:
-                torch.sum(gradient, 0, out=bias.grad)
-            if weight.grad is not None:
-                # Both orders give the same product; on CPUs a narrow matrix on the right costs four times as much.
-                if below.shape[1] < gradient.shape[1]:
-                    torch.mm(below.t(), gradient, out=weight.grad.t())
-                else:
-                    torch.mm(gradient.t(), below, out=weight.grad)
-            if index or input_gradient:
-                gradient = gradient @ weight
+            gradient = backward(gradient, kept[index])
+            wanted = index > 0 or input_gradient
+            gradient = _linear_pullback(gradient, inputs[index], *mlp.weights[index], input_gradient=wanted)
         return gradient if input_gradient else None
 
-    return values[-1], pullback
+    return inputs[-1], pullback
+
+
+def _linear_pullback(gradient: Tensor, x: Tensor, weight: Tensor, bias: Tensor, *, input_gradient: bool) -> Tensor:
+    """The gradient of a linear layer's input ``x``; where that is not wanted, the layer's own gradient as it was."""
+    if bias.grad is not None:
+        torch.sum(gradient, 0, out=bias.grad)
+    if weight.grad is not None:
+        # Both orders give the same product; on CPUs a narrow matrix on the right costs four times as much.
+        if x.shape[1] < gradient.shape[1]:
+            torch.mm(x.t(), gradient, out=weight.grad.t())
+        else:
+            torch.mm(gradient.t(), x, out=weight.grad)
+    return gradient @ weight if input_gradient else gradient
+
+
+@rule(LayerNormMLP)
+def _layer_norm_mlp(mlp: LayerNormMLP, x: Tensor, *, input_gradient: bool = False) -> tuple[Tensor, Pullback]:
+    _, backward, by_input = _ACTIVATIONS[mlp.activation]
+    activate = ACTIVATIONS[mlp.activation]
+    inputs, kept, norm_pullbacks = [x], [], []
+    for (weight, bias), norm in zip(mlp.weights, mlp.norms, strict=True):
+        normalized, norm_pullback = vjp(norm, _linear(inputs[-1], weight, bias))
+        inputs.append(activate(normalized))
+        kept.append(normalized if by_input else inputs[-1])
+        norm_pullbacks.append(norm_pullback)
+
+    def pullback(gradient: Tensor) -> Tensor | None:
+        for index in range(len(mlp.weights) - 1, -1, -1):
+            gradient = norm_pullbacks[index](backward(gradient, kept[index]))
+            wanted = index > 0 or input_gradient
+            gradient = _linear_pullback(gradient, inputs[index], *mlp.weights[index], input_gradient=wanted)
+        return gradient if input_gradient else None
+
+    return inputs[-1], pullback
+
+
+@rule(nn.LayerNorm)
+def _layer_norm(norm: nn.LayerNorm, x: Tensor, *, input_gradient: bool = True) -> tuple[Tensor, Pullback]:
+    """Of ``x`` [..., F], with weight and bias; its gradient is always given."""
+    weight, bias, shape = norm.weight, norm.bias, list(norm.normalized_shape)
+    result, mean, inverse_std = torch.native_layer_norm(x, shape, weight, bias, norm.eps)
+
+    def pullback(gradient: Tensor) -> Tensor:
+        wanted = [True, weight.grad is not None, bias.grad is not None]
+        d_x: Tensor
+        d_x, d_weight, d_bias = _aten.native_layer_norm_backward(
+            gradient, x, shape, mean, inverse_std, weight, bias, wanted
+        )
+        for parameter, d_parameter in ((weight, d_weight), (bias, d_bias)):
+            if parameter.grad is not None:
+                parameter.grad.copy_(d_parameter)
+        return d_x
+
+    return result, pullback
 
 
 # Action distributions.

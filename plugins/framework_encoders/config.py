@@ -6,7 +6,7 @@ from attrs import frozen
 
 from framework.schema import OptionError, option
 
-ACTIVATIONS = ("tanh", "relu", "elu", "leaky_relu")
+ACTIVATIONS = ("tanh", "relu", "elu", "leaky_relu", "gelu", "silu")
 LAYOUTS = ("auto", "first", "last")
 LAYOUT_HELP = 'Channel axis of images: "first", "last", or "auto", the shorter of the two.'
 SCALE_HELP = "Divisor of integer pixels; float pixels are not scaled."
@@ -18,6 +18,7 @@ class MLPConfig:
 
     hidden: tuple[int, ...] = option((64, 64), help="Width of each hidden layer.", ge=1)
     activation: str = option("tanh", help="Activation function of each layer.", choices=ACTIVATIONS)
+    layer_norm: bool = option(False, help="Layer normalization before each activation.")
 
     def __attrs_post_init__(self) -> None:
         if not self.hidden:
@@ -43,6 +44,9 @@ class CNNConfig(ImageConfig):
     channels: tuple[int, ...] = option((32, 64, 64), help="Output channels of each convolution.", ge=1)
     kernels: tuple[int, ...] = option((8, 4, 3), help="Kernel size of each convolution.", ge=1)
     strides: tuple[int, ...] = option((4, 2, 1), help="Stride of each convolution.", ge=1)
+    layer_norm: bool = option(
+        False, help="Layer normalization before each activation; of convolutions over the channels at each place."
+    )
 
     def __attrs_post_init__(self) -> None:
         if not self.channels:

@@ -74,7 +74,7 @@ class ImageEncoder(nn.Module):
         self._layouts = {name: ImageLayout(space, config.layout) for name, space in images.items()}
         self.towers = nn.ModuleList(self.tower(name, layout, config) for name, layout in self._layouts.items())
         self.vectors = Vectors(vectors) if vectors else None
-        self.layers = MLP(self.vectors.width, config.hidden, "relu") if self.vectors else None
+        self.layers = self.vector_layers(self.vectors.width, config) if self.vectors else None
         self.feature_dim = sum(tower.feature_dim for tower in self.towers) + (
             self.layers.feature_dim if self.layers else 0
         )
@@ -83,6 +83,10 @@ class ImageEncoder(nn.Module):
     @abstractmethod
     def tower(self, name: str, layout: ImageLayout, config: Any) -> nn.Module:
         """The tower of one leaf's images."""
+
+    def vector_layers(self, width: int, config: Any) -> MLP:
+        """The layers for all other leaves, which are ``width`` numbers."""
+        return MLP(width, config.hidden, "relu")
 
     def initial_memory(self, count: int) -> Tensors:
         """None: stateless."""

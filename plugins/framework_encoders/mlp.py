@@ -20,7 +20,8 @@ class MLP(nn.Module):
     def __init__(self, config: MLPConfig, context: Context):
         super().__init__()
         self.vectors = Vectors(context.observation_space)
-        self.layers = networks.MLP(self.vectors.width, config.hidden, config.activation)
+        layers = networks.LayerNormMLP if config.layer_norm else networks.MLP
+        self.layers = layers(self.vectors.width, config.hidden, config.activation)
         self.feature_dim = self.layers.feature_dim
 
     def initial_memory(self, count: int) -> Tensors:

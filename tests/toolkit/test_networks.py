@@ -7,21 +7,25 @@ import math
 import pytest
 import torch
 
-from framework.toolkit.networks import ACTIVATIONS, MLP, initialization, orthogonal
+from framework.toolkit.networks import ACTIVATIONS, MLP, LayerNormMLP, initialization, orthogonal
 from framework.toolkit.vjp import vjp
 
 
-def network(activation="tanh", sizes=(8, 5), inputs=3):
+def network(activation="tanh", sizes=(8, 5), inputs=3, kind=MLP):
     torch.manual_seed(0)
-    return MLP(inputs, sizes, activation)
+    return kind(inputs, sizes, activation)
 
 
+@pytest.mark.parametrize("kind", [MLP, LayerNormMLP])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize(("inputs", "sizes"), [(3, (8, 5)), (9, (4,)), (2, (6, 6, 6))])
 @torch.random.fork_rng()
-def test_vjp_is_what_autograd_gives(activation, inputs, sizes):
+def test_vjp_is_what_autograd_gives(activation, inputs, sizes, kind):
     """Features, and gradients of every parameter and of the input, agree with `forward` under autograd."""
-    mlp = network(activation, sizes, inputs)
+    mlp = network(activation, sizes, inputs, kind)
+    with torch.no_grad():
+        for parameter in mlp.parameters():  # neither ones nor zeros
+            parameter.add_(torch.rand_like(parameter), alpha=0.3)
     x = torch.randn(12, inputs, requires_grad=True)
     weights = torch.randn(12, sizes[-1])
     expected = mlp(x)
@@ -38,14 +42,15 @@ def test_vjp_is_what_autograd_gives(activation, inputs, sizes):
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", [MLP, LayerNormMLP])
 @torch.random.fork_rng()
-def test_vjp_skips_parameters_without_a_gradient():
+def test_vjp_skips_parameters_without_a_gradient(kind):
     """A frozen parameter stays without ``grad`` and the others get theirs; no input gradient is made unasked."""
-    mlp = network()
+    mlp = network(kind=kind)
     mlp.layers[1].weight.grad = torch.zeros_like(mlp.layers[1].weight)
     with torch.no_grad():
         features, pullback = vjp(mlp, torch.randn(4, 3))
-        assert pullback(torch.ones_like(features)) is None
+        assert pullback(torch.randn_like(features)) is None
     assert mlp.layers[1].weight.grad.abs().sum() > 0
     assert mlp.layers[0].weight.grad is None
 
@@ -87,3 +92,30 @@ def test_layers_start_as_they_are_told_to():
     assert torch.equal(uniform.layers[0].bias, plain.bias)
     weight = MLP(4, (8,)).layers[0].weight
     torch.testing.assert_close(weight.t() @ weight, 2 * torch.eye(4))
+
+
+@pytest.mark.parametrize(
+    ("name", "function"),
+    [
+        ("gelu", lambda x: 0.5 * x * (1.0 + torch.erf(x / math.sqrt(2.0)))),
+        ("silu", lambda x: x / (1.0 + torch.exp(-x))),
+    ],
+)
+def test_smooth_activations_are_their_definitions(name, function):
+    """GELU is x times the normal distribution function, without approximation; SiLU is x times the logistic one."""
+    x = torch.linspace(-6, 6, 101, dtype=torch.float64)
+    torch.testing.assert_close(ACTIVATIONS[name](x), function(x))
+
+
+@torch.random.fork_rng()
+def test_layer_norm_stands_before_the_activation():
+    """Each layer: linear, then mean 0 and variance 1 over its outputs with gain and bias, then the activation."""
+    mlp = network("relu", (6,), kind=LayerNormMLP)
+    with torch.no_grad():
+        mlp.norms[0].weight.copy_(torch.linspace(0.5, 2, 6))
+        mlp.norms[0].bias.copy_(torch.linspace(-1, 1, 6))
+    x = torch.randn(4, 3)
+    for row, result in zip(x, mlp(x), strict=True):
+        z = mlp.layers[0].weight @ row + mlp.layers[0].bias
+        standard = (z - z.mean()) / (z.var(correction=0) + 1e-5).sqrt()
+        torch.testing.assert_close(result, (standard * mlp.norms[0].weight + mlp.norms[0].bias).relu())

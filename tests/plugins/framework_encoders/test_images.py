@@ -97,13 +97,15 @@ def test_the_nature_network():
     assert sum(parameter.numel() for parameter in encoder.parameters()) == 1_684_128
 
 
+@pytest.mark.parametrize("layer_norm", [False, True])
 @pytest.mark.parametrize("frozen", [False, True])
 @torch.random.fork_rng()
-def test_closed_form_gradient_is_autograds(frozen):
+def test_closed_form_gradient_is_autograds(frozen, layer_norm):
     """`vjp` of the convolutions gives the features of `forward` and autograd's gradients, but none where frozen."""
     leaves = {"front": image(3, 9, 9), "side": image(8, 7, 1, dtype=np.float32), "speed": Box(-1, 1, (2,))}
     encoder = CNN(
-        CNNConfig(features=5, channels=(4, 6), kernels=(3, 2), strides=(2, 1), hidden=(4,)), make_context(leaves)
+        CNNConfig(features=5, channels=(4, 6), kernels=(3, 2), strides=(2, 1), hidden=(4,), layer_norm=layer_norm),
+        make_context(leaves),
     )
     assert covers(encoder)
     for layer in encoder.towers[0].convolutions if frozen else ():
@@ -123,6 +125,23 @@ def test_closed_form_gradient_is_autograds(frozen):
             assert parameter.grad is None
         else:
             torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-4)
+
+
+@torch.random.fork_rng()
+def test_layer_norm_makes_inputs_of_activations_standard():
+    """Of the channels at each place, and of the fully connected layer: mean 0 and variance 1 before each ReLU."""
+    config = CNNConfig(features=64, channels=(32,), kernels=(3,), strides=(2,), layer_norm=True)
+    encoder = CNN(config, make_context(image(9, 9, 3)))
+    normalized = []
+    for module in encoder.modules():
+        if isinstance(module, torch.nn.LayerNorm):
+            module.register_forward_hook(lambda module, inputs, output: normalized.append(output.clone()))
+    features = encode(encoder, observations({"observation": image(9, 9, 3)}, 1, 5))
+    assert [x.shape for x in normalized] == [(5, 4, 4, 32), (5, 64)]
+    for x in normalized:
+        torch.testing.assert_close(x.mean(-1), torch.zeros(x.shape[:-1]), rtol=0, atol=1e-5)
+        torch.testing.assert_close(x.var(-1, correction=0), torch.ones(x.shape[:-1]), rtol=0, atol=1e-2)
+    torch.testing.assert_close(features[0], normalized[-1].relu())
 
 
 @every

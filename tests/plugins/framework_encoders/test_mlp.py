@@ -54,12 +54,14 @@ def test_every_leaf_alone(name):
     assert encoder.initial_memory(3) == {}
 
 
+@pytest.mark.parametrize("layer_norm", [False, True])
 @torch.random.fork_rng()
-def test_closed_form_gradient_is_autograds():
+def test_closed_form_gradient_is_autograds(layer_norm):
     """`vjp` gives the features of `forward` and the gradients that autograd finds."""
     context = make_context({name: LEAVES[name] for name in "bad"})
-    encoder = MLP(MLPConfig(hidden=(8, 5)), context)
+    encoder = MLP(MLPConfig(hidden=(8, 5), layer_norm=layer_norm), context)
     assert covers(encoder)
+    assert any(isinstance(module, torch.nn.LayerNorm) for module in encoder.modules()) == layer_norm
     observation = observations(context.observation_space, 1, 20)
     features = encoder(observation, {}, torch.zeros(1, 20, dtype=torch.bool))[0].features[0]
     weights = torch.randn(20, 5)
