@@ -1,29 +1,30 @@
-"""AdamW over all parameters of a module as one flat tensor.
+"""Optimizers over all parameters of a module as one flat tensor.
 
 A small network's optimizer step is mostly overhead: a dozen tensors, several operations each. With all parameters in
-one tensor, the gradient norm is one operation and Adam another. It also spares every process the imports of a
+one tensor, the gradient norm is one operation and Adam's step another. It also spares every process the imports of a
 `torch.optim` optimizer, among them the compiler: a second and 70 MB.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from framework.toolkit.update_rules import RULES
+
 _ALIGNMENT = 16  # elements: each parameter starts on a cache line of its own
 _UNDECAYED = (nn.Embedding, nn.EmbeddingBag, nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, nn.modules.batchnorm._NormBase)
 
 
-class FlatAdamW:
-    """AdamW (Loshchilov and Hutter, 2019, arXiv:1711.05101), with gradients clipped by their global norm.
+class FlatOptimizer:
+    """An optimizer by one of the rules of `framework.toolkit.update_rules`, AdamW by default.
 
-    From its creation on, the module's trainable parameters and their ``grad`` are views of `parameters` and
-    `gradients`: load weights into them in place, and neither move the module nor set a ``grad`` to None (`check`
-    tells). Biases and other vectors, norms and embeddings are excluded from weight decay. Parameters must share one
-    dtype and one device, else `ValueError`.
+    Gradients are clipped by their global norm. From its creation on, the module's trainable parameters and their
+    ``grad`` are views of `parameters` and `gradients`: load weights into them in place, and neither move the module nor
+    set a ``grad`` to None (`check` tells). Biases and other vectors, norms and embeddings are excluded from weight
+    decay. Parameters must share one dtype and one device, else `ValueError`.
     """
 
     parameters: Tensor  #: [size]
@@ -32,13 +33,16 @@ class FlatAdamW:
     def __init__(
         self,
         module: nn.Module,
+        rule: str = "adamw",
         *,
-        betas: tuple[float, float] = (0.9, 0.999),
+        betas: tuple[float, float] | None = None,
         epsilon: float = 1e-8,
         weight_decay: float = 0.0,
         max_norm: float | None = None,
     ):
-        self.betas, self.epsilon, self.weight_decay, self.max_norm = betas, epsilon, weight_decay, max_norm
+        self._rule = RULES[rule]
+        self.betas = self._rule.betas if betas is None else betas
+        self.epsilon, self.weight_decay, self.max_norm = epsilon, weight_decay, max_norm
         decayed, spared = _split(module)
         self._owned = decayed + spared
         if len({(parameter.dtype, parameter.device) for parameter in self._owned}) != 1:
@@ -56,13 +60,13 @@ class FlatAdamW:
             parameter.data, parameter.grad = view, gradient
             self._places.append((view.data_ptr(), gradient.data_ptr()))
             start += size
-        self._moments = torch.zeros_like(self.parameters), torch.zeros_like(self.parameters)
-        self._steps = torch.zeros((), dtype=torch.float32, device=self.parameters.device)
+        self._moments = [torch.zeros_like(self.parameters) for _ in self._rule.moments]
+        counted_at = "cpu" if self._rule.reads_steps else self.parameters.device
+        self._steps = torch.zeros((), dtype=torch.float32, device=counted_at)
         edge = sum(sizes[: len(decayed)]) if weight_decay else 0
-        # What Adam's step takes: parameters, gradients and moments of each part with a weight decay of its own.
-        flat = (self.parameters, self.gradients, *self._moments)
+        # What the rule takes: parameters, gradients and moments of each part with a weight decay of its own.
         self._segments = [
-            ([[tensor[begin:end]] for tensor in flat], decay)
+            (self.parameters[begin:end], self.gradients[begin:end], [x[begin:end] for x in self._moments], decay)
             for begin, end, decay in ((0, edge, weight_decay), (edge, start, 0.0))
             if end > begin
         ]
@@ -94,84 +98,43 @@ class FlatAdamW:
         if scale is not None:
             divisor = scale.value.clone() if divisor is None else divisor * scale.value
         self._steps += 1
-        for (parameters, gradients, first_moment, second_moment), decay in self._segments:
-            adamw(
-                parameters,
-                gradients,
-                first_moment,
-                second_moment,
-                [],
-                [self._steps],
-                lr=learning_rate,
-                beta1=self.betas[0],
-                beta2=self.betas[1],
+        for *segment, decay in self._segments:
+            self._rule.update(
+                *segment,
+                self._steps,
+                learning_rate=learning_rate,
+                betas=self.betas,
+                epsilon=self.epsilon,
                 weight_decay=decay,
-                eps=self.epsilon,
-                amsgrad=False,
-                maximize=False,
-                grad_scale=divisor,
-                found_inf=overflow,
+                divisor=divisor,
+                overflow=overflow,
             )
         if scale is not None and overflow is not None:
-            self._steps -= overflow
+            self._steps -= overflow.to(self._steps.device)
             scale.update(overflow)
         return norm
 
     def state_dict(self) -> dict[str, Any]:
         """Copies of the moments, one tensor for each parameter, and the number of steps."""
+        moments = zip(self._rule.moments, self._moments, strict=True)
         return {
             "steps": self._steps.clone(),
-            "first_moment": [view.clone() for view in self._views(self._moments[0])],
-            "second_moment": [view.clone() for view in self._views(self._moments[1])],
+            **{name: [view.clone() for view in self._views(moment)] for name, moment in moments},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` gave; the parameters themselves belong to the module's state."""
         self._steps.copy_(state["steps"])
-        for moment, saved in zip(self._moments, (state["first_moment"], state["second_moment"]), strict=True):
-            for view, value in zip(self._views(moment), saved, strict=True):
+        for name, moment in zip(self._rule.moments, self._moments, strict=True):
+            for view, value in zip(self._views(moment), state[name], strict=True):
                 view.copy_(value)
 
     def _views(self, flat: Tensor) -> list[Tensor]:
         return [flat.as_strided(p.shape, p.stride(), p.storage_offset()) for p in self._owned]
 
 
-def plain_adamw(
-    parameters: list[Tensor],
-    gradients: list[Tensor],
-    first_moments: list[Tensor],
-    second_moments: list[Tensor],
-    _maxima: list[Tensor],
-    steps: list[Tensor],
-    *,
-    lr: float,
-    beta1: float,
-    beta2: float,
-    weight_decay: float,
-    eps: float,
-    grad_scale: Tensor | None,
-    found_inf: Tensor | None,
-    **_: bool,
-) -> None:
-    """Algorithm 2 of Loshchilov and Hutter (2019), with the arguments of torch's private kernel.
-
-    Gradients are divided by ``grad_scale``; where ``found_inf`` is 1, nothing changes.
-    """
-    if found_inf is not None and found_inf:
-        return
-    for x, gradient, first, second, step in zip(
-        parameters, gradients, first_moments, second_moments, steps, strict=True
-    ):
-        g = gradient if grad_scale is None else gradient / grad_scale
-        x.mul_(1.0 - lr * weight_decay)
-        first.lerp_(g, 1.0 - beta1)
-        second.mul_(beta2).addcmul_(g, g, value=1.0 - beta2)
-        denominator = (second / (1.0 - beta2**step)).sqrt_().add_(eps)
-        x.sub_(lr * (first / (1.0 - beta1**step)).div_(denominator))
-
-
-#: Takes Adam's step: torch's kernel, which is private, or where torch has it no longer the plain formula.
-adamw: Callable[..., None] = getattr(torch, "_fused_adamw_", plain_adamw)
+#: The optimizer by another name, of the rule that is its default.
+FlatAdamW = FlatOptimizer
 
 
 class LossScale:

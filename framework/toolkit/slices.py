@@ -15,7 +15,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from framework.errors import FrameworkError, RunError
-from framework.toolkit.optimizer import FlatAdamW
+from framework.toolkit.optimizer import FlatOptimizer
 
 
 class Slices:
@@ -24,7 +24,7 @@ class Slices:
     All processes must call it with the same minibatches.
     """
 
-    def __init__(self, count: int, optimizer: FlatAdamW):
+    def __init__(self, count: int, optimizer: FlatOptimizer):
         self.count, self._optimizer = count, optimizer
 
     def __call__(self, rows: Sequence[Tensor], backward: Callable[[int], Sequence[Tensor]]) -> list[Tensor]:

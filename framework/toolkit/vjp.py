@@ -45,8 +45,8 @@ def rule(kind: type) -> Callable[[Rule], Rule]:
       entropies [B], pullback (`DistributionPullback`).
 
     Rules and their pullbacks run without gradient recording, and a pullback before any parameter changes. The pullback
-    **overwrites** the ``grad`` of each parameter that has one (see `framework.toolkit.optimizer.FlatAdamW`), and skips
-    the others.
+    **overwrites** the ``grad`` of each parameter that has one (see `framework.toolkit.optimizer.FlatOptimizer`), and
+    skips the others.
     """
 
     def add(function: Rule) -> Rule:

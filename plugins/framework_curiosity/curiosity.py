@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from framework.interfaces import Batch, Context
 from framework.toolkit.normalize import ReturnScale
-from framework.toolkit.optimizer import FlatAdamW
+from framework.toolkit.optimizer import FlatOptimizer
 from framework.toolkit.state import copied
 from framework_curiosity.config import CuriosityConfig
 from framework_curiosity.features import Whitening, seeded
@@ -45,7 +45,7 @@ class Curiosity:
             network = self.make_network(config, evolve(context, observation_space=self._whitening.space))
         # Never in training mode: dropout would make a reward of chance, and draw it from torch's global generator.
         self.network = network.to(context.device).eval()
-        self._optimizer = FlatAdamW(self.network)
+        self._optimizer = FlatOptimizer(self.network)
         self._scale = (
             ReturnScale(context.num_envs, config.gamma).to(context.device) if config.normalize_rewards else None
         )

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from framework.interfaces import Tensors
-from framework.toolkit.optimizer import FlatAdamW, LossScale
+from framework.toolkit.optimizer import FlatOptimizer, LossScale
 from framework_dqn.objective import Loss, Predictions
 from framework_dqn.sequence_rows import SequenceRows
 
@@ -17,7 +17,7 @@ from framework_dqn.sequence_rows import SequenceRows
 class Autograd:
     """Sets the parameters' ``grad`` to the gradient of an objective."""
 
-    def __init__(self, network: Callable[..., Any], optimizer: FlatAdamW, loss_scale: LossScale | None):
+    def __init__(self, network: Callable[..., Any], optimizer: FlatOptimizer, loss_scale: LossScale | None):
         self._network, self._optimizer, self._loss_scale = network, optimizer, loss_scale
 
     def __call__(

@@ -7,6 +7,7 @@ from typing import ClassVar
 from attrs import frozen
 
 from framework.schema import OptionError, option
+from framework.toolkit.choices import INITIALIZATIONS, OPTIMIZER_HELP, OPTIMIZERS, WEIGHT_DECAY_HELP
 from framework.toolkit.schedules import SCHEDULES, Schedule, check_schedule
 from framework_dqn.hints import HINTS
 
@@ -22,7 +23,7 @@ class DQNConfig:
         function=True,
         help='Loss function, "module:function", with the arguments of framework_dqn.objective:dqn_loss, the default.',
     )
-    learning_rate: float = option(5e-4, help="Learning rate of AdamW.", gt=0)
+    learning_rate: float = option(5e-4, help="Learning rate of the optimizer.", gt=0)
     learning_rate_schedule: Schedule = option("constant", help=f"Schedule of the learning rate: {SCHEDULES}.")
     gamma: float = option(0.99, help="Discount factor.", ge=0, le=1)
     minibatch_size: int = option(
@@ -54,7 +55,7 @@ class DQNConfig:
         "uniform",
         help='Initial weights of encoder and heads: "uniform", torch\'s default, or "orthogonal", with which DQN learns'
         " more slowly.",
-        choices=("uniform", "orthogonal"),
+        choices=INITIALIZATIONS,
     )
     target_update_interval: int = option(
         250, help="Gradient steps between two updates of the target network.", ge=1, formerly="target_interval"
@@ -102,10 +103,9 @@ class DQNConfig:
         ge=0,
     )
     max_gradient_norm: float = option(10.0, help="Maximum gradient norm; 0 disables clipping.", ge=0)
-    weight_decay: float = option(
-        0.0, help="Decoupled weight decay of AdamW; biases, norms and embeddings are excluded.", ge=0
-    )
-    adam_epsilon: float = option(1e-8, help="Epsilon of Adam, for numerical stability.", gt=0)
+    weight_decay: float = option(0.0, help=WEIGHT_DECAY_HELP, ge=0)
+    optimizer: str = option("adamw", help=OPTIMIZER_HELP, choices=OPTIMIZERS)
+    adam_epsilon: float = option(1e-8, help="Epsilon of the optimizer, for numerical stability.", gt=0)
 
     def __attrs_post_init__(self) -> None:
         check_schedule(self.learning_rate_schedule, "learning_rate_schedule")

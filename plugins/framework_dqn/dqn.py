@@ -14,7 +14,7 @@ from framework.errors import FrameworkError
 from framework.interfaces import Batch, Context, Replay, Transitions
 from framework.toolkit.distributions import mask_logits
 from framework.toolkit.off_policy import AddedBonuses, UpdatesPerStep, mean_norm, move_target, numbers
-from framework.toolkit.optimizer import FlatAdamW, LossScale
+from framework.toolkit.optimizer import FlatOptimizer, LossScale
 from framework.toolkit.schedules import scheduled
 from framework.toolkit.slices import Slices
 from framework.toolkit.state import copied, seeded
@@ -53,8 +53,9 @@ class DQN:
         self._config, self._context = config, context
         self.policy = self.make_policy(config, context)
         self._target = copy.deepcopy(self.policy.network).requires_grad_(False).eval()
-        self._optimizer = FlatAdamW(
+        self._optimizer = FlatOptimizer(
             self.policy,
+            config.optimizer,
             epsilon=config.adam_epsilon,
             weight_decay=config.weight_decay,
             max_norm=config.max_gradient_norm or None,

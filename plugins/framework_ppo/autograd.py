@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from framework.toolkit.optimizer import FlatAdamW, LossScale
+from framework.toolkit.optimizer import FlatOptimizer, LossScale
 from framework_ppo.minibatches import Rows, Sequences
 from framework_ppo.objective import Loss, Predictions
 from framework_ppo.policy import ActorCritic
@@ -17,7 +17,7 @@ from framework_ppo.policy import ActorCritic
 class Autograd:
     """Sets the parameters' ``grad`` to the gradient of an objective."""
 
-    def __init__(self, policy: ActorCritic, optimizer: FlatAdamW, loss_scale: LossScale | None):
+    def __init__(self, policy: ActorCritic, optimizer: FlatOptimizer, loss_scale: LossScale | None):
         self._policy, self._optimizer, self._loss_scale = policy, optimizer, loss_scale
 
     def __call__(

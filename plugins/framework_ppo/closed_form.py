@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from framework.interfaces import Tensors
-from framework.toolkit.optimizer import FlatAdamW, LossScale
+from framework.toolkit.optimizer import FlatOptimizer, LossScale
 from framework.toolkit.vjp import covers as has_rule
 from framework.toolkit.vjp import rule, vjp
 from framework_ppo.config import PPOConfig
@@ -77,7 +77,7 @@ def covers(policy: ActorCritic, *objectives: Callable[..., Any]) -> bool:
 class ClosedForm:
     """As `Autograd`, with the objective's gradients in closed form."""
 
-    def __init__(self, policy: ActorCritic, optimizer: FlatAdamW, loss_scale: LossScale | None):
+    def __init__(self, policy: ActorCritic, optimizer: FlatOptimizer, loss_scale: LossScale | None):
         self._policy, self._optimizer, self._loss_scale = policy, optimizer, loss_scale
 
     def __call__(

@@ -7,6 +7,7 @@ from typing import ClassVar
 from attrs import frozen
 
 from framework.schema import option
+from framework.toolkit.choices import INITIALIZATIONS, OPTIMIZER_HELP, OPTIMIZERS, WEIGHT_DECAY_HELP
 from framework.toolkit.schedules import SCHEDULES, Schedule, check_schedule
 from framework_ppo.hints import HINTS
 
@@ -22,7 +23,7 @@ class PPOConfig:
         function=True,
         help='Loss function, "module:function", with the arguments of framework_ppo.objective:ppo_loss, the default.',
     )
-    learning_rate: float = option(2.5e-4, help="Learning rate of AdamW.", gt=0)
+    learning_rate: float = option(2.5e-4, help="Learning rate of the optimizer.", gt=0)
     learning_rate_schedule: Schedule = option("linear", help=f"Schedule of the learning rate: {SCHEDULES}.")
     clip_range: float = option(0.2, help="Clip range of the probability ratio between new and old policy.", gt=0)
     clip_range_schedule: Schedule = option("constant", help="Schedule of the clip range, as learning_rate_schedule.")
@@ -60,14 +61,18 @@ class PPOConfig:
     )
     entropy_coefficient: float = option(0.01, help="Coefficient of the entropy bonus.", ge=0)
     max_gradient_norm: float = option(0.5, help="Maximum gradient norm; 0 disables clipping.", ge=0)
-    weight_decay: float = option(
-        0.0, help="Decoupled weight decay of AdamW; biases, norms and embeddings are excluded.", ge=0
-    )
-    adam_epsilon: float = option(1e-5, help="Epsilon of Adam, for numerical stability.", gt=0)
+    weight_decay: float = option(0.0, help=WEIGHT_DECAY_HELP, ge=0)
+    optimizer: str = option("adamw", help=OPTIMIZER_HELP, choices=OPTIMIZERS)
+    adam_epsilon: float = option(1e-5, help="Epsilon of the optimizer, for numerical stability.", gt=0)
     target_kl: float | None = option(
         None,
         help="Early stopping: an update ends when the approximate KL divergence from the old policy exceeds this.",
         gt=0,
+    )
+    initialization: str = option(
+        "orthogonal",
+        help='Initial weights of encoders and heads: "orthogonal", or "uniform", torch\'s default, which has no gains.',
+        choices=INITIALIZATIONS,
     )
     share_encoder: bool = option(False, help="Whether policy and value share one encoder; recommended for images.")
     action_head: str = option(

@@ -23,7 +23,7 @@ HINTS = {
     "max_grad_norm": "it is named max_gradient_norm here",
     "normalize_advantage": _NORMALIZE,
     "norm_adv": _NORMALIZE,
-    "ortho_init": "weights are always initialised orthogonally",
+    "ortho_init": 'give initialization: "uniform" is False',
     "anneal_lr": "give learning_rate_schedule",
     "lr": "it is named learning_rate here",
     "use_sde": "there is no state-dependent exploration here",

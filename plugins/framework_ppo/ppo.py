@@ -11,7 +11,8 @@ from torch import Tensor
 
 from framework.errors import FrameworkError
 from framework.interfaces import Batch, Context
-from framework.toolkit.optimizer import FlatAdamW, LossScale
+from framework.toolkit.networks import initialization
+from framework.toolkit.optimizer import FlatOptimizer, LossScale
 from framework.toolkit.schedules import scheduled
 from framework.toolkit.slices import Slices
 from framework.toolkit.state import copied, seeded
@@ -43,12 +44,15 @@ class PPO:
     @staticmethod
     def make_policy(config: PPOConfig, context: Context) -> ActorCritic:
         """See `framework.interfaces.Algorithm.make_policy`."""
-        with seeded(context.seed):
+        with seeded(context.seed), initialization(config.initialization):
             return ActorCritic(config, context).to(context.device)
 
     def __init__(self, config: PPOConfig, context: Context):
         self._config = config
-        with seeded(context.seed):  # as `make_policy`; what comes next is drawn for the generator
+        with (
+            seeded(context.seed),
+            initialization(config.initialization),
+        ):  # as `make_policy`; what comes next is drawn for the generator
             self.policy = ActorCritic(config, context).to(context.device)
             self._generator = torch.Generator().manual_seed(int(torch.randint(2**62, ()).item()))
         if self.policy.remembers and context.make_replay is not None:
@@ -59,8 +63,9 @@ class PPO:
         if context.compile:
             for encoder in self.policy.encoders.values():
                 encoder.compile()
-        self._optimizer = FlatAdamW(
+        self._optimizer = FlatOptimizer(
             self.policy,
+            config.optimizer,
             epsilon=config.adam_epsilon,
             weight_decay=config.weight_decay,
             max_norm=config.max_gradient_norm or None,
