@@ -117,6 +117,30 @@ def vtrace(
     return VTrace(targets, advantages)
 
 
+def lambda_returns(
+    rewards: Tensor,
+    values: Tensor,
+    terminated: Tensor,
+    truncated: Tensor,
+    final_index: Tensor,
+    final_values: Tensor,
+    *,
+    gamma: float,
+    lam: float,
+) -> Tensor:
+    """Lambda-returns, [T, N] (Sutton and Barto, 2018, equation 12.18).
+
+    ``G[t] = r[t] + gamma * (lam * G[t + 1] + (1 - lam) * V(s'[t]))``, and where the trajectory or the episode ends
+    ``G[t] = r[t] + gamma * V(s'[t])``, which is the reward alone where it terminated. With the greatest Q-value of each
+    observation as its value they are those of Peng's Q(lambda) (Peng and Williams, 1996). Arguments as in `gae`.
+    """
+    following = next_values(values, terminated, final_index, final_values)
+    going_on = (terminated | truncated).logical_not().to(following.dtype)
+    going_on[-1] = 0.0
+    x = torch.addcmul(rewards, following, going_on.mul(-lam).add_(1.0), value=gamma)
+    return reverse_scan(x, going_on.mul_(gamma * lam))
+
+
 def discounted_returns(
     rewards: Tensor,
     values: Tensor,

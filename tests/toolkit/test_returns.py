@@ -10,7 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from framework.toolkit.returns import discounted_returns, forward_scan, gae, next_values, reverse_scan, vtrace
+from framework.toolkit.returns import (
+    discounted_returns,
+    forward_scan,
+    gae,
+    lambda_returns,
+    next_values,
+    reverse_scan,
+    vtrace,
+)
 
 EXACT = {"rtol": 0.0, "atol": 1e-10}
 
@@ -233,3 +241,28 @@ def test_scans_are_the_recursions(steps):
         backward[t] = x[t] + (decay[t] * backward[t + 1] if t + 1 < steps else 0)
     torch.testing.assert_close(reverse_scan(x, decay), backward, **EXACT)
     torch.testing.assert_close(forward_scan(x, decay), forward, **EXACT)
+
+
+@modest
+@given(seeds, fractions, fractions, st.integers(1, 20))
+def test_lambda_returns_are_the_mixed_returns_of_all_lengths(seed, gamma, lam, steps):
+    """G[t] is the mean of the n-step returns from t, weighted by (1 - lam) * lam^(n - 1), the longest by the rest."""
+    e = episodes(seed, steps)
+
+    def formula(t, n):
+        end, rewards, mixed = last_of_episode(e, t, n), 0.0, 0.0
+        for k in range(t, end + 1):
+            rewards += gamma ** (k - t) * e.rewards[k, n].item()
+            whole = rewards + gamma ** (k - t + 1) * value_after(e, k, n)
+            mixed += lam ** (k - t) * (1.0 if k == end else 1.0 - lam) * whole
+        return mixed
+
+    torch.testing.assert_close(lambda_returns(*e, gamma=gamma, lam=lam), each_step(e, formula), **EXACT)
+
+
+def test_lambda_returns_are_values_plus_generalised_advantages():
+    """Which is how they come from the same TD errors; with lam = 1 they are discounted returns."""
+    e = episodes(5)
+    expected = gae(*e, gamma=0.9, lam=0.7) + e.values[:-1]
+    torch.testing.assert_close(lambda_returns(*e, gamma=0.9, lam=0.7), expected, **EXACT)
+    torch.testing.assert_close(lambda_returns(*e, gamma=0.9, lam=1.0), discounted_returns(*e, gamma=0.9), **EXACT)
