@@ -87,6 +87,7 @@ WITH_MEMORY = ("gru", "lstm", "transformer_memory")
 ALGORITHMS = {
     "ppo": 'use = "ppo"\nminibatch_size = 32\nepochs = 1',
     "dqn": 'use = "dqn"\nminibatch_size = 16\nlearning_starts = 16',
+    "pqn": 'use = "pqn"\nminibatch_size = 32\nepochs = 1\nhead_hidden = [8]',
 }
 BONUSES = {"none": (), "rnd": ("rnd",), "icm": ("icm",), "both": ("rnd", "icm")}
 CURRICULA = {"none": "", "threshold": '[curriculum]\nuse = "threshold"'}
@@ -102,6 +103,8 @@ def refusal(cell: Cell) -> str:
     encoder, algorithm, _, _, replay = cell
     if algorithm == "dqn":
         return "dqn needs a replay" if replay == "none" else ""
+    if algorithm == "pqn":
+        return 'supports "replay", unlike pqn' if replay != "none" else ""
     return "memory" if encoder in WITH_MEMORY and replay != "none" else ""
 
 

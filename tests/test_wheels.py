@@ -69,6 +69,7 @@ BUNDLED = (
     "kubernetes",
     "mlflow",
     "ppo",
+    "pqn",
     "ray",
     "replay",
     "research",

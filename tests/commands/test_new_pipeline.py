@@ -143,6 +143,15 @@ def test_another_algorithm(new, room):
     assert pipeline.algorithm.config.learning_starts < pipeline.replay.config.capacity
 
 
+@pytest.mark.parametrize("room", WITH_DQN[:3])
+def test_layers_are_normalized_for_pqn(new, room):
+    """Those of the encoder too, as it has no target network; and there is no replay buffer."""
+    assert new("mine", "--environment", f"rooms:{room}", "--algorithm", "pqn")[0] == 0
+    pipeline = builds(new, "mine")
+    assert (pipeline.algorithm.use, pipeline.replay) == ("pqn", None)
+    assert getattr(pipeline.encoder.config, "layer_norm", True)
+
+
 @pytest.mark.parametrize(
     ("environment", "table", "encoder", "package"),
     [

@@ -29,6 +29,9 @@ CELLS = {
     "dqn-gru": ("dqn", "gru", "vector", "discrete", True, {}),
     "dqn-lstm": ("dqn", "lstm", "dict", "discrete", False, {"dueling": True}),
     "dqn-transformer_memory": ("dqn", "transformer_memory", "vector", "discrete", True, {}),
+    "pqn-mlp": ("pqn", "mlp", "vector", "discrete", True, {"normalize_observations": True}),
+    "pqn-cnn": ("pqn", "cnn", "dict", "discrete", False, {}),
+    "pqn-gru": ("pqn", "gru", "vector", "discrete", True, {"normalize_observations": True}),
 }
 QUICK = [("dqn-cnn", "torch")]
 SLOW = [(cell, kind) for cell in CELLS for kind in FORMATS if (cell, kind) not in QUICK]

@@ -19,6 +19,7 @@ torch.set_num_threads(1)
 OPTIONS: dict[tuple[str, str], dict[str, Any]] = {
     ("algorithm", "dqn"): {"learning_starts": 64, "learning_rate": 0.003, "updates_per_step": 0.1},
     ("algorithm", "ppo"): {"learning_rate": 0.01, "entropy_coefficient": 0.0},
+    ("algorithm", "pqn"): {"learning_rate": 0.003},
     ("curriculum", "fixed"): {"tasks": [1, "two", [3, 4], {"five": 6}], "weights": [4.0, 2.0, 1.0, 1.0]},
     ("curriculum", "learnability"): {"count": 8},
     ("curriculum", "learning_progress"): {"count": 8},
@@ -32,7 +33,7 @@ OPTIONS: dict[tuple[str, str], dict[str, Any]] = {
 #: Why a component is not tried at all.
 LEFT_OUT = {("environment", "envpool"): "its package is not among the tests'"}
 #: What takes long: checks that learn, and starting the emulator again and again.
-SLOW = ("algorithm-ppo-solves_probe", "algorithm-dqn-solves_probe", "environment-atari")
+SLOW = ("algorithm-ppo-solves_probe", "algorithm-dqn-solves_probe", "algorithm-pqn-solves_probe", "environment-atari")
 
 
 def _cases() -> list[Any]:
