@@ -74,6 +74,7 @@ def started(
         ("minigrid-doorkey.toml", DOORKEY),
         ("cartpole-dqn.toml", DQN),
         ("cartpole-dqn.toml", SEQUENCES),
+        ("cartpole-pqn.toml", SMALL),
     ],
 )
 def test_two_processes_learn_what_one_does(example: str, overrides: list[str], tmp_path: Path) -> None:
