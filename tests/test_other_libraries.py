@@ -84,16 +84,16 @@ def ours(heading, key):
     if section in SECTIONS:
         classes = [SECTIONS[section]]
     else:
-        algorithms = ("dqn",) if heading in ("DQN", "dqn.py") else ("ppo",)
-        names = {**COMPONENTS, "algorithm": algorithms}[section]
+        algorithm = {"DQN": "dqn", "dqn.py": "dqn", "pqn.py": "pqn"}.get(heading, "ppo")
+        names = {**COMPONENTS, "algorithm": (algorithm,)}[section]
         classes = [catalog.default_catalog().find(section, component).config_class() for component in names]
     rows = [row for cls in classes for row in describe.rows(cls) if row.path == name]
     return ("required" if rows[0].required else rows[0].default or "none") if rows else None
 
 
 def test_every_subject_has_a_table():
-    """Eleven tables of Stable-Baselines3, two of CleanRL."""
-    assert sorted(TABLES) == sorted([*SUBJECTS, "ppo.py", "dqn.py"])
+    """Eleven tables of Stable-Baselines3, three of CleanRL."""
+    assert sorted(TABLES) == sorted([*SUBJECTS, "ppo.py", "dqn.py", "pqn.py"])
 
 
 @pytest.mark.parametrize("heading", sorted(TABLES))

@@ -14,7 +14,7 @@ from small_ppo import collect, make_context, same, tensors
 from small_pqn import WHOLE, pqn, remembering, slow_returns, slow_update, slow_values
 
 from framework.errors import FrameworkError
-from framework.interfaces import Stream
+from framework.interfaces import Encoding, Stream
 from framework.toolkit.optimizer import LossScale
 from framework_pqn.config import PQNConfig
 from framework_pqn.gradients import Autograd
@@ -250,6 +250,44 @@ def test_a_scaled_loss_teaches_the_same():
     batch.rewards *= 1e6
     assert scaled.update(batch)["gradient_norm"] == 0.0
     assert torch.equal(scaled._optimizer.parameters, before)
+
+
+@pytest.mark.parametrize("slices", [1, 3])
+def test_the_encoders_own_losses_are_added(slices):
+    """An encoder's auxiliary loss moves its parameters, though no value depends on them, and is a metric."""
+
+    class Auxiliary(torch.nn.Module):
+        feature_dim = 3
+
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.ones(2))
+
+        def initial_memory(self, count):
+            return {}
+
+        def forward(self, observation, memory, first):
+            losses = {"size": self.weight.square().sum()} if self.training and torch.is_grad_enabled() else {}
+            return Encoding(observation["observation"], losses=losses), memory
+
+    context = make_context(encoder=lambda context: Auxiliary())
+    algorithm = pqn(context, learning_rate=0.01, optimizer="adamw", slices=slices)
+    metrics = algorithm.update(collect(algorithm, context))
+    assert (algorithm.policy.network.encoder.weight < 0.99).all()
+    assert 1.0 < metrics["loss/size"] <= 2.0
+
+
+def test_bfloat16_learns_almost_as_float32_does():
+    """Values and returns stay float32, and the weights end close to those of float32."""
+    ends = []
+    for precision in ("float32", "bfloat16"):
+        context = make_context(precision=precision)
+        algorithm = pqn(context, learning_rate=1e-3)
+        algorithm.update(collect(pqn(make_context()), context))
+        ends.append(torch.cat([value.flatten() for value in algorithm.policy.state_dict().values()]))
+        assert ends[-1].dtype is torch.float32
+    torch.testing.assert_close(*ends, rtol=0, atol=0.02)
+    assert not torch.equal(*ends)
 
 
 def test_float16_is_for_gpus():
