@@ -19,12 +19,12 @@ class Minibatch(NamedTuple):
     observations: Tensors  #: {name: [T, n, ...]}
     memory: Tensors  #: {name: [n, ...]} before the first step
     first: Tensor  #: [T, n]
-    index: Tensor  #: [B] int64: which of the ``T * n`` steps are learned from
+    step_index: Tensor  #: [B] int64: which of the ``T * n`` steps are learned from
     targets: Targets  #: of B steps
 
     def predictions(self, values: Tensor) -> Predictions:
         """The Q-values of the actions that were taken, of those of all steps and actions [T, n, A]."""
-        rows = values.flatten(0, 1).index_select(0, self.index)
+        rows = values.flatten(0, 1).index_select(0, self.step_index)
         return Predictions(rows.gather(-1, self.targets.actions.unsqueeze(-1)).squeeze(-1))
 
     def evaluate(self, network: QNetwork) -> tuple[Predictions, Evaluation]:
@@ -37,8 +37,8 @@ class Minibatch(NamedTuple):
 
         Environments without a step to learn from are in none.
         """
-        places = self.index.new_full((self.first.numel(),), -1)
-        places[self.index] = torch.arange(len(self.index), device=self.index.device)
+        places = self.step_index.new_full((self.first.numel(),), -1)
+        places[self.step_index] = torch.arange(len(self.step_index), device=self.step_index.device)
         places = places.view(self.first.shape)
         columns = (places >= 0).any(0).nonzero().squeeze(1)
         return [self._take(part, places[:, part]) for part in columns.tensor_split(min(count, len(columns)))]

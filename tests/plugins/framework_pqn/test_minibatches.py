@@ -21,7 +21,7 @@ def made(context):
 
 def rows_of(minibatch):
     """The observations of the steps that are learned from, [B, ...]."""
-    return minibatch.observations["observation"].flatten(0, 1)[minibatch.index]
+    return minibatch.observations["observation"].flatten(0, 1)[minibatch.step_index]
 
 
 @pytest.mark.parametrize(("size", "count"), [(62, 1), (31, 2), (60, 2), (1000, 1)])
@@ -69,6 +69,6 @@ def test_slices_are_the_minibatch(context, count):
     assert len(slices) == min(count, whole.first.shape[1])
     assert torch.equal(torch.cat([rows for _, rows in slices]).sort().values, torch.arange(62))
     for part, rows in slices:
-        assert len(rows) == len(part.index) > 0
+        assert len(rows) == len(part.step_index) > 0
         assert torch.equal(part.targets.returns, whole.targets.returns[rows])
         assert torch.equal(rows_of(part), rows_of(whole)[rows])
