@@ -51,8 +51,18 @@ def with_bonus(context, weight=0.5, discount=0.99):
     return attrs.evolve(context, bonuses=("new",), make_streams=lambda: [stream])
 
 
-@pytest.mark.parametrize("backward", ["closed form", "autograd", "memory", "slices", "slices of memory"])
-@pytest.mark.parametrize("masked", [False, True], ids=["all", "masked"])
+@pytest.mark.parametrize(
+    ("backward", "masked"),
+    [
+        ("closed form", False),
+        ("closed form", True),
+        ("autograd", True),
+        ("memory", False),
+        ("memory", True),
+        ("slices", False),
+        ("slices of memory", True),
+    ],
+)
 def test_an_update_is_what_the_definition_says(backward, masked):
     """Three epochs end where autograd through the step-by-step pass and torch's own RAdam do."""
     make = remembering if "memory" in backward else make_context

@@ -66,7 +66,7 @@ FEW = [
     (5, "nested", "masked"),
 ]
 #: What takes seconds: `.ci/run` has it.
-CI = [(5, "image", "discrete_start")]
+CI = [(6, "vector", "discrete"), (5, "image", "discrete_start")]
 ALL = [
     (number, observation, action)
     for number in PROBES
