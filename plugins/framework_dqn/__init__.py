@@ -11,7 +11,7 @@ def register_algorithms(register: Register) -> None:
         "dqn",
         "framework_dqn.dqn:DQN",
         config="framework_dqn.config:DQNConfig",
-        summary="Deep Q-networks: double, dueling, n-step, with a replay buffer (Mnih et al., 2015).",
+        summary="Deep Q-networks, up to Rainbow and R2D2, with a replay buffer (Mnih et al., 2015).",
         supports=("action_mask", "memory", "off_policy", "replay", "streams"),
         needs=("replay",),
     )

@@ -21,7 +21,8 @@ class DQNConfig:
     objective: str | None = option(
         None,
         function=True,
-        help='Loss function, "module:function", with the arguments of framework_dqn.objective:dqn_loss, the default.',
+        help='Loss function, "module:function", with the arguments of those in framework_dqn.objective, of which the '
+        "distribution's is the default.",
     )
     learning_rate: float = option(5e-4, help="Learning rate of the optimizer.", gt=0)
     learning_rate_schedule: Schedule = option("constant", help=f"Schedule of the learning rate: {SCHEDULES}.")
@@ -47,6 +48,35 @@ class DQNConfig:
     )
     dueling: bool = option(
         False, help="Dueling network: one head for the state's value and one for the actions' advantages."
+    )
+    distribution: str = option(
+        "none",
+        help='What is predicted of each action\'s return: "none", its mean; "categorical", probabilities of atoms '
+        '(C51); "quantile", quantiles (QR-DQN). The greedy action has the greatest mean.',
+        choices=("none", "categorical", "quantile"),
+    )
+    atoms: int = option(51, help="Atoms of categorical distributions, or the number of quantiles.", ge=2)
+    v_min: float = option(-10.0, help="Return of the lowest atom of categorical distributions; lower ones count as it.")
+    v_max: float = option(
+        10.0, help="Return of the highest atom of categorical distributions; higher ones count as it."
+    )
+    noisy: bool = option(
+        False, help="Noisy networks: the heads' layers have noise that is learned, which explores in place of epsilon."
+    )
+    noisy_std: float = option(
+        0.5, help="Initial standard deviation of the noise, times the square root of a layer's inputs.", gt=0
+    )
+    munchausen: bool = option(
+        False,
+        help="Munchausen DQN: targets of the target network's softmax policy, whose log-probability of the action is "
+        "added to the reward. No action is selected in the targets, so double has no effect.",
+    )
+    munchausen_alpha: float = option(0.9, help="Factor of the log-policy that is added to the reward.", ge=0, le=1)
+    munchausen_temperature: float = option(
+        0.03, help="Temperature of the softmax policy, and factor of its entropy in the targets.", gt=0
+    )
+    munchausen_clip: float = option(
+        -1.0, help="Lower bound of temperature times log-policy, before it is added to the reward.", le=0
     )
     head_hidden: tuple[int, ...] = option(
         (), help="Width of each hidden layer between the encoder's features and the values, in each head.", ge=1
@@ -91,8 +121,15 @@ class DQNConfig:
     reward_clip: float | None = option(
         None, help="Clips the environment's rewards to [-reward_clip, reward_clip].", gt=0
     )
-    epsilon_start: float = option(1.0, help="Initial probability of a random action.", ge=0, le=1)
-    epsilon_end: float = option(0.05, help="Final probability of a random action.", ge=0, le=1)
+    epsilon_start: float | None = option(
+        None,
+        help="Initial probability of a random action; by default 1, or with noisy networks epsilon_end.",
+        ge=0,
+        le=1,
+    )
+    epsilon_end: float | None = option(
+        None, help="Final probability of a random action; by default 0.05, or 0 with noisy networks.", ge=0, le=1
+    )
     epsilon_fraction: float = option(
         0.1, help="Fraction of the run over which epsilon is annealed, linearly.", ge=0, le=1
     )
@@ -109,5 +146,22 @@ class DQNConfig:
 
     def __attrs_post_init__(self) -> None:
         check_schedule(self.learning_rate_schedule, "learning_rate_schedule")
-        if self.epsilon_end > self.epsilon_start:
-            raise OptionError(f"must not exceed epsilon_start, which is {self.epsilon_start}", "epsilon_end")
+        start, end = self.epsilons
+        if end > start:
+            raise OptionError(f"must not exceed epsilon_start, which is {start}", "epsilon_end")
+        if self.munchausen and self.value_rescaling:
+            raise OptionError(
+                "must be false with munchausen, whose temperature is in units of rewards", "value_rescaling"
+            )
+        if self.v_min >= self.v_max:
+            raise OptionError(f"must be above v_min, which is {self.v_min}", "v_max")
+
+    @property
+    def epsilons(self) -> tuple[float, float]:
+        """Initial and final probability of a random action: where the options leave them open, noise explores alone."""
+        end = self.epsilon_end
+        if end is None:
+            end = 0.0 if self.noisy else 0.05
+        if self.epsilon_start is not None:
+            return self.epsilon_start, end
+        return (end if self.noisy else 1.0), end

@@ -1,4 +1,4 @@
-"""What Stable-Baselines3 and CleanRL call the options of DQN."""
+"""What Stable-Baselines3, CleanRL and Tianshou call the options of DQN."""
 
 from __future__ import annotations
 
@@ -18,6 +18,18 @@ HINTS = {
     "start_e": "it is named epsilon_start here",
     "end_e": "it is named epsilon_end here",
     "max_grad_norm": "it is named max_gradient_norm here",
+    "n_atoms": "it is named atoms here",
+    "num_atoms": "it is named atoms here",
+    "n_quantiles": 'give distribution = "quantile", and their number as atoms',
+    "num_quantiles": 'give distribution = "quantile", and their number as atoms',
+    "is_double": "it is named double here",
+    "is_dueling": "it is named dueling here",
+    "is_noisy": "it is named noisy here",
+    "std_init": "it is named noisy_std here",
+    "sigma_init": "it is named noisy_std here",
+    "entropy_tau": "it is named munchausen_temperature here",
+    "n_steps": "it is replay.n_step",
+    "target_estimation_step": "it is replay.n_step",
     "lr": "it is named learning_rate here",
     "net_arch": "it is encoder.hidden",
     "total_timesteps": "it is run.total_steps",

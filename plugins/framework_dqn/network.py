@@ -1,8 +1,9 @@
-"""The Q-network: an encoder, and a plain or a dueling head."""
+"""The Q-network: an encoder, and a plain or a dueling head, of values or of return distributions."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import torch
 from gymnasium import spaces
@@ -14,13 +15,16 @@ from framework.toolkit.networks import MLP, initialization
 from framework.toolkit.processor import autocast
 from framework.toolkit.vjp import Pullback, covers, rule, vjp
 from framework_dqn.config import DQNConfig
+from framework_dqn.distributional import return_model
+from framework_dqn.noisy import NoisyMLP, noisy_layers
 from framework_dqn.sequence_rows import SequenceRows
 
 
 class QNetwork(nn.Module):
     """Observations ``{name: [B, ...]}`` -> Q-values [B, A], float32 in any precision.
 
-    To an encoder with memory each of them is the first of an episode, unless they come as `SequenceRows`.
+    To an encoder with memory each of them is the first of an episode, unless they come as `SequenceRows`. With a
+    `distribution`, the outputs of `forward` are its K parameters for each action, [B, A, K].
     """
 
     def __init__(self, config: DQNConfig, context: Context):
@@ -34,16 +38,22 @@ class QNetwork(nn.Module):
             )
         with initialization(config.initialization):
             self.encoder = context.make_encoder()
-            head = DuelingHead if config.dueling else Head
-            self.head = head(self.encoder.feature_dim, config.head_hidden, int(context.action_space.n))
+            self.head = _make_head(config, self.encoder.feature_dim, int(context.action_space.n))
         #: Whether the encoder has a memory: then observations are evaluated in order.
         self.remembers = bool(self.encoder.initial_memory(1))
         self._autocast = autocast(context)
+        self.return_model = return_model(config, context.device)
+        self.noisy_layers = noisy_layers(self)
         #: Whether every part has a rule of `framework.toolkit.vjp`, by which it is then evaluated without gradient.
-        self.closed_form = context.precision == "float32" and not context.compile and covers(self.encoder)
+        self.closed_form = (
+            context.precision == "float32"
+            and not context.compile
+            and not self.noisy_layers
+            and covers(self.encoder, self.head)
+        )
 
     def forward(self, observations: Tensors | SequenceRows) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """Q-values and the encoder's auxiliary losses, with gradient."""
+        """Outputs and the encoder's auxiliary losses, with gradient."""
         with self._autocast:
             if isinstance(observations, SequenceRows):
                 encoding = observations.encode(self.encoder)
@@ -52,28 +62,40 @@ class QNetwork(nn.Module):
                 leaf = next(iter(rows.values()))
                 first = torch.ones(leaf.shape[:2], dtype=torch.bool, device=leaf.device)
                 encoding, _ = self.encoder(rows, self.encoder.initial_memory(leaf.shape[1]), first)
-            values = self.head(encoding.features[0])
-        return values.to(torch.float32), encoding.losses
+            outputs = self.head(encoding.features[0])
+        return outputs.to(torch.float32), encoding.losses
 
     def values(self, observations: Tensors | SequenceRows) -> Tensor:
         """Q-values without gradient; call without gradient recording."""
+        return self.return_model.means(self.outputs(observations))
+
+    def outputs(self, observations: Tensors | SequenceRows) -> Tensor:
+        """What `forward` gives, without gradient; call without gradient recording."""
         return vjp(self, observations)[0] if self.closed_form else self(observations)[0]
 
     def step(self, observations: Tensors, memory: Tensors, first: Tensor) -> tuple[Tensor, Tensors]:
         """Q-values of one step with memory, and the memory after it, in its dtypes; without gradient."""
         with self._autocast:
             encoding, after = self.encoder(_as_steps(observations), memory, first.unsqueeze(0))
-            values = self.head(encoding.features[0])
-        return values.to(torch.float32), {name: x.to(memory[name].dtype) for name, x in after.items()}
+            outputs = self.head(encoding.features[0])
+        values = self.return_model.means(outputs.to(torch.float32))
+        return values, {name: x.to(memory[name].dtype) for name, x in after.items()}
+
+
+def _make_head(config: DQNConfig, features: int, actions: int) -> nn.Module:
+    layers = partial(NoisyMLP, std=config.noisy_std) if config.noisy else MLP
+    if config.distribution != "none":
+        return DistributionHead(features, config.head_hidden, actions, config.atoms, layers, dueling=config.dueling)
+    return (DuelingHead if config.dueling else Head)(features, config.head_hidden, actions, layers)
 
 
 class Head(nn.Module):
-    """Features [B, F] -> [B, outputs]: hidden layers with ReLU, then a linear one."""
+    """Features [B, F] -> [B, outputs]: hidden layers with ReLU, then a linear one, made by ``layers``."""
 
-    def __init__(self, features: int, hidden: Sequence[int], outputs: int):
+    def __init__(self, features: int, hidden: Sequence[int], outputs: int, layers: Callable[..., nn.Module] = MLP):
         super().__init__()
-        self.hidden = MLP(features, hidden, "relu")
-        self.output = MLP(self.hidden.feature_dim, (outputs,), "identity", gain=1.0)
+        self.hidden = layers(features, hidden, "relu")
+        self.output = layers(hidden[-1] if hidden else features, (outputs,), "identity", gain=1.0)
 
     def forward(self, features: Tensor) -> Tensor:
         """See the class."""
@@ -86,14 +108,43 @@ class DuelingHead(nn.Module):
     Wang et al. (2016, arXiv:1511.06581), equation 9.
     """
 
-    def __init__(self, features: int, hidden: Sequence[int], actions: int):
+    def __init__(self, features: int, hidden: Sequence[int], actions: int, layers: Callable[..., nn.Module] = MLP):
         super().__init__()
-        self.value = Head(features, hidden, 1)
-        self.advantage = Head(features, hidden, actions)
+        self.value = Head(features, hidden, 1, layers)
+        self.advantage = Head(features, hidden, actions, layers)
 
     def forward(self, features: Tensor) -> Tensor:
         """[B, F] -> [B, A]."""
         return _joined(self.value(features), self.advantage(features))
+
+
+class DistributionHead(nn.Module):
+    """Features [B, F] -> [B, A, K], K parameters of each action's return distribution.
+
+    A dueling head joins value and advantages for each of them (Hessel et al., 2018, arXiv:1710.02298).
+    """
+
+    def __init__(
+        self,
+        features: int,
+        hidden: Sequence[int],
+        actions: int,
+        atoms: int,
+        layers: Callable[..., nn.Module] = MLP,
+        *,
+        dueling: bool = False,
+    ):
+        super().__init__()
+        self._atoms = atoms
+        self.value = Head(features, hidden, atoms, layers) if dueling else None
+        self.advantage = Head(features, hidden, actions * atoms, layers)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """See the class."""
+        advantages: Tensor = self.advantage(features).unflatten(-1, (-1, self._atoms))
+        if self.value is None:
+            return advantages
+        return self.value(features).unsqueeze(-2) + advantages - advantages.mean(-2, keepdim=True)
 
 
 def _joined(value: Tensor, advantage: Tensor) -> Tensor:

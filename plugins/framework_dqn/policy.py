@@ -9,13 +9,15 @@ from framework.interfaces import Batch, Context, Tensors
 from framework.toolkit.distributions import mask_logits
 from framework_dqn.config import DQNConfig
 from framework_dqn.network import QNetwork
+from framework_dqn.noisy import noise
 
 
 class EpsilonGreedy(nn.Module):
     """The greedy action, or with probability ``epsilon`` a random legal one.
 
     The learner sets ``epsilon``, which travels with the weights. With ``epsilon_ladder`` each environment of a shard
-    has a smaller epsilon than the one before it (Horgan et al., 2018, arXiv:1803.00933, section 4).
+    has a smaller epsilon than the one before it (Horgan et al., 2018, arXiv:1803.00933, section 4). Noisy layers draw
+    noise in each step, for each environment its own; deterministic actions have none.
     """
 
     epsilon: Tensor  #: [] float32
@@ -23,7 +25,7 @@ class EpsilonGreedy(nn.Module):
     def __init__(self, config: DQNConfig, context: Context):
         super().__init__()
         self.network = QNetwork(config, context)
-        self.register_buffer("epsilon", torch.tensor(config.epsilon_start))
+        self.register_buffer("epsilon", torch.tensor(config.epsilons[0]))
         self._ladder = config.epsilon_ladder
         self._start = int(context.action_space.start)
 
@@ -43,17 +45,19 @@ class EpsilonGreedy(nn.Module):
         deterministic: bool = False,
     ) -> tuple[Tensor, Tensors, Tensors]:
         """See `framework.interfaces.Policy.act`."""
-        if self.network.remembers:
-            values, memory = self.network.step(observation, memory, first)
-        else:
-            values = self.network.values(observation)
+        layers = () if deterministic else self.network.noisy_layers
+        with noise(generator, layers, rows=next(iter(observation.values())).shape[0]):
+            if self.network.remembers:
+                values, memory = self.network.step(observation, memory, first)
+            else:
+                values = self.network.values(observation)
         if action_mask is not None:
             values = mask_logits(values, action_mask)
         actions = values.argmax(-1)
         if not deterministic:
             count, size = values.shape
-            noise = torch.rand(count, size + 1, generator=generator, device=values.device)
-            chance, scores = noise[:, 0], noise[:, 1:]
+            draws = torch.rand(count, size + 1, generator=generator, device=values.device)
+            chance, scores = draws[:, 0], draws[:, 1:]
             if action_mask is not None:
                 scores = scores.masked_fill(~action_mask, -1.0)
             actions = torch.where(chance < self.exploration(count), scores.argmax(-1), actions)

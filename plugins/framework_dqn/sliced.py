@@ -10,7 +10,7 @@ from torch import Tensor
 from framework.interfaces import Tensors
 from framework.toolkit.slices import Slices, even_rows
 from framework_dqn.autograd import Autograd
-from framework_dqn.objective import Loss, Predictions, Targets
+from framework_dqn.objective import Loss
 from framework_dqn.sequence_rows import SequenceRows
 
 
@@ -25,18 +25,20 @@ class Sliced:
         objective: Callable[..., Loss],
         observations: Tensors | SequenceRows,
         actions: Tensor,
-        old: Targets,
+        old: Any,
         *options: Any,
-    ) -> Predictions:
+    ) -> Any:
         """See `Autograd`."""
         parts = _slices(observations, self._slices.count)
 
-        def backward(number: int) -> Predictions:
+        model = self._backward.return_model
+
+        def backward(number: int) -> Any:
             part, rows = parts[number]
-            targets = Targets(*(x.index_select(0, rows) for x in old))
+            targets = model.targets(*(x.index_select(0, rows) for x in old))
             return self._backward(objective, part, actions.index_select(0, rows), targets, *options)
 
-        return Predictions(*self._slices([rows for _, rows in parts], backward))
+        return model.predictions(*self._slices([rows for _, rows in parts], backward))
 
 
 def _slices(observations: Tensors | SequenceRows, count: int) -> list[tuple[Any, Tensor]]:

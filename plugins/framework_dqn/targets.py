@@ -9,11 +9,15 @@ from torch import Tensor
 def td_targets(rewards: Tensor, steps: Tensor, terminated: Tensor, next_values: Tensor, gamma: float) -> Tensor:
     """N-step TD targets [B]: ``sum_k gamma^k * r_k + gamma^steps * (1 - terminated) * V(s')``.
 
-    ``rewards`` [B, n] are 0 from ``steps`` [B] on; ``next_values`` [B] are those of the observations after them.
+    ``rewards`` [B, n] are 0 from ``steps`` [B] on; ``next_values`` [B] are those of the observations after them, or
+    [B, J] returns that may follow, with as many targets.
     """
     discounts = gamma ** torch.arange(rewards.shape[1] + 1, dtype=torch.float32, device=rewards.device)
     bootstrap = discounts[steps].masked_fill_(terminated, 0.0)
-    return torch.addcmul(rewards @ discounts[:-1], bootstrap, next_values)
+    returns = rewards @ discounts[:-1]
+    if next_values.ndim > 1:
+        returns, bootstrap = returns.unsqueeze(-1), bootstrap.unsqueeze(-1)
+    return torch.addcmul(returns, bootstrap, next_values)
 
 
 #: Slope that `rescaled` keeps for large returns, so that it has an inverse.

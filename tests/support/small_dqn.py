@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -112,6 +113,19 @@ def dqn_context(*args: Any, replay: Callable[[], Any] = ListReplay, **fields: An
 def dqn(context: Context, **options: Any) -> DQN:
     """DQN with these options; it learns from the first batch on."""
     return DQN(DQNConfig(**{"learning_starts": 0, "minibatch_size": 16, **options}), context)
+
+
+def slow_projection(points: list[float], probabilities: list[float], atoms: list[float]) -> list[float]:
+    """Algorithm 1 of C51, one point after the other."""
+    gap = (atoms[-1] - atoms[0]) / (len(atoms) - 1)
+    result = [0.0] * len(atoms)
+    for point, probability in zip(points, probabilities, strict=True):
+        place = (min(max(point, atoms[0]), atoms[-1]) - atoms[0]) / gap
+        lower = min(math.floor(place), len(atoms) - 1)
+        upper = min(lower + 1, len(atoms) - 1)
+        result[lower] += probability * (lower + 1 - place)
+        result[upper] += probability * (place - lower)
+    return result
 
 
 def _stacked(observations: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:

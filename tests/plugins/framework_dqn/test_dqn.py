@@ -116,7 +116,7 @@ def test_an_update_is_what_the_definition_says(double, n_step, masked, backward)
     if backward != "closed form":
         algorithm.policy.network.closed_form = False
     if backward == "autograd":
-        algorithm._backward = Autograd(algorithm.policy.network, algorithm._optimizer, None)
+        algorithm._backward = Autograd(algorithm.policy.network, algorithm._optimizer, None, algorithm._returns)
     mask = torch.rand(17, 4, 4, generator=torch.Generator().manual_seed(0)) < 0.6
     mask[..., 2] = True
     batch = collect(algorithm, context, action_mask=mask if masked else None)

@@ -9,7 +9,7 @@ from framework.schema import options
 from framework_dqn.config import DQNConfig
 from framework_dqn.hints import HINTS
 
-ELSEWHERE = {"encoder.hidden", "replay.capacity"}
+ELSEWHERE = {"encoder.hidden", "replay.capacity", "replay.n_step"}
 
 
 @pytest.mark.parametrize("key", HINTS)

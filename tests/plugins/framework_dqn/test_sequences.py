@@ -163,9 +163,8 @@ def test_targets_are_those_of_each_step_alone(burn_in, n_step, double, masked, r
     rows = [(t, b) for t in range(burn_in, burn_in + 9) for b in range(3) if sequences.valid[t, b]]
     assert columns.tolist() == [b for _, b in rows]
     with torch.no_grad():
-        torch.testing.assert_close(
-            algorithm.targets(transitions), torch.tensor([expected[row] for row in rows]), **TIGHT
-        )
+        targets = algorithm.targets(transitions, torch.ones(len(rows))).values
+        torch.testing.assert_close(targets, torch.tensor([expected[row] for row in rows]), **TIGHT)
         values, _ = slow_values(algorithm.policy.network, sequences, burn_in)
         torch.testing.assert_close(
             algorithm.policy.network.values(transitions.observations),
@@ -184,7 +183,7 @@ def test_a_gradient_step_is_what_the_definition_says(backward):
         context, learning_rate=3e-3, minibatch_size=32, updates_per_step=1 / 24, learning_starts=60, **options
     )
     if backward == "autograd":
-        algorithm._backward = Autograd(algorithm.policy.network, algorithm._optimizer, None)
+        algorithm._backward = Autograd(algorithm.policy.network, algorithm._optimizer, None, algorithm._returns)
     batches = experience(algorithm, context, 3)
     for batch in batches[:2]:
         assert algorithm.update(batch)["gradient_steps"] == 0
