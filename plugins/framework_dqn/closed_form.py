@@ -12,11 +12,22 @@ import torch
 from torch import Tensor
 
 from framework.interfaces import Tensors
+from framework.toolkit.quantiles import quantile_huber_gradient
 from framework.toolkit.vjp import vjp
 from framework_dqn.autograd import Autograd
 from framework_dqn.config import DQNConfig
+from framework_dqn.distributional import ReturnModel
 from framework_dqn.network import QNetwork
-from framework_dqn.objective import Loss, Predictions, Targets, dqn_loss
+from framework_dqn.objective import (
+    DistributionPredictions,
+    DistributionTargets,
+    Loss,
+    Predictions,
+    Targets,
+    categorical_loss,
+    dqn_loss,
+    quantile_loss,
+)
 from framework_dqn.sequence_rows import SequenceRows
 
 
@@ -27,12 +38,28 @@ def dqn_gradient(new: Predictions, old: Targets, options: DQNConfig) -> Tensor:
     return errors.clamp(-delta, delta).mul_(old.weights).mul_(1.0 / len(errors))
 
 
-_GRADIENTS: dict[Callable[..., Any], Callable[..., Tensor]] = {dqn_loss: dqn_gradient}
+def categorical_gradient(new: DistributionPredictions, old: DistributionTargets, options: DQNConfig) -> Tensor:
+    """Gradient of `categorical_loss` with respect to the logits, [B, K]."""
+    return (new.outputs.softmax(-1) - old.returns) * (old.weights / len(old.weights)).unsqueeze(-1)
 
 
-def covers(objective: Callable[..., Any]) -> bool:
-    """Whether the gradient of this objective is known."""
-    return objective in _GRADIENTS
+def quantile_gradient(new: DistributionPredictions, old: DistributionTargets, options: DQNConfig) -> Tensor:
+    """Gradient of `quantile_loss` with respect to the quantiles, [B, K]."""
+    gradient = quantile_huber_gradient(new.outputs, old.returns, options.huber_delta)
+    return gradient * (old.weights / len(old.weights)).unsqueeze(-1)
+
+
+#: With respect to the last field of the predictions.
+_GRADIENTS: dict[Callable[..., Any], Callable[..., Tensor]] = {
+    dqn_loss: dqn_gradient,
+    categorical_loss: categorical_gradient,
+    quantile_loss: quantile_gradient,
+}
+
+
+def covers(objective: Callable[..., Any], return_model: ReturnModel) -> bool:
+    """Whether the gradient of this objective is known, of the predictions of this return model."""
+    return objective in _GRADIENTS and objective is return_model.objective
 
 
 class ClosedForm(Autograd):
@@ -40,18 +67,20 @@ class ClosedForm(Autograd):
 
     def __call__(
         self, objective: Callable[..., Loss], observations: Tensors | SequenceRows, actions: Tensor, *arguments: Any
-    ) -> Predictions:
+    ) -> Any:
         """See `Autograd`."""
         network = self._network
         if not (isinstance(network, QNetwork) and network.closed_form):
             return super().__call__(objective, observations, actions, *arguments)
-        values, pullback = vjp(network, observations)
+        outputs, pullback = vjp(network, observations)
+        new = self.return_model.predict(outputs, actions)
+        gradient = _GRADIENTS[objective](new, *arguments).unsqueeze(1)  # [B, 1], or [B, 1, K] of distributions
         index = actions.unsqueeze(-1)
-        new = Predictions(values.gather(-1, index).squeeze(-1))
-        gradient = _GRADIENTS[objective](new, *arguments)
-        pullback(torch.zeros_like(values).scatter_(-1, index, gradient.unsqueeze(-1)))
+        if gradient.ndim > 2:
+            index = index.unsqueeze(-1).expand_as(gradient)
+        pullback(torch.zeros_like(outputs).scatter_(1, index, gradient))
         return new
 
-    def _differentiable(self, objective: Callable[..., Loss], new: Predictions, *arguments: Any) -> Tensor:
-        gradient = _GRADIENTS[objective](Predictions(new.values.detach()), *arguments)
-        return torch.dot(new.values, gradient)
+    def _differentiable(self, objective: Callable[..., Loss], new: Any, *arguments: Any) -> Tensor:
+        gradient = _GRADIENTS[objective](self.return_model.predictions(*(x.detach() for x in new)), *arguments)
+        return torch.dot(new[-1].flatten(), gradient.flatten())

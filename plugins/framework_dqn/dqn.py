@@ -68,7 +68,7 @@ class DQN:
         self._objective: Objective = (
             self._returns.objective if config.objective is None else context.find_function(config.objective)
         )
-        backward = ClosedForm if closed_form.covers(self._objective) else Autograd
+        backward = ClosedForm if closed_form.covers(self._objective, self._returns) else Autograd
         network: Any = self.policy.network
         if context.compile and network.remembers:
             network.encoder.compile()

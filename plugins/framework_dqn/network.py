@@ -141,10 +141,12 @@ class DistributionHead(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """See the class."""
-        advantages: Tensor = self.advantage(features).unflatten(-1, (-1, self._atoms))
-        if self.value is None:
-            return advantages
-        return self.value(features).unsqueeze(-2) + advantages - advantages.mean(-2, keepdim=True)
+        return self.joined(None if self.value is None else self.value(features), self.advantage(features))
+
+    def joined(self, value: Tensor | None, advantages: Tensor) -> Tensor:
+        """V [B, K] and A [B, A * K] -> [B, A, K], or A alone."""
+        advantages = advantages.unflatten(-1, (-1, self._atoms))
+        return advantages if value is None else value.unsqueeze(-2) + advantages - advantages.mean(-2, keepdim=True)
 
 
 def _joined(value: Tensor, advantage: Tensor) -> Tensor:
@@ -181,3 +183,17 @@ def _(head: DuelingHead, features: Tensor) -> tuple[Tensor, Pullback]:
         return value_pullback(gradient.sum(-1, keepdim=True)) + advantage_pullback(d_advantage)
 
     return _joined(value, advantage), pullback
+
+
+@rule(DistributionHead)
+def _(head: DistributionHead, features: Tensor) -> tuple[Tensor, Pullback]:
+    advantages, advantage_pullback = vjp(head.advantage, features)
+    if head.value is None:
+        return head.joined(None, advantages), lambda gradient: advantage_pullback(gradient.flatten(1))
+    value, value_pullback = vjp(head.value, features)
+
+    def pullback(gradient: Tensor) -> Tensor:
+        d_advantages = gradient - gradient.mean(-2, keepdim=True)
+        return value_pullback(gradient.sum(-2)) + advantage_pullback(d_advantages.flatten(1))
+
+    return head.joined(value, advantages), pullback

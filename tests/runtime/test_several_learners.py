@@ -31,6 +31,7 @@ DOORKEY = [
 ]
 DQN = [*SMALL, "run.total_steps=3000", "algorithm.learning_starts=500", "replay.use=prioritized"]
 SEQUENCES = [*DQN, 'encoder={use="gru", features=8}', "algorithm.updates_per_step=0.1", "algorithm.burn_in=8"]
+RAINBOW = [*DQN, "algorithm.distribution=quantile", "algorithm.noisy=true", "algorithm.munchausen=true"]
 
 
 def run(folder: Path, launcher: Sequence[str], pipeline: Path, *overrides: str) -> Path:
@@ -75,10 +76,11 @@ def started(
         ("cartpole-dqn.toml", DQN),
         ("cartpole-dqn.toml", SEQUENCES),
         ("cartpole-pqn.toml", SMALL),
+        ("cartpole-dqn.toml", RAINBOW),
     ],
 )
 def test_two_processes_learn_what_one_does(example: str, overrides: list[str], tmp_path: Path) -> None:
-    """With four slices: CartPole, DoorKey with a transformer over modalities, DQN from steps and from sequences."""
+    """With four slices: CartPole, DoorKey with a transformer over modalities, DQN from steps, sequences, with noise."""
     how = HERE / "examples" / example, "algorithm.slices=4", *overrides
     alone = run(tmp_path / "alone", [sys.executable], *how)
     together = run(tmp_path / "together", TORCHRUN, *how)

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from framework.toolkit.quantiles import quantile_huber_loss
+from framework.toolkit.quantiles import quantile_huber_gradient, quantile_huber_loss
 
 
 def slow_loss(quantiles: list[float], samples: list[float], delta: float) -> list[float]:
@@ -38,6 +38,17 @@ def test_it_is_the_mean_over_all_samples(quantiles: list[float], samples: list[f
     both = quantile_huber_loss(torch.tensor([quantiles, quantiles[::-1]]), torch.tensor([samples, samples]), delta)
     expected = torch.tensor([slow_loss(quantiles, samples, delta), slow_loss(quantiles[::-1], samples, delta)])
     torch.testing.assert_close(both, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("delta", [0.1, 1.0, 100.0])
+def test_the_gradient_is_autograd_s(delta: float) -> None:
+    """Of the sum, with more samples than quantiles and where errors are exactly 0."""
+    generator = torch.Generator().manual_seed(0)
+    quantiles = torch.randn(4, 3, generator=generator, requires_grad=True)
+    samples = 2.0 * torch.randn(4, 5, generator=generator)
+    samples[0, 0] = quantiles[0, 0].detach()
+    quantile_huber_loss(quantiles, samples, delta).sum().backward()
+    torch.testing.assert_close(quantile_huber_gradient(quantiles.detach(), samples, delta), quantiles.grad)
 
 
 def test_the_minimum_is_at_the_quantiles() -> None:

@@ -23,15 +23,20 @@ SMALL = CNNConfig(channels=(4,), kernels=(3,), strides=(2,), features=8)
 
 @pytest.mark.parametrize("dueling", [False, True], ids=["plain", "dueling"])
 @pytest.mark.parametrize("hidden", [(), (8, 6)], ids=["linear", "hidden"])
-@pytest.mark.parametrize("image", [False, True], ids=["vector", "image"])
-def test_closed_form_gradient_is_autograds(dueling, hidden, image):
+@pytest.mark.parametrize(
+    ("image", "distribution"),
+    [(False, "none"), (True, "none"), (False, "quantile")],
+    ids=["vector", "image", "distribution"],
+)
+def test_closed_form_gradient_is_autograds(dueling, hidden, image, distribution):
     """`vjp` gives the values of the forward pass, and the gradient that autograd finds for every parameter."""
     context = dqn_context(IMAGE, encoder=lambda context: CNN(SMALL, context)) if image else dqn_context()
-    network = dqn(context, dueling=dueling, head_hidden=hidden).policy.network
+    network = dqn(context, dueling=dueling, head_hidden=hidden, distribution=distribution, atoms=4).policy.network
     assert network.closed_form
     optimizer = FlatAdamW(network)  # gives every parameter a gradient to write to
     rows = observations(context.observation_space, 5)
-    weights = torch.randn(5, 3, generator=torch.Generator().manual_seed(1))
+    shape = (5, 3) if distribution == "none" else (5, 3, 4)
+    weights = torch.randn(shape, generator=torch.Generator().manual_seed(1))
     values, losses = network(rows)
     assert losses == {}
     (values * weights).sum().backward()

@@ -12,14 +12,18 @@ import pytest
 import runs
 import torch
 from gymnasium.spaces import Discrete
+from remembering import Remembering
 from small_dqn import ListReplay, dqn, dqn_context
 from small_ppo import collect, same
 
 from framework.interfaces import Batch
 from framework.runtime.session import Session
 from framework.schema import OptionError
+from framework_dqn.autograd import Autograd
 from framework_dqn.config import DQNConfig
 from framework_dqn.objective import Loss
+from framework_replay.config import PrioritizedConfig
+from framework_replay.prioritized import Prioritized
 
 CELLS = list(product(("none", "categorical", "quantile"), (False, True), (False, True), (False, True)))
 NAMES = ("distribution", "noisy", "munchausen", "dueling")
@@ -80,6 +84,46 @@ def test_slices_change_nothing_but_rounding(cell: tuple[Any, ...]) -> None:
     torch.testing.assert_close(weights, expected, rtol=1e-3, atol=1e-4)
     assert metrics == pytest.approx(expected_metrics, rel=1e-3, abs=1e-4)
     assert priorities == pytest.approx(expected_priorities, rel=1e-3, abs=1e-4)
+
+
+@pytest.mark.parametrize("cell", [cell for cell in CELLS if cell[-1]], ids=[name for name in IDS if "dueling" in name])
+def test_all_of_them_remember(cell: tuple[Any, ...]) -> None:
+    """With an encoder that has a memory they learn from sequences, and go on from a state, bit for bit."""
+
+    def replay() -> Any:
+        return Prioritized(PrioritizedConfig(capacity=200, n_step=3), context)
+
+    context = dqn_context(encoder=lambda context: Remembering(None, context), replay=replay, steps=8)
+    options = dict(zip(NAMES, cell, strict=True))
+    first, second = (dqn(context, atoms=5, burn_in=2, sequence_length=8, **options) for _ in range(2))
+    for seed in range(2):
+        metrics = first.update(collect(first, context, seed=seed))
+    assert metrics["gradient_steps"] > 0
+    assert all(math.isfinite(value) for value in metrics.values())
+    second.load_state_dict(first.state_dict())
+    following = collect(first, context, seed=2)
+    assert torch.equal(collect(second, context, seed=2).actions, following.actions)
+    assert first.update(following) == second.update(following)
+    assert same(first.state_dict()["policy"], second.state_dict()["policy"])
+
+
+@pytest.mark.parametrize("distribution", ["categorical", "quantile"])
+@pytest.mark.parametrize("backward", ["networks by autograd", "autograd"])
+def test_closed_forms_learn_what_autograd_does(distribution: str, backward: str) -> None:
+    """Weights and metrics are the same up to rounding."""
+    ends = []
+    for way in ("closed form", backward):
+        algorithm, context = made(distribution=distribution, dueling=True)
+        assert algorithm.policy.network.closed_form
+        algorithm.policy.network.closed_form = way == "closed form"
+        if way == "autograd":
+            arguments = algorithm.policy.network, algorithm._optimizer, None, algorithm._returns
+            algorithm._backward = Autograd(*arguments)
+        metrics = algorithm.update(batch(algorithm, context, 0))
+        ends.append((metrics, torch.cat([x.detach().flatten() for x in algorithm.policy.parameters()])))
+    (expected_metrics, expected), (metrics, weights) = ends
+    torch.testing.assert_close(weights, expected, rtol=1e-3, atol=1e-4)
+    assert metrics == pytest.approx(expected_metrics, rel=1e-3, abs=1e-4)
 
 
 def test_an_objective_of_your_own_has_the_distributions() -> None:
