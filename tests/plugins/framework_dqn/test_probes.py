@@ -60,6 +60,12 @@ MEMORY = {
     "algorithm.updates_per_step": 0.1,
     "algorithm.burn_in": 4,
 }
+#: Options of Rainbow, but for Munchausen's, whose values are others.
+RAINBOW = {
+    "categorical": {"algorithm.distribution": "categorical", "algorithm.v_min": -2.0, "algorithm.v_max": 2.0},
+    "quantile": {"algorithm.distribution": "quantile", "algorithm.atoms": 11, "algorithm.huber_delta": 0.1},
+    "noisy": {"algorithm.noisy": True, "algorithm.head_hidden": [16], "algorithm.epsilon_end": 0.05},
+}
 TOLERANCE = 0.05
 
 FEW = [
@@ -80,13 +86,16 @@ ALL = [
 ]
 
 
-def solve(folder: Path, number: int, observation: str, action: str, replay: str, patience: int = 1) -> None:
-    """Train with the settings that the probe takes, ``patience`` times as long."""
+def solve(
+    folder: Path, number: int, observation: str, action: str, replay: str, patience: int = 1, **options: Any
+) -> None:
+    """Train with the settings that the probe takes, ``patience`` times as long, and with these options."""
     overrides: dict[str, Any] = {
         "run.total_steps": patience * STEPS,
         "replay.use": replay,
         **(IMAGES if observation == "image" else {}),
         **(LONG if number == 6 else {}),
+        **options,
     }
     probing.solve(
         folder,
@@ -107,6 +116,14 @@ def solve(folder: Path, number: int, observation: str, action: str, replay: str,
 def test_probe_is_solved(tmp_path: Path, number: int, observation: str, action: str, replay: str) -> None:
     """The greedy policy is the best one, and its values are right within 5 %."""
     solve(tmp_path, number, observation, action, replay)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(1, 6))
+@pytest.mark.parametrize("options", RAINBOW)
+def test_probe_is_solved_with_distributions_and_noise(tmp_path: Path, number: int, options: str) -> None:
+    """The means of distributions, and of noisy values, are as right as plain values are."""
+    solve(tmp_path, number, "vector", "discrete", "uniform", 2, **RAINBOW[options])
 
 
 @pytest.mark.parametrize("replay", ["uniform", pytest.param("prioritized", marks=pytest.mark.slow)])
