@@ -182,8 +182,9 @@ def project(points: Tensor, probabilities: Tensor, atoms: Tensor) -> Tensor:
     """
     low, high, count = atoms[0], atoms[-1], len(atoms)
     places = (points.clamp(low, high) - low) * ((count - 1) / (high - low))  # [B, J] from 0 to K - 1
-    distances = (places.unsqueeze(-1) - torch.arange(count, device=atoms.device)).abs_()
-    return (probabilities.unsqueeze(-2) @ (1.0 - distances).clamp_(min=0.0)).squeeze(-2)
+    distances = (places.unsqueeze(-1) - torch.arange(count, dtype=atoms.dtype, device=atoms.device)).abs_()
+    shares = distances.neg_().add_(1.0).clamp_(min=0.0)  # [B, J, K]
+    return (probabilities.unsqueeze(-2) @ shares).squeeze(-2)
 
 
 def _of_actions(outputs: Tensor, actions: Tensor) -> Tensor:

@@ -34,12 +34,15 @@ class NoisyLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
-        means = functional.linear(x, self.weight, self.bias)
         if self.noise is None:
-            return means
+            return functional.linear(x, self.weight, self.bias)
         inputs, outputs = self.noise
-        # Factorised noise needs no noisy matrix: it scales what goes in and what comes out.
-        return means + outputs * functional.linear(inputs * x, self.weight_std, self.bias_std)
+        if inputs.ndim == 1:
+            weight = torch.addcmul(self.weight, self.weight_std, torch.outer(outputs, inputs))
+            return functional.linear(x, weight, torch.addcmul(self.bias, self.bias_std, outputs))
+        # Factorised noise scales what goes in and what comes out: no row needs a matrix of its own.
+        noise = outputs * functional.linear(inputs * x, self.weight_std, self.bias_std)
+        return functional.linear(x, self.weight, self.bias) + noise
 
     def draw(self, generator: torch.Generator, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Noise of ``inputs`` and ``outputs``, [*rows, inputs] and [*rows, outputs]."""

@@ -47,10 +47,13 @@ def test_rows_may_have_noise_of_their_own() -> None:
     x, generator = torch.ones(3, 6), torch.Generator().manual_seed(0)
     with noise(generator, [noisy], rows=3):
         rows = noisy(x)
+        for row, into, out in zip(rows, *noisy.noise, strict=True):
+            weight = noisy.weight + noisy.weight_std * torch.outer(out, into)
+            torch.testing.assert_close(row, weight @ x[0] + noisy.bias + noisy.bias_std * out)
     assert len(rows.unique(dim=0)) == 3
     with noise(generator, [noisy]):
         first = noisy(x)
-    assert len(first.unique(dim=0)) == 1
+    torch.testing.assert_close(first, first[:1].expand(3, -1))
     with noise(generator, [noisy]):
         assert not torch.equal(noisy(x), first)
     assert noisy.noise is None
