@@ -10,14 +10,18 @@ from __future__ import annotations
 import math
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from gymnasium import spaces
 from torch import Tensor
 from torch.nn import functional
 
+from framework.errors import FrameworkError
 from framework.toolkit.spaces import check_action_space
 
 LOG_2PI = math.log(2 * math.pi)
+#: Nodes of the quadrature that the entropy of a squashed Gaussian takes.
+_NODES = 32
 
 
 class Distribution(Protocol):
@@ -181,3 +185,58 @@ class DiagonalGaussian:
         """``mean`` and ``std``, [B, dimensions] each."""
         mean, log_std = torch.split(parameters, self.dimensions, -1)
         return {"mean": mean, "std": log_std.exp()}
+
+
+class SquashedGaussian(DiagonalGaussian):
+    """Gaussian squashed into the bounds of a Box: ``a = center + half_range * tanh(u)``.
+
+    See Haarnoja et al. (2018, arXiv:1801.01290, appendix C). Parameters are those of the Gaussian, and so are samples,
+    the mode and the actions that `log_prob` takes: u, [B, dimensions] float32, of which `squash` makes actions. Close
+    to a bound an action in float32 no longer tells its u: keep u where its log-probability will be asked for. The mode
+    is the u of the median action. Raises `FrameworkError` where a bound is infinite, or leaves no range.
+    """
+
+    def __init__(self, space: spaces.Box):
+        super().__init__(math.prod(space.shape))
+        low, high = (np.asarray(bound, np.float64).reshape(-1) for bound in (space.low, space.high))
+        if not (np.isfinite(low).all() and np.isfinite(high).all() and (low < high).all()):
+            raise FrameworkError(f"squashed actions need finite bounds, low below high, which {space} has not")
+        self._bounds = torch.from_numpy(low), torch.from_numpy(high)
+        self._center, self._half_range = torch.from_numpy((low + high) / 2), torch.from_numpy((high - low) / 2)
+        self._log_volume = float(np.log((high - low) / 2).sum())
+        nodes, weights = np.polynomial.hermite_e.hermegauss(_NODES)
+        self._nodes, self._weights = torch.from_numpy(nodes), torch.from_numpy(weights / weights.sum())
+
+    def squash(self, u: Tensor) -> Tensor:
+        """Actions within the bounds, [B, dimensions]."""
+        low, high = (bound.to(u) for bound in self._bounds)
+        return torch.addcmul(self._center.to(u), torch.tanh(u), self._half_range.to(u)).clamp(low, high)
+
+    def unsquash(self, actions: Tensor) -> Tensor:
+        """The u of actions, as exact as their dtype has it; finite at the bounds."""
+        largest = 1.0 - torch.finfo(actions.dtype).eps
+        tanh = (actions - self._center.to(actions)) / self._half_range.to(actions)
+        return torch.atanh(tanh.clamp(-largest, largest))
+
+    def log_prob(self, parameters: Tensor, actions: Tensor) -> Tensor:
+        """Log-density of the action ``squash(u)``, [B]; ``actions`` are u."""
+        return super().log_prob(parameters, actions) - _log_slope(actions).sum(-1) - self._log_volume
+
+    def entropy(self, parameters: Tensor) -> Tensor:
+        """Differential entropy of the actions in nats, [B]: that of the Gaussian plus the mean of ``log |da / du|``.
+
+        That mean has no closed form. It is an integral over one dimension at a time, computed by Gauss-Hermite
+        quadrature: no randomness, and differentiable. Errors are below 0.005 where standard deviations are at most 3.
+        """
+        mean, log_std = (x.unsqueeze(-1) for x in torch.split(parameters, self.dimensions, -1))
+        slopes = _log_slope(torch.addcmul(mean, log_std.exp(), self._nodes.to(parameters)))
+        return super().entropy(parameters) + (slopes @ self._weights.to(parameters)).sum(-1) + self._log_volume
+
+    def named(self, parameters: Tensor) -> dict[str, Tensor]:
+        """``pre_squash_mean`` and ``pre_squash_std``, [B, dimensions] each, of u."""
+        return {f"pre_squash_{name}": x for name, x in super().named(parameters).items()}
+
+
+def _log_slope(u: Tensor) -> Tensor:
+    """``log(1 - tanh(u)^2)``, exact for any u."""
+    return 2.0 * (math.log(2.0) - u - functional.softplus(-2.0 * u))
