@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 from gymnasium.spaces import Box, Discrete, Space
 from torch import Tensor, nn
 from torch.export import ExportedProgram
@@ -36,11 +36,12 @@ class Interface:
     action_space: Space[Any]
     masked: bool  #: whether it is told the legal actions
     memory: Mapping[str, Tensor]  #: {name: [1, ...]} before the first step
+    #: Parts of the observation that no action depends on, and so are no inputs; the policy itself gets zeros for them.
+    unread: Mapping[str, Space[Any]] = field(factory=dict)
 
     def inputs(self, count: int) -> dict[str, np.ndarray]:
         """Zeros for ``count`` environments, by the name of the input. Episodes start with a memory of zeros."""
-        specs = {name: array_spec(leaf) for name, leaf in self.observation_space.items()}
-        inputs = {name: np.zeros((count, *shape), dtype) for name, (dtype, shape) in specs.items()}
+        inputs = {name: _zeros(leaf, count) for name, leaf in self.observation_space.items()}
         if self.masked:
             inputs[MASK] = np.ones((count, mask_size(self.action_space) or 0), bool)
         if self.memory:
@@ -48,6 +49,11 @@ class Interface:
         for name, tensor in self.memory.items():
             inputs[f"{MEMORY}{name}"] = np.zeros((count, *tensor.shape[1:]), tensor.numpy().dtype)
         return inputs
+
+
+def _zeros(leaf: Space[Any], count: int) -> np.ndarray:
+    dtype, shape = array_spec(leaf)
+    return np.zeros((count, *shape), dtype)
 
 
 def interface_of(
@@ -91,6 +97,9 @@ class ActModule(nn.Module):
         """See the class."""
         observation = {name: inputs[name] for name in self._interface.observation_space}
         count = next(iter(observation.values())).shape[0]
+        for name, leaf in self._interface.unread.items():
+            zeros = torch.from_numpy(_zeros(leaf, 1))
+            observation[name] = zeros.expand(count, *zeros.shape[1:])
         memory = {name: torch.zeros(count, *x.shape[1:], dtype=x.dtype) for name, x in self._all_memory.items()}
         memory |= {name: inputs[f"{MEMORY}{name}"] for name in self._interface.memory}
         first = inputs[FIRST] if FIRST in inputs else torch.ones(count, dtype=torch.bool)
@@ -125,15 +134,21 @@ class Traced:
 def trace(policy: Policy, interface: Interface) -> Traced:
     """Follow the policy through one step.
 
-    Memory that no action depends on, such as that of a value network, is left out of the interface. Raises
-    `FrameworkError` where torch cannot follow it, or takes the size of the batch for a constant.
+    Memory and parts of the observation that no action depends on, such as those of a value network, are left out of the
+    interface. Raises `FrameworkError` where torch cannot follow it, or takes the size of the batch for a constant.
     """
     traced = _trace(policy, interface)
-    needed = _needed_memory(traced) if interface.memory else set()
-    if len(needed) == len(interface.memory):
+    if not interface.memory and len(interface.observation_space) == 1:
         return traced
-    memory = {name: tensor for name, tensor in interface.memory.items() if name in needed}
-    return _trace(policy, evolve(interface, memory=memory))
+    needed = _needed(traced)
+    memory = {name: tensor for name, tensor in interface.memory.items() if f"{MEMORY}{name}" in needed}
+    read = {name: leaf for name, leaf in interface.observation_space.items() if name in needed}
+    if not read:  # the rows of some observation are the size of the batch
+        read = dict(interface.observation_space)
+    if len(memory) == len(interface.memory) and len(read) == len(interface.observation_space):
+        return traced
+    unread = {name: leaf for name, leaf in interface.observation_space.items() if name not in read}
+    return _trace(policy, evolve(interface, memory=memory, observation_space=read, unread=unread))
 
 
 def _trace(policy: Policy, interface: Interface) -> Traced:
@@ -159,8 +174,8 @@ def _program(module: nn.Module, example: Tensors, shapes: Any) -> ExportedProgra
         raise error
 
 
-def _needed_memory(traced: Traced) -> set[str]:
-    """The memory that an action, or memory of which that is true, depends on."""
+def _needed(traced: Traced) -> set[str]:
+    """The inputs that an action, or memory of which that is true, depends on."""
     with followed():
         program = traced.program.run_decompositions({})  # after which no operation writes into its arguments
     signature = program.graph_signature
@@ -173,9 +188,10 @@ def _needed_memory(traced: Traced) -> set[str]:
     reached = dict(zip(traced.outputs, (sources[str(name)] for name in signature.user_outputs), strict=True))
     needed: set[str] = set()
     following = set().union(*(names for output, names in reached.items() if not output.startswith(NEXT_MEMORY)))
-    while new := {name.removeprefix(MEMORY) for name in following if name.startswith(MEMORY)} - needed:
+    while new := following - needed:
         needed |= new
-        following = set().union(*(reached[f"{NEXT_MEMORY}{name}"] for name in new))
+        memory = (name.removeprefix(MEMORY) for name in new if name.startswith(MEMORY))
+        following = set().union(*(reached[f"{NEXT_MEMORY}{name}"] for name in memory))
     return needed
 
 

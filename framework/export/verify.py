@@ -49,12 +49,12 @@ def verify(run: Run, policy: Policy, interface: Interface, tolerance: float, see
         expected = _Acting(policy, interface, count)
         inputs = interface.inputs(count)
         for step in range(STEPS):
-            inputs |= _observations(interface, count, rng)
+            inputs |= _observations(interface.observation_space, count, rng)
             if FIRST in inputs:
                 inputs[FIRST] = (rng.random(count) < _STARTS) | (step == 0)
             if MASK in inputs:
                 inputs[MASK] = _legal(interface.action_space, count, rng)
-            outputs, named = expected(inputs)
+            outputs, named = expected(inputs | _observations(interface.unread, count, rng))
             try:
                 actual = run(inputs)
             except Exception as error:
@@ -76,7 +76,7 @@ class _Acting:
     def __call__(self, inputs: Arrays) -> tuple[Arrays, Arrays]:
         """All outputs, and those that tell the distribution."""
         tensors = {name: torch.from_numpy(array.copy()) for name, array in inputs.items()}
-        observation = {name: tensors[name] for name in self._interface.observation_space}
+        observation = {name: tensors[name] for name in (*self._interface.observation_space, *self._interface.unread)}
         first = tensors.get(FIRST, torch.zeros(len(next(iter(observation.values()))), dtype=torch.bool))
         with torch.inference_mode():
             actions, extras, self._memory = self._policy.act(
@@ -134,11 +134,12 @@ def shortfall(space: Space[Any], actions: np.ndarray, named: Mapping[str, np.nda
     """By how much the logit of each choice in ``actions`` [N, ...] is below the best one's, [N, choices].
 
     ``named`` is an action distribution as in `framework.interfaces.DistributionPolicy`. Of a Box it is the distance
-    from the mean, within the bounds.
+    from the mean within the bounds, or from where the median is squashed to.
     """
     count = len(actions)
     if isinstance(space, Box):
-        distances: np.ndarray = np.abs(actions - environment_actions(space, named["mean"]))
+        mean = named["mean"] if "mean" in named else _squashed(space, named["pre_squash_mean"])
+        distances: np.ndarray = np.abs(actions - environment_actions(space, mean))
         return distances.reshape(count, -1)
     logits = named["logits"].reshape(count, -1).astype(np.float64)
     if isinstance(space, MultiBinary):
@@ -149,8 +150,14 @@ def shortfall(space: Space[Any], actions: np.ndarray, named: Mapping[str, np.nda
     return np.stack([group.max(1) - logit for group, logit in zip(groups, taken, strict=True)], 1)
 
 
-def _observations(interface: Interface, count: int, rng: np.random.Generator) -> Arrays:
-    return {name: _samples(leaf, count, rng) for name, leaf in interface.observation_space.items()}
+def _squashed(space: Box, u: np.ndarray) -> np.ndarray:
+    low, high = space.low.astype(np.float64), space.high.astype(np.float64)
+    squashed: np.ndarray = (low + high) / 2 + (high - low) / 2 * np.tanh(u)
+    return squashed
+
+
+def _observations(leaves: Mapping[str, Space[Any]], count: int, rng: np.random.Generator) -> Arrays:
+    return {name: _samples(leaf, count, rng) for name, leaf in leaves.items()}
 
 
 def _samples(leaf: Space[Any], count: int, rng: np.random.Generator) -> np.ndarray:

@@ -119,11 +119,11 @@ def _(
 ) -> tuple[Tensor, Tensor, Callable[[Tensor, Tensor], None]]:
     """Parameters and values of independent rows, and the pullback of both gradients."""
     rows = policy.normalized_rows(observations)
-    features, encoder_pullback = vjp(policy.encoder, rows)
+    features, encoder_pullback = vjp(policy.encoder, policy.views["policy"](rows))
     outputs, action_pullback = vjp(policy.action_head, features, input_gradient=True)
     value_features, value_encoder_pullback = features, None
     if policy.value_encoder is not None:
-        value_features, value_encoder_pullback = vjp(policy.value_encoder, rows)
+        value_features, value_encoder_pullback = vjp(policy.value_encoder, policy.views["value"](rows))
     values, value_pullback = vjp(policy.value_head, value_features, input_gradient=True)
 
     def pullback(d_parameters: Tensor, d_values: Tensor) -> None:

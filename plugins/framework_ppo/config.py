@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar, Literal
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from framework.schema import option
+from framework.schema import OptionError, option
 from framework.toolkit.choices import INITIALIZATIONS, OPTIMIZER_HELP, OPTIMIZERS, WEIGHT_DECAY_HELP
-from framework.toolkit.schedules import SCHEDULES, Schedule, check_schedule
+from framework.toolkit.schedules import SCHEDULES, Schedule, check_schedule, scheduled
 from framework_ppo.hints import HINTS
 
 
@@ -44,10 +44,15 @@ class PPOConfig:
     gae_lambda: float = option(
         0.95, help="Lambda of GAE: 0 is the one-step TD error, 1 the Monte Carlo return.", ge=0, le=1
     )
-    normalize_advantages: bool = option(
-        True, help="Normalize the advantages of each minibatch to mean 0 and standard deviation 1."
+    normalize_advantages: bool | Literal["minibatch", "batch"] = option(
+        True,
+        help='Normalize the advantages of each "minibatch", as true does, or of the whole "batch", to mean 0 and'
+        " standard deviation 1; false leaves them as they are.",
     )
     value_coefficient: float = option(0.5, help="Coefficient of the value loss, half the mean squared error.", ge=0)
+    value_coefficient_schedule: Schedule = option(
+        "constant", help="Schedule of the value coefficient, as learning_rate_schedule."
+    )
     value_clip_range: float | None = option(
         None,
         help="Clip range of values around the recorded ones in the value loss; no clipping by default.",
@@ -60,6 +65,9 @@ class PPOConfig:
         ge=0,
     )
     entropy_coefficient: float = option(0.01, help="Coefficient of the entropy bonus.", ge=0)
+    entropy_coefficient_schedule: Schedule = option(
+        "constant", help="Schedule of the entropy coefficient, as learning_rate_schedule."
+    )
     max_gradient_norm: float = option(0.5, help="Maximum gradient norm; 0 disables clipping.", ge=0)
     weight_decay: float = option(0.0, help=WEIGHT_DECAY_HELP, ge=0)
     optimizer: str = option("adamw", help=OPTIMIZER_HELP, choices=OPTIMIZERS)
@@ -75,6 +83,30 @@ class PPOConfig:
         choices=INITIALIZATIONS,
     )
     share_encoder: bool = option(False, help="Whether policy and value share one encoder; recommended for images.")
+    value_encoder: str | dict[str, Any] | None = option(
+        None,
+        part="encoder",
+        help="Encoder of the value; by default one as the policy has, initialized anew.",
+    )
+    policy_observations: tuple[str, ...] | None = option(
+        None,
+        help="Observations that the policy's encoder gets, by name, or NAME for all that start with NAME/; by default"
+        " all. What is not among them never reaches the policy.",
+    )
+    value_observations: tuple[str, ...] | None = option(
+        None, help="Observations that the value's encoder gets, likewise; by default all."
+    )
+    actor_hidden: tuple[int, ...] = option(
+        (), help="Width of each hidden layer between the encoder and the outputs of the policy.", ge=1
+    )
+    critic_hidden: tuple[int, ...] = option(
+        (), help="Width of each hidden layer between the encoder and the value.", ge=1
+    )
+    head_activation: str = option(
+        "tanh",
+        help="Activation function of these hidden layers.",
+        choices=("tanh", "relu", "elu", "leaky_relu", "gelu", "silu"),
+    )
     action_head: str = option(
         "flat",
         help='Inputs of the action head: "flat", all features, or "tokens", for each action the token that it is about'
@@ -103,8 +135,49 @@ class PPOConfig:
     sil_value_coefficient: float = option(
         0.01, help="Coefficient of the value loss within the self-imitation loss.", ge=0
     )
+    action_distribution: str = option(
+        "gaussian",
+        help='Distribution of continuous actions: "gaussian", clipped where the environment is stepped, or "squashed"'
+        " into the bounds of the Box by tanh.",
+        choices=("gaussian", "squashed"),
+    )
     log_std_init: float = option(0.0, help="Initial log standard deviation of continuous actions.")
+    state_dependent_std: bool = option(
+        False,
+        help="Whether the action head gives the log standard deviations too; by default they are parameters of their"
+        " own, the same in every state.",
+    )
+    gsde: bool = option(
+        False,
+        help="Generalized state-dependent exploration: the noise of actions is a linear function of the features, the"
+        " same for some steps.",
+    )
+    gsde_interval: int | None = option(
+        None, help="Environment steps after which gsde draws another function; by default the rollout length.", ge=1
+    )
 
     def __attrs_post_init__(self) -> None:
-        check_schedule(self.learning_rate_schedule, "learning_rate_schedule")
-        check_schedule(self.clip_range_schedule, "clip_range_schedule")
+        for name in ("learning_rate", "clip_range", "value_coefficient", "entropy_coefficient"):
+            check_schedule(getattr(self, f"{name}_schedule"), f"{name}_schedule")
+        if self.gsde and self.state_dependent_std:
+            raise OptionError("must be false with gsde, which has state-dependent deviations", "state_dependent_std")
+        for name in ("policy_observations", "value_observations"):
+            if getattr(self, name) == ():
+                raise OptionError("must name at least one observation", name)
+        if self.share_encoder:
+            for name in ("value_encoder", "value_observations"):
+                if getattr(self, name) is not None:
+                    raise OptionError("is for a value with an encoder of its own: share_encoder must be false", name)
+        if self.actor_hidden and self.action_head == "tokens":
+            raise OptionError('are layers over all features: action_head must be "flat"', "actor_hidden")
+
+    def at(self, progress: float) -> PPOConfig:
+        """The options with the coefficients that their schedules give; the same where all are constant."""
+        names = ("value_coefficient", "entropy_coefficient")
+        schedules = {name: getattr(self, f"{name}_schedule") for name in names}
+        changed = {
+            name: scheduled(getattr(self, name), schedule, progress)
+            for name, schedule in schedules.items()
+            if schedule != "constant"
+        }
+        return evolve(self, **changed) if changed else self

@@ -1,6 +1,8 @@
-"""Action heads: from the encoding to the parameters of the action distribution."""
+"""Heads: from the encoding to the parameters of the action distribution, and to values."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -11,13 +13,57 @@ from framework.errors import FrameworkError
 from framework.interfaces import Context, Encoder
 from framework.toolkit.networks import MLP
 from framework.toolkit.spaces import TokenDiscrete, array_spec
+from framework.toolkit.vjp import Pullback, rule, vjp
+from framework_ppo.config import PPOConfig
 
-_GAIN = 0.01  # the initial policy is near uniform
+#: Gain of initial weights for actions: the initial policy is near uniform.
+GAIN = 0.01
 
 
-def flat_head(features: int, outputs: int) -> MLP:
-    """A linear head, features [..., F] -> outputs [..., P]."""
-    return MLP(features, (outputs,), "identity", gain=_GAIN)
+class DeepHead(nn.Module):
+    """Hidden layers, then a linear one: features [..., F] -> outputs [..., P]."""
+
+    def __init__(self, features: int, hidden: Sequence[int], outputs: int, activation: str, gain: float):
+        super().__init__()
+        self.hidden = MLP(features, hidden, activation)
+        self.output = MLP(self.hidden.feature_dim, (outputs,), "identity", gain)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """See the class."""
+        outputs: Tensor = self.output(self.hidden(features))
+        return outputs
+
+
+@rule(DeepHead)
+def _(head: DeepHead, features: Tensor, *, input_gradient: bool = False) -> tuple[Tensor, Pullback]:
+    hidden, hidden_pullback = vjp(head.hidden, features, input_gradient=input_gradient)
+    outputs, output_pullback = vjp(head.output, hidden, input_gradient=True)
+    return outputs, lambda gradient: hidden_pullback(output_pullback(gradient))
+
+
+def value_head(config: PPOConfig, features: int, streams: int) -> nn.Module:
+    """Features [..., F] -> a value of each reward stream, [..., S]."""
+    return _head(features, config.critic_hidden, streams, config.head_activation, config.value_gain)
+
+
+def flat_head(config: PPOConfig, features: int, outputs: int) -> nn.Module:
+    """Features [..., F] -> outputs [..., P]."""
+    return _head(features, config.actor_hidden, outputs, config.head_activation, GAIN)
+
+
+def std_head(config: PPOConfig, features: int, dimensions: int) -> nn.Module:
+    """Features [..., F] -> means and log standard deviations, [..., 2 * dimensions]."""
+    head = flat_head(config, features, 2 * dimensions)
+    output = head.output if isinstance(head, DeepHead) else head
+    with torch.no_grad():
+        output.layers[0].bias[dimensions:] = config.log_std_init
+    return head
+
+
+def _head(features: int, hidden: Sequence[int], outputs: int, activation: str, gain: float) -> nn.Module:
+    if not hidden:
+        return MLP(features, (outputs,), "identity", gain)
+    return DeepHead(features, hidden, outputs, activation, gain)
 
 
 class TokenHead(nn.Module):
@@ -44,7 +90,7 @@ class TokenHead(nn.Module):
                 f" transformer; this one has {count}"
             )
         verbs = max(space.verbs) + 1
-        self.verbs = MLP(tokens.shape[-1], (verbs,), "identity", gain=_GAIN)
+        self.verbs = MLP(tokens.shape[-1], (verbs,), "identity", gain=GAIN)
         places = torch.tensor(space.tokens) * verbs + torch.tensor(space.verbs)
         self.register_buffer("places", places, persistent=False)
 

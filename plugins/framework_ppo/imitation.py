@@ -15,7 +15,7 @@ from framework.toolkit.returns import discounted_returns
 from framework_ppo.config import PPOConfig
 from framework_ppo.minibatches import Rows
 from framework_ppo.objective import Loss, Predictions
-from framework_ppo.policy import ActorCritic
+from framework_ppo.policy import ActorCritic, recorded
 
 
 class Imitated(NamedTuple):
@@ -56,7 +56,7 @@ class SelfImitation:
         """
         episode = (batch.terminated, batch.truncated, batch.final_index, final_values)
         returns = discounted_returns(rewards, values, *episode, gamma=self._config.gamma)
-        ids = self._replay.add(evolve(batch, extras={"return": returns}))
+        ids = self._replay.add(evolve(batch, extras={"return": returns, **recorded(batch.extras)}))
         gaps = (returns - values[:-1]).clamp(min=0.0)[batch.valid]
         self._replay.update_priorities(ids[batch.valid.cpu().numpy()], gaps.cpu().numpy())
 
@@ -70,7 +70,7 @@ class SelfImitation:
             returns = transitions.extras["return"]
             past = Imitated(returns, torch.from_numpy(weights).to(returns.device))
             inputs = Rows(transitions.observations, transitions.action_mask)
-            actions = policy.from_environment(transitions.actions)
+            actions = policy.taken(transitions.actions, transitions.extras)
             new, _ = backward(imitation_loss, inputs, actions, past, self._config)
             step()
             gaps = value_gaps(new, past)

@@ -111,6 +111,13 @@ def sequence_minibatches(
             yield inputs, part
 
 
+def normalized_batch(batch: Batch, targets: Targets) -> Targets:
+    """The targets with advantages of mean 0 and standard deviation 1 over all valid steps of the batch."""
+    advantages = targets.advantages.clone()
+    advantages[batch.valid] = standardized(advantages[batch.valid], int(batch.valid.sum()))
+    return targets._replace(advantages=advantages)
+
+
 def sequences(batch: Batch, columns: Tensor) -> Sequences:
     """All steps of some of the environments of a batch."""
     return Sequences(

@@ -22,7 +22,7 @@ from framework_ppo.closed_form import ClosedForm
 from framework_ppo.config import PPOConfig
 from framework_ppo.imitation import SelfImitation, imitation_loss
 from framework_ppo.metrics import explained_variance, mean_advantages, term_means
-from framework_ppo.minibatches import Minibatch, row_minibatches, sequence_minibatches, valid_rows
+from framework_ppo.minibatches import Minibatch, normalized_batch, row_minibatches, sequence_minibatches, valid_rows
 from framework_ppo.normalization import ObservationMoments
 from framework_ppo.objective import Objective, Predictions, Targets, approximate_kl, ppo_loss
 from framework_ppo.policy import ActorCritic
@@ -90,7 +90,7 @@ class PPO:
         Metrics are means over all rows of all minibatches; ``explained_variance`` is that of the values before the
         update, ``gradient_norm`` is the norm before clipping, ``loss/NAME`` an auxiliary loss of the encoders.
         """
-        config = self._config
+        config = self._config.at(batch.progress)
         learning_rate = scheduled(config.learning_rate, config.learning_rate_schedule, batch.progress)
         clip_range = scheduled(config.clip_range, config.clip_range_schedule, batch.progress)
         self._optimizer.check()
@@ -166,7 +166,9 @@ class PPO:
         config = self._config
         minibatches = sequence_minibatches if self.policy.remembers else row_minibatches
         how = (config.minibatch_size, config.epochs, self._generator)
-        return minibatches(batch, targets, *how, normalize=config.normalize_advantages)
+        if config.normalize_advantages == "batch":
+            return minibatches(batch, normalized_batch(batch, targets), *how, normalize=False)
+        return minibatches(batch, targets, *how, normalize=bool(config.normalize_advantages))
 
     def _imitate(self, learning_rate: float) -> dict[str, float]:
         rng = np.random.default_rng(int(torch.randint(2**62, (), generator=self._generator)))

@@ -43,7 +43,7 @@ class TargetEstimator:
         ``bonuses`` are the intrinsic rewards [T, N], one tensor per bonus.
         """
         policy, gamma, lam = self._policy, self._config.gamma, self._config.gae_lambda
-        actions = policy.from_environment(batch.actions)
+        actions = policy.taken(batch.actions, batch.extras)
         log_prob, log_ratios = batch.extras["log_probability"], None
         values, final_values = batch.extras["value"], batch.extras["final_value"]
         if batch.lag and not self._continued:

@@ -65,6 +65,18 @@ def test_memory_that_no_action_depends_on_is_left_out() -> None:
     assert traced.outputs == ("action", "next_memory/used", "next_memory/through")
 
 
+def test_observations_that_no_action_depends_on_are_left_out() -> None:
+    """But not all of them, as their rows are the size of the batch."""
+    both = {"hidden": Box(-1, 1, (3,), np.float32), **VECTOR}
+    policy: Any = Policy(lambda x, used: (x.sum(1) > 1).long())
+    traced = trace(policy, interface_of(policy, both, Discrete(2), masked=False))
+    assert list(traced.interface.inputs(1)) == ["observation"]
+    assert list(traced.interface.unread) == ["hidden"]
+    constant: Any = Policy(lambda x, used: torch.zeros(x.shape[0]).long())
+    traced = trace(constant, interface_of(constant, both, Discrete(2), masked=False))
+    assert list(traced.interface.inputs(1)) == ["hidden", "observation"]
+
+
 def test_the_size_of_the_batch_may_be_asked_for() -> None:
     """As a policy of anybody's does, with `len`; of its memory nothing is needed."""
     policy: Any = Policy(lambda x, used: (x.sum(1) > torch.ones(len(x))).long())

@@ -158,6 +158,8 @@ def test_the_page_samples_from_the_distribution(sampling: Any) -> None:
     np.testing.assert_allclose(bits.mean(0), [0.5, 1 / (1 + np.exp(-1.0))], atol=0.015)
     values = sampling.box(np.full((rows, 1), 0.5), np.full((rows, 1), 0.1), -1.0, 1.0, generator)
     np.testing.assert_allclose([values.mean(), values.std()], [0.5, 0.1], atol=0.015)
+    values = sampling.squashed_box(np.full((rows, 1), 0.5), np.full((rows, 1), 0.1), -1.0, 3.0, generator)
+    np.testing.assert_allclose(np.median(values), 1 + 2 * np.tanh(0.5), atol=0.015)
 
 
 @pytest.mark.usefixtures("untraced")

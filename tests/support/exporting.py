@@ -38,6 +38,8 @@ ACTIONS: dict[str, Space[Any]] = {
     "multi_binary": MultiBinary(3),
     "box": Box(np.array([[-0.01, -1.0]]), np.array([[0.01, np.inf]]), dtype=np.float64),
 }
+#: Bounded on all sides.
+BOUNDED = Box(np.array([-0.01, -1.0], np.float32), np.array([0.01, 3.0], np.float32))
 _SMALL_CNN = {"kernels": [3, 3], "strides": [3, 2], "channels": [4, 4], "features": 16}
 _TOKENS = {"width": 16, "heads": 2, "depth": 1}
 ENCODERS: dict[str, dict[str, Any]] = {
@@ -56,7 +58,7 @@ def make(algorithm: str, encoder: str, observation: str, action: str, **options:
     """A policy with its first weights, and the context that it was made for."""
     context = Context(
         observation_space=flat_space(OBSERVATIONS[observation]),
-        action_space=ACTIONS[action],
+        action_space=BOUNDED if action == "bounded" else ACTIONS[action],
         seed=1,
         device="cpu",
         num_envs=4,

@@ -1,4 +1,4 @@
-"""Actions read from the tokens that they are about."""
+"""Actions read from the tokens that they are about; hidden layers of heads."""
 
 from __future__ import annotations
 
@@ -6,12 +6,17 @@ import numpy as np
 import pytest
 import torch
 from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete
-from small_ppo import VECTOR, collect, make_context, ppo
+from small_ppo import VECTOR, collect, make_context, observations, ppo
 
 from framework.errors import FrameworkError
+from framework.schema import OptionError
 from framework.toolkit.spaces import TokenDiscrete, flat_space
 from framework_encoders.composite_config import TransformerConfig
 from framework_encoders.transformer import Transformer
+from framework_ppo.autograd import Autograd
+from framework_ppo.closed_form import ClosedForm
+from framework_ppo.minibatches import Rows
+from framework_ppo.objective import Targets, ppo_loss
 
 ROWS = Box(-1, 1, (5, 3), np.float32)
 #: Two things that can be done to tokens 1 and 3, and one to token 0.
@@ -74,3 +79,53 @@ def test_any_observation_will_do():
     """Ids that do not start at zero, and numbers that never are zero."""
     space = flat_space(Dict({"ids": MultiDiscrete([3] * 5, start=[2] * 5), "more": Box(1, 2, (2,), np.float32)}))
     ppo(token_context(space), action_head="tokens")
+
+
+def test_heads_may_have_hidden_layers():
+    """Of widths of their own; the defaults have none."""
+    policy = ppo(make_context(), actor_hidden=(8, 4), critic_hidden=(5,), head_activation="relu").policy
+    shapes = {name: tuple(x.shape) for name, x in policy.named_parameters() if "head" in name and "weight" in name}
+    assert shapes == {
+        "action_head.hidden.layers.0.weight": (8, 16),
+        "action_head.hidden.layers.1.weight": (4, 8),
+        "action_head.output.layers.0.weight": (3, 4),
+        "value_head.hidden.layers.0.weight": (5, 16),
+        "value_head.output.layers.0.weight": (1, 5),
+    }
+    features = torch.randn(7, 16, generator=torch.Generator().manual_seed(0))
+    (first, second), output = policy.action_head.hidden.layers, policy.action_head.output.layers[0]
+    torch.testing.assert_close(policy.action_head(features), output(second(first(features).relu()).relu()))
+    plain = ppo(make_context()).policy
+    assert [name for name, _ in plain.named_parameters() if "head" in name] == [
+        f"{head}_head.layers.0.{kind}" for head in ("action", "value") for kind in ("weight", "bias")
+    ]
+
+
+@pytest.mark.parametrize("share_encoder", [False, True], ids=["apart", "shared"])
+@pytest.mark.parametrize("state_dependent_std", [False, True], ids=["std alone", "std by state"])
+def test_the_closed_form_of_deep_heads_is_autograds(share_encoder, state_dependent_std):
+    """Of each parameter, below and above the hidden layers, and of the deviations that the head gives."""
+    options = {"actor_hidden": (8, 4), "critic_hidden": (5,), "state_dependent_std": state_dependent_std}
+    context = make_context(action=Box(-1, 1, (2,), np.float32))
+    algorithm = ppo(context, share_encoder=share_encoder, entropy_coefficient=0.1, **options)
+    policy = algorithm.policy
+    rows = Rows(observations(context.observation_space, 40), None)
+    numbers = torch.randn(5, 40, generator=torch.Generator().manual_seed(0))
+    actions = numbers[3:].t().contiguous()
+    gradients = []
+    for way in (Autograd, ClosedForm):
+        with torch.no_grad():
+            way(policy, algorithm._optimizer, None)(
+                ppo_loss, rows, actions, Targets(actions, *numbers[:3], numbers[3]), 0.2, algorithm._config
+            )
+        gradients.append({name: parameter.grad.clone() for name, parameter in policy.named_parameters()})
+    assert policy.closed_form
+    for name, expected in gradients[0].items():
+        torch.testing.assert_close(gradients[1][name], expected, rtol=1e-4, atol=1e-6)
+        assert expected.abs().max() > 0
+
+
+def test_tokens_leave_no_room_for_hidden_layers():
+    """As those would mix what each action is read from."""
+    with pytest.raises(OptionError, match="are layers over all features"):
+        ppo(token_context(), action_head="tokens", actor_hidden=(8,))
