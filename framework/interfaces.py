@@ -126,11 +126,7 @@ class DistributionPolicy(Policy, Protocol):
     """A policy that tells what its actions are drawn from, so that they can be drawn where it is exported to."""
 
     def action_distribution(self, extras: Tensors) -> Tensors:
-        """From the extras of `act`: ``logits`` [N, choices], numbered from 0, or ``mean`` and ``std`` [N, ...].
-
-        Where a Gaussian is squashed into the bounds of a Box, they are ``pre_squash_mean`` and ``pre_squash_std``: see
-        `framework.toolkit.distributions.SquashedGaussian`.
-        """
+        """From the extras of `act`: ``logits`` [N, choices], numbered from 0, or ``mean`` and ``std`` [N, ...]."""
 
 
 class Algorithm(Protocol):
