@@ -9,6 +9,8 @@ the learner takes it for.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import Tensor, nn
 
@@ -39,8 +41,10 @@ class ExplorationHead(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """See the class."""
         latent = self.hidden(features)
-        variance = latent.detach().square() @ self.log_std.mul(2.0).exp()
-        return torch.cat((self.mean(latent), (variance + _EPSILON).log().mul(0.5)), -1)
+        mean = self.mean(latent)
+        with _float32(latent):
+            variance = latent.detach().to(torch.float32).square() @ self.log_std.mul(2.0).exp()
+        return torch.cat((mean.to(torch.float32), (variance + _EPSILON).log().mul(0.5)), -1)
 
     def initial_memory(self, count: int) -> Tensors:
         """No matrix yet: the first step draws one."""
@@ -53,6 +57,13 @@ class ExplorationHead(nn.Module):
         if due.any():
             fresh = torch.empty_like(matrix).normal_(generator=generator)
             matrix = torch.where(due.view(-1, 1, 1), fresh, matrix)
-        latent = self.hidden(features).to(torch.float32).unsqueeze(1)
-        noise = torch.bmm(latent, matrix * self.log_std.exp()).squeeze(1)
+        latent = self.hidden(features)
+        with _float32(latent):
+            noise = torch.bmm(latent.to(torch.float32).unsqueeze(1), matrix * self.log_std.exp()).squeeze(1)
         return noise, memory | {NOISE: matrix, AGE: torch.where(due, 1, age + 1)}
+
+
+def _float32(x: Tensor) -> AbstractContextManager[None]:
+    """No lower precision inside: noise and the variance that it is taken to have must agree."""
+    kind = x.device.type
+    return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()

@@ -140,7 +140,8 @@ class ActorCritic(nn.Module):
         if deterministic:
             actions = self.distribution.mode(parameters)
         elif self._explores:
-            noise, memory = self.action_head.noise(read(encoding).squeeze(0), memory, generator)
+            with self._autocast:
+                noise, memory = self.action_head.noise(read(encoding).squeeze(0), memory, generator)
             actions = self.distribution.mode(parameters) + noise
         else:
             actions = self.distribution.sample(parameters, generator)

@@ -117,6 +117,9 @@ def test_shortfall_of_choices() -> None:
     assert shortfall(MultiBinary(3), bits, {"logits": logits}).tolist() == [[0.0, 2.0, 1.0], [5.0, 0.0, 0.0]]
     mean = np.array([[3.0, -0.5]])
     assert shortfall(Box(-1, 1, (2,)), np.array([[1.0, -0.25]]), {"mean": mean}).tolist() == [[0.0, 0.25]]
+    u = np.array([[0.0, np.arctanh(0.5)]])
+    squashed = shortfall(Box(-1, 3, (2,)), np.array([[1.0, 2.25]]), {"pre_squash_mean": u})
+    np.testing.assert_allclose(squashed, [[0.0, 0.25]], atol=1e-6)
 
 
 def test_observations_are_of_the_space_and_of_a_size_that_networks_know() -> None:

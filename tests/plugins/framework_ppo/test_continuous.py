@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium.spaces import Box, Discrete
+from remembering import Remembering
 from small_ppo import collect, make_context, observations, ppo, same
 from torch import Tensor
 
@@ -19,6 +20,8 @@ from framework_ppo.config import PPOConfig
 from framework_ppo.exploration import AGE, NOISE
 from framework_ppo.imitation import imitation_loss
 from framework_ppo.objective import ppo_loss
+from framework_replay.config import UniformConfig
+from framework_replay.uniform import Uniform
 
 SPACE = Box(np.array([-2.0, 0.0], np.float32), np.array([2.0, 0.5], np.float32))
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -83,6 +86,37 @@ def test_a_state_restored_goes_on_the_same(options: dict[str, Any]) -> None:
     metrics = [one.update(collect(one, context, seed=3)) for one in (algorithm, restored)]
     assert metrics[0] == metrics[1]
     assert same(algorithm.state_dict(), restored.state_dict())
+
+
+@every
+def test_it_goes_with_the_rest(options: dict[str, Any]) -> None:
+    """With encoders that remember, lower precision, self-imitation, slices, and data of an older policy."""
+    kinds: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+        "memory": ({"encoder": lambda context: Remembering(None, context)}, {}),
+        "precision": ({"precision": "bfloat16"}, {}),
+        "slices": ({}, {"slices": 2}),
+        "free": ({"policy_lag": "free"}, {}),
+        "replay": ({"make_replay": lambda: Uniform(UniformConfig(capacity=200), box())}, {"sil_coefficient": 0.5}),
+    }
+    for fields, more in kinds.values():
+        context = box(**fields)
+        algorithm = ppo(context, **options, **more)
+        batch = collect(algorithm, context, lag=2 if fields.get("policy_lag") else 0)
+        assert all(np.isfinite(value) for value in algorithm.update(batch).values())
+        assert all(np.isfinite(value) for value in algorithm.update(batch).values())
+
+
+def test_past_squashed_actions_are_imitated_as_they_were_drawn() -> None:
+    """The replay buffer has what was drawn before tanh: of an action at its bound it cannot be found again."""
+    replay = Uniform(UniformConfig(capacity=200), box())
+    context = box(make_replay=lambda: replay)
+    algorithm = ppo(context, action_distribution="squashed", log_std_init=3.0)
+    batch = collect(algorithm, context)
+    algorithm.update(batch)
+    transitions, _, _ = replay.sample(50, np.random.default_rng(0))
+    drawn = algorithm.policy.taken(transitions.actions, transitions.extras)
+    assert torch.isin(drawn, batch.extras["pre_squash"]).all()
+    assert drawn.abs().max() > 15
 
 
 def test_the_closed_form_covers_what_it_has_rules_for() -> None:
