@@ -205,7 +205,8 @@ class SquashedGaussian(DiagonalGaussian):
         self._center, self._half_range = torch.from_numpy((low + high) / 2), torch.from_numpy((high - low) / 2)
         self._log_volume = float(np.log((high - low) / 2).sum())
         nodes, weights = np.polynomial.hermite_e.hermegauss(_NODES)
-        self._nodes, self._weights = torch.from_numpy(nodes), torch.from_numpy(weights / weights.sum())
+        #: Of the quadrature over a standard normal, [nodes] each.
+        self.nodes, self.weights = torch.from_numpy(nodes), torch.from_numpy(weights / weights.sum())
 
     def squash(self, u: Tensor) -> Tensor:
         """Actions within the bounds, [B, dimensions]."""
@@ -229,8 +230,8 @@ class SquashedGaussian(DiagonalGaussian):
         quadrature: no randomness, and differentiable. Errors are below 0.005 where standard deviations are at most 3.
         """
         mean, log_std = (x.unsqueeze(-1) for x in torch.split(parameters, self.dimensions, -1))
-        slopes = _log_slope(torch.addcmul(mean, log_std.exp(), self._nodes.to(parameters)))
-        return super().entropy(parameters) + (slopes @ self._weights.to(parameters)).sum(-1) + self._log_volume
+        slopes = _log_slope(torch.addcmul(mean, log_std.exp(), self.nodes.to(parameters)))
+        return super().entropy(parameters) + (slopes @ self.weights.to(parameters)).sum(-1) + self._log_volume
 
     def named(self, parameters: Tensor) -> dict[str, Tensor]:
         """``pre_squash_mean`` and ``pre_squash_std``, [B, dimensions] each, of u."""

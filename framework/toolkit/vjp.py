@@ -22,7 +22,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from framework.toolkit.distributions import LOG_2PI, Bernoulli, Categorical, DiagonalGaussian, MultiCategorical
+from framework.toolkit.distributions import (
+    LOG_2PI,
+    Bernoulli,
+    Categorical,
+    DiagonalGaussian,
+    MultiCategorical,
+    SquashedGaussian,
+)
 from framework.toolkit.networks import ACTIVATIONS, MLP, LayerNormMLP
 
 #: Gradient of a result [B, ...] -> gradient of the input, or None where it is not needed.
@@ -256,3 +263,22 @@ def _diagonal_gaussian(
         return torch.cat((error * inverse_std * column, (square - 1.0).mul_(column).add_(d_entropy)), -1)
 
     return log_prob, entropy, pullback
+
+
+@rule(SquashedGaussian)
+def _squashed_gaussian(
+    distribution: SquashedGaussian, parameters: Tensor, actions: Tensor
+) -> tuple[Tensor, Tensor, DistributionPullback]:
+    """As the Gaussian's, but for the entropy, where d log(1 - tanh(u)^2) / du = -2 * tanh(u)."""
+    _, _, gaussian_pullback = _diagonal_gaussian(distribution, parameters, actions)
+
+    def pullback(d_log_prob: Tensor, d_entropy: float) -> Tensor:
+        gradient: Tensor = gaussian_pullback(d_log_prob, d_entropy)
+        if d_entropy:
+            mean, log_std = (x.unsqueeze(-1) for x in torch.split(parameters, distribution.dimensions, -1))
+            noise = log_std.exp() * distribution.nodes.to(parameters)
+            slopes = torch.tanh(mean + noise).mul_(distribution.weights.to(parameters)).mul_(-2.0 * d_entropy)
+            gradient += torch.cat((slopes.sum(-1), noise.mul_(slopes).sum(-1)), -1)
+        return gradient
+
+    return distribution.log_prob(parameters, actions), distribution.entropy(parameters), pullback

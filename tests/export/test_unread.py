@@ -26,6 +26,7 @@ def test_the_file_needs_no_observation_that_no_action_depends_on(kind: str) -> N
     assert verify(run, policy, interface, TOLERANCE).rows > 0
 
 
+@pytest.mark.slow
 def test_what_the_memory_of_the_value_reads_is_left_out_with_it() -> None:
     """As no action depends on either."""
     encoder = {"use": "gru", "features": 4, "core": {"use": "mlp", "hidden": [4]}}

@@ -10,6 +10,7 @@ from torch.distributions import AffineTransform, Normal, TanhTransform, Transfor
 
 from framework.errors import FrameworkError
 from framework.toolkit.distributions import SquashedGaussian
+from framework.toolkit.vjp import vjp
 
 LOW, HIGH = np.array([-2.0, 0.5, 100.0], np.float32), np.array([2.0, 0.75, 300.0], np.float32)
 SPACE = Box(LOW, HIGH)
@@ -23,7 +24,7 @@ def parameters(rows: int, seed: int = 0) -> torch.Tensor:
 
 def test_the_density_is_that_of_the_change_of_variables() -> None:
     """The Gaussian's density of u, divided by the determinant of the Jacobian of `squash` that autograd finds."""
-    distribution, rows = SquashedGaussian(SPACE), parameters(20)
+    distribution, rows = SquashedGaussian(SPACE), parameters(5)
     samples = distribution.sample(rows, torch.Generator().manual_seed(1))
     for row, u in zip(rows, samples, strict=True):
         jacobian = torch.autograd.functional.jacobian(distribution.squash, u)
@@ -78,6 +79,24 @@ def test_the_entropy_is_as_exact_as_it_says(mean: float, std: float) -> None:
     assert entropy.item() == pytest.approx(expected.item(), abs=0.005)
     gradients = [torch.autograd.grad(x, row)[0] for x in (entropy, expected)]
     torch.testing.assert_close(*gradients, rtol=0.05, atol=0.05)
+
+
+@pytest.mark.parametrize("d_entropy", [0.0, 0.3])
+def test_vjp_gives_the_same_values_and_gradient_as_autograd(d_entropy: float) -> None:
+    """Of log-probability and entropy, weighted anyhow; arguments are left alone."""
+    distribution, rows = SquashedGaussian(SPACE), parameters(40)
+    u = distribution.sample(rows, torch.Generator().manual_seed(1))
+    weights = torch.randn(40, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    leaf = rows.clone().requires_grad_()
+    log_prob, entropy = distribution.log_prob(leaf, u), distribution.entropy(leaf)
+    ((weights * log_prob).sum() + d_entropy * entropy.sum()).backward()
+    before = [x.clone() for x in (rows, u, weights)]
+    with torch.no_grad():
+        log_prob_by_rule, entropy_by_rule, pullback = vjp(distribution, rows, u)
+        gradient = pullback(weights, d_entropy)
+    for actual, expected in ((log_prob_by_rule, log_prob), (entropy_by_rule, entropy), (gradient, leaf.grad)):
+        torch.testing.assert_close(actual, expected.detach(), rtol=1e-10, atol=1e-10)
+    assert all(torch.equal(x, y) for x, y in zip((rows, u, weights), before, strict=True))
 
 
 def test_nothing_is_infinite_at_the_bounds() -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from gymnasium.spaces import Box, Discrete
 from remembering import Remembering
-from small_ppo import collect, make_context, observations, ppo, same
+from small_ppo import BACKWARD, collect, make_context, observations, ppo, same, use
 from torch import Tensor
 
 from framework.errors import FrameworkError
@@ -69,11 +69,11 @@ def test_an_update_learns_from_it(options: dict[str, Any]) -> None:
     first = algorithm.update(collect(algorithm, context, rewards=lambda actions: actions.sum(-1)))
     assert all(np.isfinite(value) for value in first.values())
     means = []
-    for seed in range(15):
+    for seed in range(8):
         batch = collect(algorithm, context, seed=seed, rewards=lambda actions: actions.sum(-1))
         means.append(batch.actions[..., 0].clamp(-2, 2).mean().item())
         algorithm.update(batch)
-    assert means[-1] > means[0] + 0.3
+    assert means[-1] > means[0] + 0.2
 
 
 @every
@@ -120,13 +120,25 @@ def test_past_squashed_actions_are_imitated_as_they_were_drawn() -> None:
 
 
 def test_the_closed_form_covers_what_it_has_rules_for() -> None:
-    """State-dependent deviations and deep heads are as fast as the default; squashed actions go through autograd."""
-    deep = ppo(box(), state_dependent_std=True, actor_hidden=(8, 4), critic_hidden=(8,)).policy
+    """All but the head of gSDE, whose network goes through autograd."""
+    options = {"action_distribution": "squashed", "actor_hidden": (8, 4), "critic_hidden": (8,)}
+    deep = ppo(box(), state_dependent_std=True, **options).policy
     assert deep.closed_form
     assert closed_form.covers(deep, ppo_loss, imitation_loss)
-    assert not closed_form.covers(ppo(box(), action_distribution="squashed").policy, ppo_loss)
     assert not ppo(box(), gsde=True).policy.closed_form
     assert isinstance(ppo(box(), gsde=True)._backward, ClosedForm)
+
+
+def test_squashed_actions_learn_in_closed_form_as_by_autograd() -> None:
+    """After an update, entropy bonus included, the weights are equal but for rounding."""
+    weights = []
+    for backward in BACKWARD:
+        algorithm = ppo(box(), action_distribution="squashed", entropy_coefficient=0.3)
+        use(backward, algorithm)
+        algorithm.update(collect(algorithm, box()))
+        weights.append(algorithm.policy.state_dict())
+    for name, expected in weights[-1].items():
+        torch.testing.assert_close(weights[0][name], expected, rtol=1e-3, atol=3e-5)
 
 
 def test_the_first_deviations_are_those_that_were_asked_for() -> None:
