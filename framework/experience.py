@@ -26,7 +26,7 @@ class Batch:
     """
 
     observations: Tensors  #: {name: [T + 1, N, ...]}
-    actions: torch.Tensor  #: [T, N, ...]
+    actions: torch.Tensor  #: [T, N, ...], of several parts flat: [T, N, D]
     rewards: torch.Tensor  #: [T, N] float32
     terminated: torch.Tensor  #: [T, N] bool
     truncated: torch.Tensor  #: [T, N] bool

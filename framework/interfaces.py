@@ -107,8 +107,8 @@ class Policy(Protocol):
     ) -> tuple[torch.Tensor, Tensors, Tensors]:
         """One step for N environments: ``{name: [N, ...]}`` -> (actions [N, ...], extras {name: [N, ...]}, memory).
 
-        Actions are as the environment takes them. All randomness comes from ``generator``. Called, like
-        `postprocess_trajectory`, without gradient recording.
+        Actions are as the environment takes them, but flat where they have parts: `framework.toolkit.spaces`. All
+        randomness comes from ``generator``. Called, like `postprocess_trajectory`, without gradient recording.
         """
 
     def postprocess_trajectory(self, batch: Batch) -> Tensors:
@@ -126,7 +126,7 @@ class DistributionPolicy(Policy, Protocol):
     """A policy that tells what its actions are drawn from, so that they can be drawn where it is exported to."""
 
     def action_distribution(self, extras: Tensors) -> Tensors:
-        """From the extras of `act`: ``logits`` [N, choices], numbered from 0, or ``mean`` and ``std`` [N, ...]."""
+        """Of the extras: ``logits`` [N, choices], or ``mean`` and ``std`` [N, ...]; with parts ``PART/logits`` etc."""
 
 
 class Algorithm(Protocol):

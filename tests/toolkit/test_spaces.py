@@ -174,8 +174,6 @@ def test_action_spaces_that_are_understood(space: Space) -> None:
 @pytest.mark.parametrize(
     "space",
     [
-        spaces.Dict({"a": spaces.Discrete(2)}),
-        spaces.Tuple((spaces.Discrete(2),)),
         spaces.Box(0, 255, (2,), np.uint8),
         spaces.Box(-1, 1, (), np.float32),
         spaces.Text(3),
