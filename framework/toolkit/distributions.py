@@ -2,7 +2,8 @@
 
 A distribution is built once from the action space, and every method takes the parameters, outputs of a network's head
 (float32). `log_prob` and `entropy` are plain differentiable formulas. Actions are numbered from zero; a Discrete
-space's ``start`` is added by the caller.
+space's ``start`` is added by the caller. Log standard deviations come last among the parameters: a network may give
+what is before them, and hold them as parameters of its own.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from framework.errors import FrameworkError
-from framework.toolkit.spaces import check_action_space
+from framework.toolkit.spaces import action_parts, check_action_space
 
 LOG_2PI = math.log(2 * math.pi)
 #: Nodes of the quadrature that the entropy of a squashed Gaussian takes.
@@ -48,6 +49,8 @@ class Distribution(Protocol):
 def distribution_for(space: spaces.Space[Any]) -> Distribution:
     """The distribution of an action space; raises `FrameworkError` where there is none."""
     check_action_space(space)
+    if isinstance(space, spaces.Dict | spaces.Tuple):
+        return Joint(space)
     if isinstance(space, spaces.Discrete):
         return Categorical(int(space.n))
     if isinstance(space, spaces.MultiDiscrete):
@@ -151,6 +154,100 @@ class Bernoulli:
     def named(self, parameters: Tensor) -> dict[str, Tensor]:
         """``logits`` [B, size]: each action is 1 with probability sigmoid(logit)."""
         return {"logits": parameters}
+
+
+class Joint:
+    """The independent parts of a Dict or Tuple of actions, side by side; actions are flat, [B, D] float32.
+
+    Parameters are the logits and means of the parts in order, then the log standard deviations of the Gaussian ones in
+    order. Log-probability and entropy are sums over the parts. What `ParameterizedActions` says about actions that were
+    not chosen counts for nothing: its log-probability is left out, and its entropy weighted by how probable the choice
+    is. Both are then exact for what matters of the action, as the choices and the parameters are independent.
+    """
+
+    def __init__(self, space: spaces.Dict | spaces.Tuple[Any]):
+        self._parts = action_parts(space)
+        self._distributions = {name: distribution_for(part.space) for name, part in self._parts.items()}
+        deviations = {name: getattr(part, "dimensions", 0) for name, part in self._distributions.items()}
+        self._heads = {name: part.size - deviations[name] for name, part in self._distributions.items()}
+        self._deviations = [count for count in deviations.values() if count]
+        self.dimensions = sum(self._deviations)  #: how many log standard deviations there are
+        self.size = sum(self._heads.values()) + self.dimensions
+
+    def sample(self, parameters: Tensor, generator: torch.Generator) -> Tensor:
+        """One action of each part, in order, [B, D]."""
+        rows = self._split(parameters).items()
+        return self._flat({name: self._distributions[name].sample(row, generator) for name, row in rows})
+
+    def mode(self, parameters: Tensor) -> Tensor:
+        """The most probable action of each part, [B, D]."""
+        return self._flat({name: self._distributions[name].mode(row) for name, row in self._split(parameters).items()})
+
+    def log_prob(self, parameters: Tensor, actions: Tensor) -> Tensor:
+        """The sum over the parts that matter, [B]."""
+        total = parameters.new_zeros(parameters.shape[:-1])
+        taken = {name: self._taken(name, actions) for name in self._parts}
+        for name, row in self._split(parameters).items():
+            log_prob = self._distributions[name].log_prob(row, taken[name])
+            for choice, number in self._parts[name].conditions:
+                log_prob = torch.where(taken[choice] == number, log_prob, 0.0)
+            total = total + log_prob
+        return total
+
+    def entropy(self, parameters: Tensor) -> Tensor:
+        """The sum over the parts, each as far as it matters, [B]."""
+        total = parameters.new_zeros(parameters.shape[:-1])
+        rows = self._split(parameters)
+        for name, row in rows.items():
+            entropy = self._distributions[name].entropy(row)
+            for choice, number in self._parts[name].conditions:
+                entropy = entropy * torch.softmax(rows[choice], -1)[..., number]
+            total = total + entropy
+        return total
+
+    def named(self, parameters: Tensor) -> dict[str, Tensor]:
+        """``PART/logits``, or ``PART/mean`` and ``PART/std`` in the shape of the part."""
+        named = {}
+        for name, row in self._split(parameters).items():
+            for parameter, values in self._distributions[name].named(row).items():
+                shape = self._parts[name].space.shape or () if parameter in ("mean", "std") else values.shape[-1:]
+                named[f"{name}/{parameter}"] = values.reshape(*values.shape[:-1], *shape)
+        return named
+
+    def legal(self, action_mask: Tensor) -> Tensor:
+        """An action mask [B, M] as one of all parameters but the log standard deviations: all others are legal."""
+        return torch.cat(
+            [
+                action_mask[..., part.mask]
+                if part.mask.start < part.mask.stop
+                else action_mask.new_ones((*action_mask.shape[:-1], self._heads[name]))
+                for name, part in self._parts.items()
+            ],
+            -1,
+        )
+
+    def _split(self, parameters: Tensor) -> dict[str, Tensor]:
+        """The parameters of each part, as its distribution has them."""
+        rows = torch.split(parameters, [*self._heads.values(), *self._deviations], -1)
+        deviations = iter(rows[len(self._heads) :])
+        return {
+            name: torch.cat((row, next(deviations)), -1) if row.shape[-1] < self._distributions[name].size else row
+            for name, row in zip(self._heads, rows, strict=False)
+        }
+
+    def _taken(self, name: str, actions: Tensor) -> Tensor:
+        """A part of flat actions, as its distribution has it."""
+        columns = actions[..., self._parts[name].columns]
+        distribution = self._distributions[name]
+        if isinstance(distribution, Categorical):
+            return columns.squeeze(-1).to(torch.int64)
+        return columns.to(torch.int64) if isinstance(distribution, MultiCategorical) else columns
+
+    def _flat(self, actions: dict[str, Tensor]) -> Tensor:
+        columns = [
+            x.unsqueeze(-1) if isinstance(self._distributions[name], Categorical) else x for name, x in actions.items()
+        ]
+        return torch.cat([x.to(torch.float32) for x in columns], -1)
 
 
 class DiagonalGaussian:

@@ -16,6 +16,7 @@ from framework.interfaces import Batch, Context, Encoding, Tensors
 from framework.toolkit.distributions import (
     DiagonalGaussian,
     Distribution,
+    Joint,
     SquashedGaussian,
     distribution_for,
     mask_logits,
@@ -67,7 +68,8 @@ class ActorCritic(nn.Module):
         #: Whether the encoders have a memory: then observations must be evaluated in order.
         self.remembers = any(encoder.initial_memory(1) for encoder in encoders.values())
         self._gaussian = isinstance(self.distribution, DiagonalGaussian)
-        outputs = self.distribution.size // 2 if self._gaussian else self.distribution.size
+        deviations = getattr(self.distribution, "dimensions", 0)
+        outputs = self.distribution.size - deviations
         by_token, features = config.action_head == "tokens", self.encoder.feature_dim
         self.action_head: nn.Module
         if by_token:
@@ -83,8 +85,8 @@ class ActorCritic(nn.Module):
         self._acting = (self.encoder, self._read, self.action_head.forward)
         value_features, streams = (self.value_encoder or self.encoder).feature_dim, 1 + len(context.bonuses)
         self.value_head = value_head(config, value_features, streams)
-        std_alone = self._gaussian and not (config.gsde or config.state_dependent_std)
-        self.log_std = nn.Parameter(torch.full((outputs,), config.log_std_init)) if std_alone else None
+        std_alone = deviations and not (config.gsde or config.state_dependent_std)
+        self.log_std = nn.Parameter(torch.full((deviations,), config.log_std_init)) if std_alone else None
         normalized = normalized_leaves(context) if config.normalize_observations else {}
         self._normalized = list(normalized)
         self.normalizers = nn.ModuleList(
@@ -313,9 +315,12 @@ class ActorCritic(nn.Module):
         """Outputs of the action head -> parameters of the action distribution, [..., P] float32."""
         if outputs.dtype is not torch.float32:
             outputs = outputs.to(torch.float32)
-        if self.log_std is not None:
-            return torch.cat((outputs, self.log_std.expand_as(outputs)), -1)
-        return outputs if action_mask is None else mask_logits(outputs, action_mask)
+        if action_mask is not None:
+            joint = isinstance(self.distribution, Joint)
+            outputs = mask_logits(outputs, self.distribution.legal(action_mask) if joint else action_mask)
+        if self.log_std is None:
+            return outputs
+        return torch.cat((outputs, self.log_std.expand(*outputs.shape[:-1], -1)), -1)
 
     def _values(self, features: Tensor) -> Tensor:
         with self._autocast:
