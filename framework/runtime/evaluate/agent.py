@@ -15,7 +15,15 @@ from framework.runtime.data.policy_snapshot import unpack
 from framework.runtime.disk.checkpoint import load, resolve_checkpoint, restoring
 from framework.runtime.disk.load_run import load_run
 from framework.runtime.rollout.environments import close_environment, make_environment
-from framework.toolkit.spaces import environment_actions, flat_space, flatten, flatten_batch, truths
+from framework.toolkit.spaces import (
+    environment_actions,
+    flat_mask,
+    flat_space,
+    flatten,
+    flatten_batch,
+    single_actions,
+    truths,
+)
 
 if TYPE_CHECKING:
     import gymnasium
@@ -97,26 +105,37 @@ class Agent:
     def act(self, observation: Any, action_mask: Any = None) -> Any:
         """The action for an observation, both as the environment's spaces have them."""
         flat = flatten(self.observation_space, observation)
-        mask = None if action_mask is None else np.asarray(action_mask, bool)[None]
-        return self._act({name: array[None] for name, array in flat.items()}, mask)[0]
+        mask = None if action_mask is None else self._flat_mask(action_mask)[None]
+        return single_actions(self.action_space, self._act({name: array[None] for name, array in flat.items()}, mask))[
+            0
+        ]
 
-    def act_batch(self, observations: Any, action_masks: Any = None) -> np.ndarray:
+    def act_batch(self, observations: Any, action_masks: Any = None) -> Any:
         """The actions [N, ...] for observations side by side, as vector environments give and take them.
 
-        ``observations`` have the structure of the observation space, with arrays [N, ...] as leaves; ``action_masks``
-        are [N, actions]. Raises `FrameworkError` where a leaf does not fit, or N is not that of the step before.
+        ``observations`` have the structure of the observation space, with arrays [N, ...] as leaves, and actions that
+        of the action space; ``action_masks`` are [N, actions]. Raises `FrameworkError` where a leaf does not fit, or N
+        is not that of the step before.
         """
         flat = flatten_batch(self.observation_space, observations)
-        return self._act(flat, None if action_masks is None else np.asarray(action_masks, bool))
+        actions = self._act(flat, None if action_masks is None else np.asarray(action_masks, bool))
+        return environment_actions(self.action_space, actions)
+
+    def _flat_mask(self, action_mask: Any) -> np.ndarray:
+        """One environment's mask [M], of several parts as the environment gives it."""
+        if isinstance(action_mask, dict | tuple):
+            return flat_mask(self.action_space, action_mask)
+        return np.asarray(action_mask, bool)
 
     def _act(self, observations: Mapping[str, np.ndarray], action_masks: np.ndarray | None) -> np.ndarray:
+        """Actions as the policy gives them."""
         count = len(next(iter(observations.values())))
         if self._acting.count not in (None, count):
             raise FrameworkError(
                 f"the agent acts in {self._acting.count} environments and got the observations of {count}: call reset()"
                 " before it acts in others"
             )
-        return environment_actions(self.action_space, self._acting(observations, action_masks))
+        return self._acting(observations, action_masks)
 
 
 def load_agent(run: str | Path, checkpoint: str = "best", *, trust: bool = False) -> Agent:

@@ -98,6 +98,8 @@ class Observed(gymnasium.Wrapper[Any, Any, Any, Any]):
 
 def _row(space: gymnasium.Space[Any], action: Any) -> np.ndarray | None:
     """The action as policies give it; None where it is none. Boxes have no bounds here: they clip."""
+    if parts := spaces.action_parts(space):
+        return _row_of_parts(space, parts, action)
     dtype, shape = spaces.action_spec(space)
     try:
         row = np.asarray(action).astype(dtype, casting="same_kind")
@@ -108,6 +110,16 @@ def _row(space: gymnasium.Space[Any], action: Any) -> np.ndarray | None:
     if isinstance(space, gymnasium.spaces.Box):
         return row if np.isfinite(row).all() else None
     return row if space.contains(row.astype(space.dtype)) else None
+
+
+def _row_of_parts(
+    space: gymnasium.Space[Any], parts: Mapping[str, spaces.ActionPart], action: Any
+) -> np.ndarray | None:
+    try:
+        rows = [_row(part.space, spaces.pick(name, part.path, action, "action")) for name, part in parts.items()]
+        return None if any(row is None for row in rows) else spaces.flat_action(space, action)
+    except FrameworkError:
+        return None
 
 
 def _takes(function: Callable[..., Any], name: str) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from framework.toolkit.spaces import mask_groups
+from framework.toolkit.spaces import action_parts, mask_groups
 
 if TYPE_CHECKING:
     from framework.runtime.rollout.episode_stats import EpisodeStats
@@ -54,6 +54,13 @@ def _any_action(vector: Vector, n: int, like: np.ndarray) -> Any:
     """An action that environment ``n`` can take now: ``like``, or where there are masks the first legal one."""
     if vector.action_mask is None:
         return like
-    groups = np.split(vector.action_mask[n], np.cumsum(mask_groups(vector.action_space))[:-1])
-    first = np.reshape([group.argmax() for group in groups], np.shape(like))
-    return (first + getattr(vector.action_space, "start", 0)).astype(np.asarray(like).dtype)
+    space = vector.action_space
+    groups = np.split(vector.action_mask[n], np.cumsum(mask_groups(space))[:-1])
+    first = np.array([group.argmax() for group in groups])
+    parts = action_parts(space)
+    if not parts:
+        return (first.reshape(np.shape(like)) + getattr(space, "start", 0)).astype(np.asarray(like).dtype)
+    action = like.copy()  # where choices are numbered from 0
+    chosen = [np.arange(len(action))[part.columns] for part in parts.values() if mask_groups(part.space)]
+    action[np.concatenate(chosen)] = first
+    return action

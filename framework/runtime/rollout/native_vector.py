@@ -8,6 +8,8 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from gymnasium import Space
+from gymnasium.spaces import Dict, Tuple
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 from framework.errors import EnvironmentFailed, FrameworkError, RunError
@@ -112,7 +114,8 @@ class NativeArrays(VectorArrays):
             self.action_mask[rows] = spaces.truths("info['action_mask']", masks[rows])
         else:
             for i in rows.tolist():
-                self.read_mask(i, {"action_mask": masks[i]} if _has(infos, "action_mask", i) else {})
+                given = _has(infos, "action_mask", i)
+                self.read_mask(i, {"action_mask": _mask_of(self.action_space, masks, i)} if given else {})
         self.check_masks(rows, np.zeros(len(rows), bool) if ended is None else ended)
 
     def close(self) -> list[str]:
@@ -260,6 +263,17 @@ def _refuse_tasks(tasks: Sequence[Any]) -> None:
 def _has(infos: dict[str, Any], key: str, index: int) -> bool:
     """Whether environment ``index`` gave ``key``: Gymnasium marks it with an array named ``_key``."""
     return key in infos and bool(np.all(infos.get(f"_{key}", True)) or infos[f"_{key}"][index])
+
+
+def _mask_of(space: Space[Any], masks: Any, index: int) -> Any:
+    """What environment ``index`` gave as its mask: by part, where the masks of a Dict or Tuple are stacked so."""
+    if isinstance(space, Dict) and isinstance(masks, dict):
+        given = {key: space[key] for key in space if masks.get(key) is not None and _has(masks, key, index)}
+        return {key: _mask_of(part, masks[key], index) for key, part in given.items()}
+    if isinstance(space, Tuple) and isinstance(masks, tuple):
+        parts = zip(space, masks, strict=True)
+        return tuple(None if mask is None else _mask_of(part, mask, index) for part, mask in parts)
+    return masks[index]
 
 
 def row_of(infos: dict[str, Any], path: spaces.Path, index: int) -> Any:

@@ -88,7 +88,7 @@ class SteppedVector(VectorArrays):
 
     def step(self, actions: np.ndarray) -> None:
         """See `Vector`."""
-        batch = actions if self._discrete else spaces.environment_actions(self.action_space, actions)
+        batch = actions if self._discrete else spaces.single_actions(self.action_space, actions)
         rewards: list[Any] = []
         if self._ended:
             self.terminated.fill(False)

@@ -105,18 +105,14 @@ class VectorArrays:
             self._mask_starts = np.cumsum([0, *spaces.mask_groups(self.action_space)[:-1]])
 
     def read_mask(self, index: int, info: dict[str, Any]) -> None:
-        """Store one environment's ``info["action_mask"]``; a MultiDiscrete's may be a tuple with one array each."""
+        """Store one environment's ``info["action_mask"]``, see `framework.toolkit.spaces.flat_mask`."""
         mask = info.get("action_mask")
         if (mask is None) != (self.action_mask is None):
             raise RunError(f"environment {index} gives info['action_mask'] only sometimes: give it always or never")
         if self.action_mask is None:
             return
-        row = np.concatenate([np.ravel(part) for part in mask]) if isinstance(mask, tuple) else np.asarray(mask)
-        size = self.action_mask.shape[1]
-        if row.shape != (size,):
-            raise RunError(f"environment {index} gave an info['action_mask'] of shape {row.shape}, not ({size},)")
         try:
-            self.action_mask[index] = spaces.truths("info['action_mask']", row)
+            self.action_mask[index] = spaces.flat_mask(self.action_space, mask)
         except FrameworkError as error:
             raise RunError(f"environment {index}: {error}") from error
 

@@ -15,12 +15,13 @@ import runs
 import tiny
 import torch
 from exporting import OBSERVATIONS, make
-from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete, Space
+from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Space, Tuple
 from gymnasium.vector import AutoresetMode
 
 from framework.errors import FrameworkError
 from framework.runtime.disk.checkpoint import CheckpointError
 from framework.runtime.evaluate.agent import Acting, Agent, load_agent
+from framework.toolkit.spaces import flat_action
 
 
 class Remembering:
@@ -114,6 +115,21 @@ def test_actions_outside_of_a_box_are_clipped() -> None:
     action = agent(Remembering([[-7.0, 0.25]]), box).act(np.zeros(2, np.float32))
     assert (action.dtype, action.tolist()) == (np.float64, [-1.0, 0.25])
     assert Discrete(3).contains(agent(Remembering([2])).act(np.zeros(2, np.float32)))
+
+
+def test_actions_of_several_parts_are_nested() -> None:
+    """One action for `act`, and arrays for a batch, as environments and vector environments take them."""
+    space = Dict({"kind": Tuple((Discrete(3, start=5), Box(-1, 1, (1,), np.float32))), "bits": MultiBinary(2)})
+    policy: Any = Remembering([[1, 0, 2, 0.5]])
+    acting = agent(policy, space)
+    action = acting.act(np.zeros(2, np.float32), {"kind": ([1, 0, 1], None)})
+    assert space.contains(action)
+    assert flat_action(space, action).tolist() == [1, 0, 2, 0.5]
+    assert policy.calls[0]["action_mask"].tolist() == [[True, False, True]]
+    acting = agent(Remembering([[1, 0, 2, 0.5], [0, 1, 0, 7]]), space)
+    batch = acting.act_batch(np.zeros((2, 2), np.float32))
+    assert {key: np.array(part).tolist() for key, part in batch.items() if key == "bits"} == {"bits": [[1, 0], [0, 1]]}
+    assert [part.tolist() for part in batch["kind"]] == [[7, 5], [[0.5], [1.0]]]
 
 
 def test_masks_may_be_of_any_kind() -> None:

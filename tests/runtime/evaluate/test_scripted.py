@@ -4,16 +4,24 @@ import numpy as np
 import pytest
 from environments import Made
 from environments import Scripted as ScriptedEnvironment
-from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete
+from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete, Tuple
 
 from framework.errors import FrameworkError, RunError
 from framework.runtime.evaluate.evaluate import Evaluation, evaluate
 from framework.runtime.evaluate.scripted import ObservedEnvironments, Scripted
 
+PARTS = Dict({"kind": Discrete(2, start=3), "arm": Tuple((Box(-1, 1, (2,), np.float32),))})
+
 
 def play(function: Any, component: Any, count: int = 3, seed: int = 0) -> Evaluation:
     environments = ObservedEnvironments(component)
     return evaluate(Scripted(function, "policy p:f", environments, seed), environments, count, seed)
+
+
+def plain(action: Any) -> Any:
+    if isinstance(action, dict):
+        return {key: plain(part) for key, part in action.items()}
+    return tuple(map(plain, action)) if isinstance(action, tuple) else np.asarray(action).tolist()
 
 
 def test_a_function_gets_what_the_environment_gives() -> None:
@@ -84,12 +92,18 @@ def test_random_numbers_are_those_of_an_episode() -> None:
         (Box(-1, 1, (2,), np.float32), [0.0]),
         (Box(-1, 1, (2,), np.float32), [0.0, np.nan]),
         (Box(-1, 1, (2,), np.float32), [[0.0], [1.0, 2.0]]),
+        (PARTS, {"kind": 4}),
+        (PARTS, {"kind": 5, "arm": ([0.5, 7],)}),
+        (PARTS, {"kind": 4, "arm": ([0.5],)}),
+        (PARTS, 4),
     ],
 )
 def test_what_is_no_action_is_an_error(space: Any, action: Any) -> None:
     """Who gave it, and what would be one, is said."""
     component = Made(lambda: ScriptedEnvironment(action=space))
-    with pytest.raises(RunError, match=r"policy p:f gave .* in environment 0, which is no action of (Multi|Disc|Box)"):
+    with pytest.raises(
+        RunError, match=r"policy p:f gave .* in environment 0, which is no action of (Mul|Dis|Box|Dict)"
+    ):
         play(lambda observation, mask, generator: action, component)
 
 
@@ -99,13 +113,14 @@ def test_what_is_no_action_is_an_error(space: Any, action: Any) -> None:
         (Discrete(3, start=2), np.uint8(4), 4),
         (MultiDiscrete([2, 3]), (1, 2), [1, 2]),
         (Box(-1, 1, (2,), np.float32), [0.5, 7], [0.5, 1.0]),
+        (PARTS, {"kind": 4, "arm": ([0.5, 7],)}, {"arm": ([0.5, 1.0],), "kind": 4}),
     ],
 )
 def test_actions_are_taken_as_functions_write_them(space: Any, action: Any, expected: Any) -> None:
     """Lists and numbers of other sizes do; what is outside of a box is clipped, as everywhere."""
     component = Made(lambda: ScriptedEnvironment(action=space))
     play(lambda observation, mask, generator: action, component)
-    assert np.array(component.environments[0].actions[0]).tolist() == expected
+    assert plain(component.environments[0].actions[0]) == expected
 
 
 def test_a_function_that_fails_is_named() -> None:

@@ -3,12 +3,12 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny
-from gymnasium.spaces import Box, Discrete, MultiDiscrete
+from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete, Tuple
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import Hashed
 
-from framework.runtime.rollout.episode_replay import replay_episodes
+from framework.runtime.rollout.episode_replay import _any_action, replay_episodes
 from framework.runtime.rollout.episode_stats import EpisodeStats
 from framework.runtime.rollout.stepped_vector import SteppedVector
 
@@ -152,6 +152,18 @@ def test_only_legal_actions_are_taken(space: Any, legal: np.ndarray, illegal: An
 
     replay_episodes(vector, actions, reset, stats)
     assert stats.lengths.tolist() == [4, 2, 0]
+
+
+def test_of_several_parts_the_choices_are_legal() -> None:
+    """Before an episode starts the first legal choice is taken, beside whatever the other parts are."""
+    space = Dict({"kind": Tuple((Box(-1, 1, (1,)), Discrete(3, start=5))), "pick": MultiDiscrete([2, 3])})
+    vector = SteppedVector([Hashed(3)])
+    vector.action_space = space
+    vector.prepare_masks(True)
+    vector.read_mask(0, {"action_mask": {"kind": (None, [0, 1, 1]), "pick": ([0, 1], [0, 0, 1])}})
+    like = np.array([0.5, 0, 0, 0], np.float32)
+    assert _any_action(vector, 0, like).tolist() == [0.5, 1, 1, 2]
+    assert like.tolist() == [0.5, 0, 0, 0]
 
 
 def test_a_short_episode_is_started_twice_however_long_the_others_are() -> None:

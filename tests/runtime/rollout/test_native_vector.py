@@ -5,16 +5,17 @@ import gymnasium
 import numpy as np
 import pytest
 from environments import SPACES, Made, MadeVector, Scripted, all_of, steps
-from gymnasium.spaces import Box, Discrete
+from gymnasium.spaces import Box, Dict, Discrete, Tuple
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from framework.errors import FrameworkError, PluginError, RunError
 from framework.runtime.rollout.make_vector import make_vector
 from framework.runtime.rollout.stepped_vector import SteppedVector
 from framework.runtime.rollout.vector import Vector
-from framework.toolkit.spaces import flatten
+from framework.toolkit.spaces import action_spec, flat_action, flatten
 
 COUNT = 3
+PARTS = Dict({"kind": Discrete(3, start=5), "power": Box(-1, 1, (2,), np.float32)})
 
 
 def native(mode: AutoresetMode, make: object = Scripted) -> Vector:
@@ -124,6 +125,38 @@ def test_masks_of_native_vectors(mode: AutoresetMode) -> None:
         if not vector.self_resetting:
             resets(vector, step)
             count[ended] = 0
+
+
+@pytest.mark.parametrize("mode", AutoresetMode)
+@pytest.mark.parametrize("space", [PARTS, Tuple((PARTS, Discrete(2)))], ids=["dict", "tuple"])
+def test_actions_and_masks_of_several_parts(mode: AutoresetMode, space: gymnasium.Space) -> None:
+    """Each environment gets its own part of each, as it does when it is stepped singly; masks may leave parts out."""
+
+    def change(environment: Scripted, result: tuple) -> tuple:
+        by_part = {"kind": np.arange(3) != environment.count % 3}
+        mask = by_part if isinstance(space, Dict) else (by_part, None)
+        return (*result[:-1], result[-1] | {"action_mask": mask})
+
+    environments = [Scripted(action=space, change=change) for _ in range(COUNT)]
+    vector = make_vector(
+        MadeVector(
+            lambda: None, vector=lambda _: SyncVectorEnv([lambda e=e: e for e in environments], autoreset_mode=mode)
+        ),
+        COUNT,
+    )
+    single = SteppedVector([Scripted(action=space, change=change)])
+    vector.reset(*all_of(COUNT))
+    single.reset(*all_of(1))
+    rng = np.random.default_rng(0)
+    for _ in range(2):
+        np.testing.assert_array_equal(vector.action_mask[0], single.action_mask[0])
+        assert vector.action_mask.sum(axis=1).tolist() == [2 + 2 * isinstance(space, Tuple)] * COUNT
+        flat = rng.integers(2, size=(COUNT, *action_spec(space)[1])).astype(np.float32)
+        vector.step(flat)
+        single.step(flat[:1])
+        for environment, row in zip(environments, flat, strict=True):
+            assert space.contains(environment.actions[-1])
+            np.testing.assert_array_equal(flat_action(space, environment.actions[-1]), row)
 
 
 def test_cartpole_has_a_vector_of_its_own() -> None:

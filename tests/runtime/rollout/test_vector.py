@@ -112,7 +112,7 @@ def test_spaces_without_choices_have_no_masks(space: Space[Any]) -> None:
 )
 def test_masks_of_another_size_are_refused(mask: Any) -> None:
     """They are neither broadcast nor cut."""
-    with pytest.raises(RunError, match=r"environment 0 gave an info\['action_mask'\] of shape .*, not \(3,\)"):
+    with pytest.raises(RunError, match=r"environment 0: info\['action_mask'\] has the shape .*, not \(3,\)"):
         masked(Discrete(3), mask)
 
 
