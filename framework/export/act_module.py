@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import torch
 from attrs import evolve, field, frozen
-from gymnasium.spaces import Box, Discrete, Space
+from gymnasium.spaces import Box, Discrete, MultiDiscrete, Space
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from framework.errors import FrameworkError
 from framework.interfaces import DistributionPolicy, Policy, Tensors
 from framework.plugins import describe
-from framework.toolkit.spaces import array_spec, mask_size
+from framework.toolkit.spaces import action_parts, array_spec, mask_size
 
 #: Names of inputs that are no observations; those of memory are ``memory/NAME``.
 FIRST, MASK, MEMORY = "first", "action_mask", "memory/"
@@ -56,6 +56,11 @@ def _zeros(leaf: Space[Any], count: int) -> np.ndarray:
     return np.zeros((count, *shape), dtype)
 
 
+def action_spaces(space: Space[Any]) -> dict[str, Space[Any]]:
+    """The space of each output that is an action: ``action``, or ``action/PART`` for each of several parts."""
+    return {f"{ACTION}/{name}": part.space for name, part in action_parts(space).items()} or {ACTION: space}
+
+
 def interface_of(
     policy: Policy, observation_space: Mapping[str, Space[Any]], action_space: Space[Any], *, masked: bool
 ) -> Interface:
@@ -75,12 +80,9 @@ def interface_of(
 class ActModule(nn.Module):
     """Inputs by name -> outputs by name, all [N, ...]: see `Interface.inputs`.
 
-    Outputs are ``action`` as the environment takes it, the parameters of the action distribution where the policy is a
-    `DistributionPolicy`, and the memory after the step.
+    Outputs are ``action`` as the environment takes it (``action/PART`` for each of several parts), the parameters of
+    the action distribution where the policy is a `DistributionPolicy`, and the memory after the step.
     """
-
-    low: Tensor  #: bounds of a Box
-    high: Tensor
 
     def __init__(self, policy: Policy, interface: Interface):
         super().__init__()
@@ -88,10 +90,9 @@ class ActModule(nn.Module):
         self._interface = interface
         self._all_memory = policy.initial_memory(1)
         self._generator = torch.Generator()  # of which nothing deterministic draws
-        space = interface.action_space
-        if isinstance(space, Box):
-            self.register_buffer("low", torch.tensor(space.low), persistent=False)
-            self.register_buffer("high", torch.tensor(space.high), persistent=False)
+        parts = action_parts(interface.action_space).values()
+        taken = [Taken(part.space, part.columns) for part in parts] or [Taken(interface.action_space, None)]
+        self._names, self._taken = tuple(action_spaces(interface.action_space)), nn.ModuleList(taken)
 
     def forward(self, inputs: Tensors) -> Tensors:
         """See the class."""
@@ -106,14 +107,35 @@ class ActModule(nn.Module):
         actions, extras, after = self.policy.act(
             observation, memory, first, self._generator, action_mask=inputs.get(MASK), deterministic=True
         )
-        outputs = {ACTION: self._taken(actions)}
+        outputs = {name: taken(actions) for name, taken in zip(self._names, self._taken, strict=True)}
         if isinstance(self.policy, DistributionPolicy):
             outputs |= self.policy.action_distribution(extras)
         return outputs | {f"{NEXT_MEMORY}{name}": after[name] for name in self._interface.memory}
 
-    def _taken(self, actions: Tensor) -> Tensor:
-        """As `framework.toolkit.spaces.environment_actions`, of tensors."""
-        space = self._interface.action_space
+
+class Taken(nn.Module):
+    """All of a policy's actions, or one part's columns, as `framework.toolkit.spaces.environment_actions` has them."""
+
+    low: Tensor  #: bounds of a Box
+    high: Tensor
+    start: Tensor  #: of the choices of a part, which are numbered from 0
+
+    def __init__(self, space: Space[Any], columns: slice | None):
+        super().__init__()
+        self._space, self._columns = space, columns
+        buffers = {"low": space.low, "high": space.high} if isinstance(space, Box) else {}
+        if columns is not None and isinstance(space, Discrete | MultiDiscrete):
+            buffers["start"] = np.asarray(space.start, np.int64)
+        for name, array in buffers.items():
+            self.register_buffer(name, torch.tensor(array), persistent=False)
+
+    def forward(self, actions: Tensor) -> Tensor:
+        """[N, ...] -> [N, ...]."""
+        space = self._space
+        if self._columns is not None:
+            actions = actions[:, self._columns].reshape(-1, *(space.shape or ()))
+            if isinstance(space, Discrete | MultiDiscrete):
+                actions = actions.to(torch.int64) + self.start
         if isinstance(space, Discrete):
             return actions
         batch = actions.reshape(-1, *(space.shape or ()))

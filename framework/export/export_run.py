@@ -24,6 +24,7 @@ from framework.runtime.disk.load_run import load_run
 from framework.runtime.evaluate.agent import load_policy
 from framework.runtime.rollout.environments import make_environment
 from framework.runtime.rollout.stepped_vector import SteppedVector
+from framework.toolkit.spaces import ParameterizedActions, action_parts
 
 #: The largest difference of real numbers that is taken for rounding, relative to those larger than 1.
 TOLERANCE = 1e-4
@@ -104,8 +105,12 @@ def _metadata(run: Path, checkpoint: Path, interface: Interface) -> dict[str, st
 
 
 def describe_space(space: Space[Any]) -> dict[str, Any]:
-    """A space without parts as plain values. Bounds are one number where all are equal, and null where infinite."""
+    """A space as plain values. Bounds are one number where all are equal, and null where infinite."""
     described: dict[str, Any] = {"type": type(space).__name__}
+    if isinstance(space, ParameterizedActions):
+        described["names"] = list(space.names)
+    if parts := action_parts(space):
+        return described | {"parts": {name: describe_space(part.space) for name, part in parts.items()}}
     if isinstance(space, Discrete):
         return described | {"n": int(space.n), "start": int(space.start)}
     described |= {"shape": list(space.shape or ()), "dtype": str(space.dtype)}

@@ -12,9 +12,9 @@ from attrs import define
 from gymnasium.spaces import Box, MultiBinary, Space
 
 from framework.errors import FrameworkError
-from framework.export.act_module import ACTION, FIRST, MASK, MEMORY, NEXT_MEMORY, Interface
+from framework.export.act_module import ACTION, FIRST, MASK, MEMORY, NEXT_MEMORY, Interface, action_spaces
 from framework.interfaces import DistributionPolicy, Policy
-from framework.toolkit.spaces import array_spec, environment_actions, mask_groups
+from framework.toolkit.spaces import action_parts, array_spec, environment_actions, mask_groups, pick
 
 #: Runs an exported policy: inputs by name -> outputs by name.
 Run = Callable[[dict[str, np.ndarray]], Mapping[str, np.ndarray]]
@@ -87,7 +87,7 @@ class _Acting:
             )
         named = {name: tensor.numpy() for name, tensor in distribution.items()}
         memory = {f"{NEXT_MEMORY}{name}": self._memory[name].numpy() for name in self._interface.memory}
-        return {ACTION: environment_actions(self._interface.action_space, actions.numpy()), **named, **memory}, named
+        return {**action_outputs(self._interface.action_space, actions.numpy()), **named, **memory}, named
 
 
 def _compare(
@@ -98,6 +98,7 @@ def _compare(
     tolerance: float,
     agreement: Agreement,
 ) -> None:
+    actions = action_spaces(space)
     for name, right in expected.items():
         array = np.asarray(actual[name])
         if (array.dtype, array.shape) != (right.dtype, right.shape):
@@ -114,7 +115,8 @@ def _compare(
                 )
             agreement.largest = max(agreement.largest, error)
         elif (differing := (array != right).reshape(len(right), -1).any(1)).any():
-            if name != ACTION or not named or (shortfall(space, array, named) > tolerance).any():
+            choice = named and actions.get(name)
+            if not choice or (shortfall(choice, array, distribution_of(name, named)) > tolerance).any():
                 raise FrameworkError(
                     f"the exported policy gives another {name} than the policy, in {int(differing.sum())} of"
                     f" {len(right)} rows, so nothing is written: act() may depend on its arguments and weights alone"
@@ -128,6 +130,20 @@ def _error(array: np.ndarray, right: np.ndarray) -> float:
     with np.errstate(invalid="ignore", over="ignore"):
         errors = np.abs(array.astype(np.float64) - right) / np.maximum(np.abs(right), 1.0)
     return float(np.where(same, 0.0, errors).max(initial=0.0))
+
+
+def action_outputs(space: Space[Any], actions: np.ndarray) -> Arrays:
+    """Actions [N, ...] as policies give them, by the outputs that they are: see `action_spaces`."""
+    batch, parts = environment_actions(space, actions), action_parts(space)
+    by_part = {f"{ACTION}/{name}": pick(name, part.path, batch, "action") for name, part in parts.items()}
+    return by_part or {ACTION: batch}
+
+
+def distribution_of(output: str, named: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What an action output is drawn from: all that is ``named``, or what has the name of its part in front."""
+    prefix = output.removeprefix(ACTION).removeprefix("/")
+    prefix = f"{prefix}/" if prefix else ""
+    return {name.removeprefix(prefix): array for name, array in named.items() if name.startswith(prefix)}
 
 
 def shortfall(space: Space[Any], actions: np.ndarray, named: Mapping[str, np.ndarray]) -> np.ndarray:

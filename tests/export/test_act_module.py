@@ -12,8 +12,8 @@ from gymnasium.spaces import Box, Discrete
 from torch import nn
 
 from framework.errors import FrameworkError
-from framework.export.act_module import ActModule, Interface, interface_of, trace
-from framework.toolkit.spaces import environment_actions
+from framework.export.act_module import ActModule, Interface, action_spaces, interface_of, trace
+from framework.export.verify import action_outputs
 
 VECTOR = {"observation": Box(-1, 1, (2,), np.float32)}
 
@@ -47,14 +47,33 @@ def test_actions_are_as_environments_take_them(action: str) -> None:
     rows = torch.from_numpy(np.random.default_rng(0).normal(size=(4, 6), scale=1e3).astype(np.float32))
     with torch.inference_mode():
         outputs = module({"observation": rows})
-        actions, _, _ = policy.act(
+        actions, extras, _ = policy.act(
             {"observation": rows}, {}, torch.ones(4, dtype=torch.bool), torch.Generator(), deterministic=True
         )
-    expected = environment_actions(context.action_space, actions.numpy())
-    assert (outputs["action"].numpy().dtype, outputs["action"].tolist()) == (expected.dtype, expected.tolist())
-    assert all(context.action_space.contains(row) for row in outputs["action"].numpy())
-    names = ["mean", "std"] if action == "box" else ["logits"]
-    assert list(outputs) == ["action", *names]
+    expected = action_outputs(context.action_space, actions.numpy())
+    assert list(outputs) == [*expected, *policy.action_distribution(extras)]
+    for name, space in action_spaces(context.action_space).items():
+        taken = outputs[name].numpy()
+        assert (taken.dtype, taken.tolist()) == (expected[name].dtype, expected[name].tolist())
+        assert all(space.contains(row) for row in taken)
+
+
+def test_actions_of_several_parts_have_an_output_each() -> None:
+    """By the name of the part; so has what they are drawn from."""
+    policy, context = make("ppo", "mlp", "vector", "parts")
+    module = ActModule(policy, interface_of(policy, context.observation_space, context.action_space, masked=False))
+    outputs = module({"observation": torch.zeros(2, 6)})
+    assert {name: tuple(x.shape) for name, x in outputs.items()} == {
+        "action/arm/0": (2,),
+        "action/arm/1": (2, 1, 2),
+        "action/bits": (2, 2),
+        "action/picks": (2, 2),
+        "arm/0/logits": (2, 3),
+        "arm/1/mean": (2, 1, 2),
+        "arm/1/std": (2, 1, 2),
+        "bits/logits": (2, 2),
+        "picks/logits": (2, 5),
+    }
 
 
 def test_memory_that_no_action_depends_on_is_left_out() -> None:

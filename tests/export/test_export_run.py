@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import runs
 import tiny
-from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete
+from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Tuple
 
 import framework
 from framework.errors import FrameworkError
@@ -27,6 +27,7 @@ from framework.pipeline.build import build_environment
 from framework.runtime.data.seeds import evaluation_seed
 from framework.runtime.evaluate.evaluate import evaluate
 from framework.runtime.evaluate.evaluate_run import evaluate_run
+from framework.toolkit.spaces import ParameterizedActions
 
 PAGE = Path(__file__).parents[2] / "docs/how-to/export-a-policy.md"
 MEMORY = {
@@ -225,6 +226,25 @@ def test_masks_are_an_input_where_the_environment_tells_them(tmp_path: Path, mon
             {"type": "MultiDiscrete", "shape": [2], "dtype": "int64", "nvec": [2, 3], "start": [0, 1]},
         ),
         (MultiBinary(3), {"type": "MultiBinary", "shape": [3], "dtype": "int8"}),
+        (
+            Tuple((Discrete(2), ParameterizedActions({"go": MultiBinary(1), "wait": None}))),
+            {
+                "type": "Tuple",
+                "parts": {
+                    "0": {"type": "Discrete", "n": 2, "start": 0},
+                    "1/choice": {"type": "Discrete", "n": 2, "start": 0},
+                    "1/go": {"type": "MultiBinary", "shape": [1], "dtype": "int8"},
+                },
+            },
+        ),
+        (
+            ParameterizedActions({"wait": None}),
+            {
+                "type": "ParameterizedActions",
+                "names": ["wait"],
+                "parts": {"choice": {"type": "Discrete", "n": 1, "start": 0}},
+            },
+        ),
     ],
 )
 def test_spaces_are_described_in_json(space: Any, described: dict[str, Any]) -> None:

@@ -21,6 +21,8 @@ CELLS = {
     "gru": ("ppo", "gru", "vector", "box", False, {"normalize_observations": True}),
     "lstm": ("ppo", "lstm", "dict", "multi_binary", False, {"share_encoder": True}),
     "transformer_memory": ("ppo", "transformer_memory", "vector", "discrete", True, {}),
+    "parts": ("ppo", "mlp", "dict", "parts", True, {}),
+    "parameterized": ("ppo", "gru", "vector", "parameterized", True, {"share_encoder": True}),
     "dqn-mlp": ("dqn", "mlp", "vector", "discrete", True, {}),
     "dqn-cnn": ("dqn", "cnn", "dict", "discrete", False, {"dueling": True, "head_hidden": [8]}),
     "dqn-impala_cnn": ("dqn", "impala_cnn", "image", "discrete", False, {}),
@@ -42,7 +44,7 @@ CELLS = {
     "pqn-cnn": ("pqn", "cnn", "dict", "discrete", False, {}),
     "pqn-gru": ("pqn", "gru", "vector", "discrete", True, {"normalize_observations": True}),
 }
-QUICK = [("dqn-cnn", "torch")]
+QUICK = [("dqn-cnn", "torch"), ("parts", "torch")]
 SLOW = [(cell, kind) for cell in CELLS for kind in FORMATS if (cell, kind) not in QUICK]
 
 

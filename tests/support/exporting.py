@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from attrs import evolve
-from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Space
+from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Space, Tuple
 
 from framework.export.act_module import Interface, interface_of, trace
 from framework.export.files import FORMATS
@@ -15,7 +15,7 @@ from framework.interfaces import Context, Policy
 from framework.pipeline.build import build, make_policy
 from framework.pipeline.components import as_table
 from framework.testing.subject import find
-from framework.toolkit.spaces import flat_space
+from framework.toolkit.spaces import ParameterizedActions, flat_space
 
 TOLERANCE = 1e-4
 OBSERVATIONS: dict[str, Space[Any]] = {
@@ -36,6 +36,14 @@ ACTIONS: dict[str, Space[Any]] = {
     "discrete": Discrete(3, start=2),
     "multi_discrete": MultiDiscrete([2, 3], start=[0, 1]),
     "multi_binary": MultiBinary(3),
+    "parts": Dict(
+        {
+            "arm": Tuple((Discrete(3, start=2), Box(-0.01, 0.01, (1, 2), np.float64))),
+            "bits": MultiBinary(2),
+            "picks": MultiDiscrete([2, 3], start=[0, 1]),
+        }
+    ),
+    "parameterized": ParameterizedActions({"kick": Box(-1, 1, (2,), np.float32), "wait": None}),
     "box": Box(np.array([[-0.01, -1.0]]), np.array([[0.01, np.inf]]), dtype=np.float64),
 }
 #: Bounded on all sides.
