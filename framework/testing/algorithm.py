@@ -16,7 +16,7 @@ from framework.testing.common import Trial
 from framework.testing.compare import assert_finite, difference
 from framework.testing.experience import Experience, contents, with_reset_step
 from framework.testing.probes import Probe, expected
-from framework.testing.subject import ACTIONS, Skip, Subject, find, installed, over, usable
+from framework.testing.subject import ACTIONS, Skip, Subject, find, installed, is_masked, over, usable
 
 if TYPE_CHECKING:
     from framework.interfaces import Batch, Context
@@ -48,7 +48,7 @@ def trial(subject: Subject) -> Trial:
     algorithm_context = context(subject, action, num_envs=8, rollout_length=64)
     return Trial(
         lambda: subject.build(algorithm_context),
-        lambda algorithm: Experience(algorithm_context, algorithm.policy, masked=action == "masked"),
+        lambda algorithm: Experience(algorithm_context, algorithm.policy, masked=is_masked(action)),
         use,
     )
 
@@ -77,7 +77,8 @@ def check_acts(subject: Subject, action: str) -> None:
 @over(_actions)
 def check_action_distribution(subject: Subject, action: str) -> None:
     """Greedy actions are the most probable ones of the distribution that the policy tells."""
-    from framework.export.verify import shortfall
+    from framework.export.act_module import action_spaces
+    from framework.export.verify import action_outputs, distribution_of, shortfall
 
     policy = make(subject, action).policy
     if not isinstance(policy, DistributionPolicy):
@@ -85,8 +86,10 @@ def check_action_distribution(subject: Subject, action: str) -> None:
     actions, extras, _ = _act(subject, action, policy, 1, deterministic=True)
     named = {name: tensor.numpy() for name, tensor in policy.action_distribution(extras).items()}
     assert_finite(named, "the distribution's ")
-    below = shortfall(context(subject, action).action_space, actions.numpy(), named)
-    assert (below < _ROUNDING).all(), f"the greedy actions {actions} are not the most probable ones of {named}"
+    space = context(subject, action).action_space
+    for name, taken in action_outputs(space, actions.numpy()).items():
+        below = shortfall(action_spaces(space)[name], taken, distribution_of(name, named))
+        assert (below < _ROUNDING).all(), f"the greedy actions {actions} are not the most probable ones of {named}"
 
 
 @over(_actions)
@@ -96,7 +99,7 @@ def check_results_stay(subject: Subject, action: str) -> None:
 
     algorithm_context = context(subject, action)
     policy = make(subject, action).policy
-    batch = next(Experience(algorithm_context, policy, masked=action == "masked"))
+    batch = next(Experience(algorithm_context, policy, masked=is_masked(action)))
     memory, results = policy.initial_memory(algorithm_context.num_envs), []
     generator = torch.Generator().manual_seed(0)
     for step in range(2):
@@ -125,14 +128,14 @@ def check_takes_observations(subject: Subject, name: str) -> None:
     action = usable(ACTIONS, lambda action: make(subject, action))[0]
     algorithm_context = context(subject, action, observation=name)
     algorithm = subject.build(algorithm_context)
-    _learn(algorithm, Experience(algorithm_context, algorithm.policy, masked=action == "masked"), 1)
+    _learn(algorithm, Experience(algorithm_context, algorithm.policy, masked=is_masked(action)), 1)
 
 
 @over(_actions)
 def check_update(subject: Subject, action: str) -> None:
     """Updates change the policy's weights, and give finite numbers as metrics."""
     algorithm = make(subject, action)
-    _learn(algorithm, Experience(context(subject, action), algorithm.policy, masked=action == "masked"), 4)
+    _learn(algorithm, Experience(context(subject, action), algorithm.policy, masked=is_masked(action)), 4)
 
 
 def check_all_terminated(subject: Subject) -> None:
@@ -231,7 +234,7 @@ def check_bonus_reaches_the_policy(subject: Subject) -> None:
     assert difference(results[0], results[1]), "a bonus has no effect: add its advantages to those of the reward"
 
 
-@over(lambda _: ("discrete", "box", "masked"))
+@over(lambda _: ("discrete", "box", "masked", "nested"))
 def check_solves_probe_of_actions(subject: Subject, action: str) -> None:
     """It learns which action is rewarded, with the options given (probe 4)."""
     _solve(subject, 4, action)
@@ -256,7 +259,7 @@ def check_solves_probe_of_memory(subject: Subject) -> None:
 
 def context(subject: Subject, action: str, observation: Any = None, **fields: Any) -> Context:
     """The algorithm's context, with a replay buffer where it needs one."""
-    if action == "masked" and "action_mask" not in subject.component.supports:
+    if is_masked(action) and "action_mask" not in subject.component.supports:
         raise Skip('it does not support "action_mask"')
     plain = subject.context(observation, action, **fields)
     if "replay" not in subject.component.needs:
@@ -276,7 +279,7 @@ def _act(subject: Subject, action: str, policy: Any, seed: int, deterministic: b
     import torch
 
     algorithm_context = context(subject, action)
-    batch = next(Experience(algorithm_context, policy, masked=action == "masked"))
+    batch = next(Experience(algorithm_context, policy, masked=is_masked(action)))
     with torch.inference_mode():
         return policy.act(
             {name: x[0] for name, x in batch.observations.items()},
@@ -292,7 +295,7 @@ def _with(
     subject: Subject, bonus: Any = None, *, policy_lag: int | str = 0, lag: int = 0, **chances: Any
 ) -> tuple[Any, Experience]:
     """An algorithm, and the experience of its policy in environments of these ``chances``."""
-    action = usable((name for name in ACTIONS if name != "masked"), lambda name: make(subject, name))[0]
+    action = usable((name for name in ACTIONS if not is_masked(name)), lambda name: make(subject, name))[0]
     algorithm_context = context(subject, action, policy_lag=policy_lag)
     algorithm = subject.build(algorithm_context if bonus is None else with_stream(algorithm_context, bonus))
     return algorithm, Experience(algorithm_context, algorithm.policy, lag=lag, **chances)

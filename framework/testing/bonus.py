@@ -15,7 +15,7 @@ from framework.pipeline.build import build, make_policy
 from framework.testing.common import Trial
 from framework.testing.compare import assert_finite, difference
 from framework.testing.experience import Experience, Ring, contents, with_reset_step
-from framework.testing.subject import ACTIONS, Skip, Subject, installed, over, usable
+from framework.testing.subject import ACTIONS, Skip, Subject, installed, is_masked, over, usable
 
 if TYPE_CHECKING:
     import torch
@@ -27,7 +27,7 @@ _PATIENCE, _FACTOR = 300, 1.5
 
 
 def _actions(subject: Subject) -> Iterable[str]:
-    return (action for action in ACTIONS if action != "masked")
+    return (action for action in ACTIONS if not is_masked(action))
 
 
 def _observations(subject: Subject) -> Iterable[str]:

@@ -15,6 +15,7 @@ from gymnasium.utils import env_checker, passive_env_checker
 from framework.interfaces import EnvironmentContext, NativeEnvironmentFactory
 from framework.testing.common import seeded
 from framework.testing.compare import difference
+from framework.testing.legal import sample_legal
 from framework.testing.subject import Skip, Subject
 
 #: Steps of an environment that are compared.
@@ -121,17 +122,16 @@ def check_observations_are_not_reused(subject: Subject) -> None:
 
 def check_action_masks(subject: Subject) -> None:
     """Where it tells the legal actions, it does so always, in the action space's size, and there is always one."""
-    from framework.toolkit.spaces import mask_size
+    from framework.toolkit.spaces import flat_mask, mask_size
 
     with _environments(subject, 1) as (environment,):
         infos = [info for *_, info in _play(environment, 0)]
         if not any("action_mask" in info for info in infos):
             raise Skip("it gives no info['action_mask']")
-        size = mask_size(environment.action_space)
         assert all("action_mask" in info for info in infos), "info['action_mask'] is there only sometimes"
-        assert all(np.size(info["action_mask"]) == size for info in infos), (
-            f"info['action_mask'] must have {size} values"
-        )
+        assert mask_size(environment.action_space), f"masks mean nothing to {environment.action_space}"
+        for info in infos:
+            flat_mask(environment.action_space, info["action_mask"])
 
 
 def check_success(subject: Subject) -> None:
@@ -291,17 +291,10 @@ def _play(environment: Any, seed: int, actions_seed: int | None = None) -> list[
 
 
 def _action(environment: Any, info: dict[str, Any]) -> Any:
-    mask = info.get("action_mask")
-    if mask is None:
-        return environment.action_space.sample()
-    space = environment.action_space
-    if isinstance(space, gymnasium.spaces.Discrete):
-        return space.sample(np.asarray(mask).astype(np.int8))
-    parts = np.split(
-        np.concatenate([np.ravel(part) for part in mask]) if isinstance(mask, tuple) else np.ravel(mask),
-        np.cumsum(space.nvec.reshape(-1))[:-1],
-    )
-    return space.sample(tuple(part.astype(np.int8) for part in parts))
+    from framework.toolkit.spaces import flat_mask
+
+    space, mask = environment.action_space, info.get("action_mask")
+    return sample_legal(space, None if mask is None else flat_mask(space, mask))
 
 
 CHECKS = (

@@ -10,6 +10,8 @@ import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, Discrete, Space
 
+from framework.testing.legal import is_legal, one_illegal_each, sample_legal, structured
+
 if TYPE_CHECKING:
     from framework.interfaces import Batch, Context
 
@@ -21,7 +23,7 @@ class Chance(gymnasium.Env[Any, Any]):
 
     An ended episode is truncated with probability ``truncates``, and terminated otherwise. Its last observation is
     multiplied by ``last`` (plain Box only), so that the same can be tried with another end. With ``masked`` true, one
-    action of a Discrete space is illegal at each step.
+    choice of each group is illegal at each step.
     """
 
     def __init__(
@@ -48,7 +50,7 @@ class Chance(gymnasium.Env[Any, Any]):
         """One step; an action that is not in the space, or illegal, raises ValueError."""
         if not self.action_space.contains(action):
             raise ValueError(f"the action {action!r} is not in {self.action_space}")
-        if self._masked and action - getattr(self.action_space, "start", 0) == self._illegal:
+        if self._masked and not is_legal(self.action_space, action, self._legal):
             raise ValueError(f"the action {action!r} is illegal")
         over = self.np_random.random() < self._ends
         truncated = bool(over and self.np_random.random() < self._truncates)
@@ -61,10 +63,8 @@ class Chance(gymnasium.Env[Any, Any]):
     def _info(self) -> dict[str, Any]:
         if not self._masked:
             return {}
-        assert isinstance(self.action_space, Discrete)
-        count = int(self.action_space.n)
-        self._illegal = int(self.np_random.integers(count))
-        return {"action_mask": np.arange(count) != self._illegal}
+        self._legal = one_illegal_each(self.action_space, self.np_random)
+        return {"action_mask": structured(self.action_space, self._legal)}
 
 
 def _draw(space: Space[Any]) -> Any:
@@ -135,14 +135,13 @@ class RandomPolicy:
         """See `framework.interfaces.Policy`."""
         import torch
 
-        from framework.toolkit.spaces import action_spec
+        from framework.toolkit.spaces import flat_action
 
         count = len(first)
         self._space.seed(int(torch.randint(2**31, (), generator=generator)))
-        masks = [None] * count if action_mask is None else action_mask.numpy().astype(np.int8)
-        drawn = [self._space.sample(mask) if mask is not None else self._space.sample() for mask in masks]
-        dtype, _ = action_spec(self._space)
-        actions = torch.from_numpy(np.stack([np.asarray(action, dtype) for action in drawn]))
+        masks = [None] * count if action_mask is None else action_mask.numpy()
+        drawn = [flat_action(self._space, sample_legal(self._space, mask)) for mask in masks]
+        actions = torch.from_numpy(np.stack(drawn))
         return actions, {"chance": torch.rand(count, generator=generator)}, memory
 
     def postprocess_trajectory(self, batch: Batch) -> dict[str, Any]:

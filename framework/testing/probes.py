@@ -25,6 +25,9 @@ import numpy as np
 from attrs import frozen
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Space, Tuple
 
+from framework.testing.legal import is_legal, structured
+from framework.toolkit.spaces import ParameterizedActions, mask_groups
+
 _IMAGE = (36, 36, 1)
 _LENGTH = 5
 _PERIOD = 20
@@ -120,7 +123,7 @@ class Probe(gymnasium.Env[Any, Any]):
     def _choice(self, action: Any) -> float:
         if not self.action_space.contains(action):
             raise ValueError(f"the action {action!r} is not in {self.action_space}")
-        if self._mask is not None and not self._mask[np.arange(len(self._mask)), np.ravel(action)].all():
+        if self._mask is not None and not is_legal(self.action_space, action, self._mask.reshape(-1)):
             raise ValueError(f"the action {action!r} is not legal: the mask is {self._mask}")
         return float(np.mean(self._decode(action)))
 
@@ -128,12 +131,13 @@ class Probe(gymnasium.Env[Any, Any]):
         if not self._masked:
             return {}
         # Of the four actions of each part, two stand for -1 and two for 1: one of either is legal.
-        parts = 2 if isinstance(self.action_space, MultiDiscrete) else 1
-        self._mask = np.zeros((parts, 4), bool)
+        self._mask = np.zeros((len(mask_groups(self.action_space)), 4), bool)
         for row in self._mask:
             row[self.np_random.integers(2)] = True
             row[2 + self.np_random.integers(2)] = True
-        return {"action_mask": self._mask.reshape(-1).copy()}
+        flat = self._mask.reshape(-1).copy()
+        nested = isinstance(self.action_space, Dict | Tuple)
+        return {"action_mask": structured(self.action_space, flat) if nested else flat}
 
 
 def _vector(signal: int, _: np.random.Generator) -> Any:
@@ -186,15 +190,33 @@ OBSERVATIONS: dict[str, tuple[Space[Any], Callable[[int, np.random.Generator], A
     ),
 }
 
+_BOX = Box(-1, 1, (2,), np.float32)
+_NUMBER = Box(-1, 1, (1,), np.float32)
+
+
+def _parts(action: Any) -> Any:
+    choice, numbers = action["pair"]
+    return [2 * (choice - 3) - 1, *np.clip(2 * numbers, -1, 1), *(2 * action["bits"] - 1)]
+
+
+def _chosen(action: Any) -> Any:
+    """``a`` and ``b`` stand for -1, ``c`` and ``d`` for 1: times its own parameter, where an action has one."""
+    name = "abcd"[action["choice"]]
+    sign = 1 if name in "cd" else -1
+    return sign * np.clip(2 * action[name], -1, 1) if name in action else sign
+
+
 #: Kind of action -> its space, and the choice that an action stands for. A box saturates at half its bounds.
 ACTIONS: dict[str, tuple[Space[Any], Callable[[Any], Any]]] = {
     "discrete": (Discrete(2), lambda action: 2 * action - 1),
     "discrete_start": (Discrete(2, start=3), lambda action: 2 * (action - 3) - 1),
     "multi_discrete": (MultiDiscrete([2, 3]), lambda action: action / np.array([0.5, 1.0]) - 1),
-    "box": (Box(-1, 1, (2,), np.float32), lambda action: np.clip(2 * action, -1, 1)),
+    "box": (_BOX, lambda action: np.clip(2 * action, -1, 1)),
     "multi_binary": (MultiBinary(3), lambda action: 2 * action - 1),
+    "nested": (Dict({"bits": MultiBinary(2), "pair": Tuple((Discrete(2, start=3), _BOX))}), _parts),
     "masked": (Discrete(4), lambda action: 2 * (action >= 2) - 1),
     "masked_multi_discrete": (MultiDiscrete([4, 4]), lambda action: 2 * (action >= 2) - 1),
+    "masked_parameterized": (ParameterizedActions({"a": _NUMBER, "b": None, "c": _NUMBER, "d": None}), _chosen),
 }
 
 for _number in PROBES:

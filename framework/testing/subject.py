@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from attrs import evolve, frozen
-from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Space
+from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Space, Tuple
 
 from framework.callbacks import CallbackContext
 from framework.catalog import Catalog, Component, default_catalog
@@ -17,6 +17,7 @@ from framework.interfaces import Context, EnvironmentContext, LauncherContext
 from framework.pipeline.build import build
 from framework.pipeline.components import Chosen, as_table, choose
 from framework.pipeline.sections import DEFAULT_ENCODER
+from framework.toolkit.spaces import ParameterizedActions
 
 if TYPE_CHECKING:
     from framework.interfaces import Encoder
@@ -40,15 +41,30 @@ OBSERVATIONS: dict[str, Space[Any]] = {
     "mixed": Dict({"camera": Box(0, 255, (36, 36, 3), np.uint8), "position": Box(-1, 1, (3,), np.float32)}),
 }
 
-#: Action spaces, likewise. Environments whose actions are ``masked`` also tell the legal ones.
+#: Action spaces, likewise; see `is_masked`.
 ACTIONS: dict[str, Space[Any]] = {
     "discrete": Discrete(3),
     "discrete_start": Discrete(3, start=2),
     "multi_discrete": MultiDiscrete([2, 3]),
     "multi_binary": MultiBinary(3),
     "box": Box(-1, 1, (2,), np.float32),
+    "nested": Dict(
+        {
+            "arm": Tuple((Discrete(3, start=2), Box(-1, 1, (2,), np.float32))),
+            "bits": MultiBinary(2),
+            "picks": MultiDiscrete([2, 3]),
+        }
+    ),
     "masked": Discrete(4),
+    "masked_parameterized": ParameterizedActions(
+        {"kick": Box(-1, 1, (2,), np.float32), "wait": None, "throw": Tuple((MultiDiscrete([2, 3]), Box(0, 1, (1,))))}
+    ),
 }
+
+
+def is_masked(action: str) -> bool:
+    """Whether environments with this kind of action also tell the legal ones."""
+    return action.startswith("masked")
 
 
 #: Seconds that what happens outside of this process may take.

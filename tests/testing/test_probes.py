@@ -15,16 +15,27 @@ DISCOUNT = 0.99
 
 def right_action(kind: str, sign: int, info: dict[str, Any]) -> Any:
     """An action that stands for ``sign`` in all its parts, and is legal."""
-    mask = info["action_mask"].reshape(-1, 4) if "action_mask" in info else None
+    mask = legal_rows(info)
     legal = None if mask is None else [row.nonzero()[0][(sign + 1) // 2] for row in mask]
     choices = {-1: (0, 3, [0, 0], [-0.7, -1], [0, 0, 0]), 1: (1, 4, [1, 2], [0.5, 1], [1, 1, 1])}[sign]
     kinds = ("discrete", "discrete_start", "multi_discrete", "box", "multi_binary")
     plain = dict(zip(kinds, choices, strict=True))
     if kind == "masked":
         return int(legal[0])
+    if kind == "masked_parameterized":
+        return {"choice": legal[0], "a": np.ones(1, np.float32), "c": np.full(1, 0.7, np.float32)}
+    if kind == "nested":
+        numbers = np.array([sign, 0.6 * sign], np.float32)
+        return {"bits": np.array([sign > 0] * 2, np.int8), "pair": (np.int64(3 + (sign > 0)), numbers)}
     action = legal if kind == "masked_multi_discrete" else plain[kind]
     dtype = {"box": np.float32, "multi_binary": np.int8}.get(kind, np.int64)
     return action if isinstance(action, int) else np.array(action, dtype)
+
+
+def legal_rows(info: dict[str, Any]) -> np.ndarray | None:
+    """The legal ones of four actions of each part, [parts, 4]."""
+    mask = info.get("action_mask")
+    return None if mask is None else np.asarray(mask["choice"] if isinstance(mask, dict) else mask, bool).reshape(-1, 4)
 
 
 def play(probe: Probe, kind: str, seed: int, act: Callable[[int, int], int]) -> tuple[int, list[float], bool]:
@@ -127,18 +138,24 @@ def test_actions_outside_the_space_are_refused(kind: str, action: Any, message: 
         probe.step(action)
 
 
-@pytest.mark.parametrize("kind", ["masked", "masked_multi_discrete"])
+def illegal_action(kind: str, choices: list[int]) -> Any:
+    if kind == "masked_parameterized":
+        return {"choice": choices[0], "a": np.zeros(1, np.float32), "c": np.zeros(1, np.float32)}
+    return choices[0] if kind == "masked" else np.array(choices)
+
+
+@pytest.mark.parametrize("kind", ["masked", "masked_multi_discrete", "masked_parameterized"])
 def test_illegal_actions_are_refused(kind: str) -> None:
     """Masks vary, always leave one action of each meaning, and are enforced."""
     probe, masks = Probe(6, action=kind), set()
     _, info = probe.reset(seed=0)
     for _ in range(20):
-        mask = info["action_mask"].reshape(-1, 4)
+        mask = legal_rows(info)
         masks.add(mask.tobytes())
         assert mask.reshape(-1, 2).sum(axis=1).tolist() == [1, 1] * len(mask)
         illegal = [int(np.flatnonzero(~row)[0]) for row in mask]
         with pytest.raises(ValueError, match="not legal"):
-            probe.step(illegal[0] if kind == "masked" else np.array(illegal))
+            probe.step(illegal_action(kind, illegal))
         _, _, _, _, info = probe.step(right_action(kind, 1, info))
     assert len(masks) > 3
 
