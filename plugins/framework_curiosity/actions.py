@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,15 +12,17 @@ from gymnasium import spaces
 from torch import Tensor, nn
 from torch.nn import functional
 
-from framework.toolkit.spaces import check_action_space
+from framework.toolkit.spaces import ActionPart, action_parts, check_action_space, mask_groups
 
 
 def action_code(space: spaces.Space[Any]) -> ActionCode:
     """The code of an action space; raises `FrameworkError` where there is none."""
     check_action_space(space)
+    if parts := action_parts(space):
+        return Parts(parts)
     if isinstance(space, spaces.MultiBinary):
         return Bits(space)
-    return Numbers(space) if isinstance(space, spaces.Box) else Choices(space)
+    return Numbers(space) if isinstance(space, spaces.Box) else Choices(mask_groups(space), space.start)
 
 
 class ActionCode(nn.Module):
@@ -41,11 +44,11 @@ class Choices(ActionCode):
 
     start: Tensor
 
-    def __init__(self, space: spaces.Discrete[Any] | spaces.MultiDiscrete[Any]):
+    def __init__(self, sizes: Sequence[int], start: Any = 0):
         super().__init__()
-        self._sizes = [int(n) for n in np.reshape(space.n if isinstance(space, spaces.Discrete) else space.nvec, -1)]
-        self.width = sum(self._sizes)
-        self.register_buffer("start", torch.as_tensor(np.reshape(space.start, -1).astype(np.int64)))
+        self._sizes = list(sizes)
+        self.width = sum(sizes)
+        self.register_buffer("start", torch.as_tensor(np.reshape(start, -1).astype(np.int64)))
 
     def forward(self, actions: Tensor) -> Tensor:
         """One-hot vectors, concatenated."""
@@ -104,3 +107,42 @@ class Numbers(ActionCode):
     def loss(self, predictions: Tensor, actions: Tensor) -> Tensor:
         """Half the squared error."""
         return 0.5 * (predictions - self(actions)).square().sum(-1)
+
+
+class Parts(ActionCode):
+    """Dict and Tuple: the codes of the parts of flat actions side by side.
+
+    Parameters of actions that were not chosen (`framework.toolkit.spaces.ParameterizedActions`) are left out: they are
+    zeros, and no prediction of them is wrong.
+    """
+
+    def __init__(self, parts: Mapping[str, ActionPart]):
+        super().__init__()
+        self._parts = parts
+        # Choices of parts are numbered from 0.
+        self._codes = nn.ModuleList(
+            Choices(groups) if (groups := mask_groups(part.space)) else action_code(part.space)
+            for part in parts.values()
+        )
+        self._widths = [code.width for code in self._codes]
+        self.width = sum(self._widths)
+
+    def forward(self, actions: Tensor) -> Tensor:
+        """The codes of all parts, concatenated."""
+        columns = zip(self._codes, self._parts.values(), strict=True)
+        return torch.cat(
+            [code(actions[:, part.columns]) * self._matters(part, actions).unsqueeze(1) for code, part in columns], -1
+        )
+
+    def loss(self, predictions: Tensor, actions: Tensor) -> Tensor:
+        """The sum over the parts."""
+        rows = zip(self._codes, self._parts.values(), predictions.split(self._widths, -1), strict=True)
+        losses = [code.loss(x, actions[:, part.columns]) * self._matters(part, actions) for code, part, x in rows]
+        return torch.stack(losses).sum(0)
+
+    def _matters(self, part: ActionPart, actions: Tensor) -> Tensor:
+        """Whether the choices that a part depends on were made, [B]."""
+        matters = torch.ones(len(actions), dtype=torch.bool, device=actions.device)
+        for choice, number in part.conditions:
+            matters = matters & (actions[:, self._parts[choice].columns.start] == number)
+        return matters
