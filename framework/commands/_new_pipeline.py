@@ -132,10 +132,17 @@ def describe_spaces(
         smallest_side=min(sides, default=0),
         observation_bytes=sum(dtype.itemsize * math.prod(shape) for dtype, shape in specs),
         discrete=isinstance(action_space, Discrete),
-        continuous=isinstance(action_space, Box),
+        continuous=any(isinstance(part, Box) for part in _action_leaves(action_space)),
         token_actions=isinstance(action_space, TokenDiscrete) and max(action_space.tokens) < rows,
         masked=masked,
     )
+
+
+def _action_leaves(space: Space[Any]) -> list[Space[Any]]:
+    """The action space, or the spaces of its parts where it has several."""
+    from framework.toolkit.spaces import action_parts
+
+    return [part.space for part in action_parts(space).values()] or [space]
 
 
 def _kind(space: Space[Any]) -> str:
@@ -175,6 +182,10 @@ def _words(space: Space[Any]) -> str:
     """A space in a few words; the bounds of a Box, one for each number, would fill the page."""
     from gymnasium.spaces import Box
 
+    from framework.toolkit.spaces import action_parts
+
+    if parts := action_parts(space):
+        return ", ".join(f"{name} {_words(part.space)}" for name, part in parts.items())
     return f"Box{list(space.shape)} {space.dtype}" if isinstance(space, Box) else str(space)
 
 

@@ -71,7 +71,7 @@ Masked = room(mask=[1, 0, 1])
 Continuous = room(actions=Box(-1, 1, (2,), np.float32))
 Many = room(actions=MultiDiscrete([3, 2]))
 Switches = room(actions=MultiBinary(3))
-Agents = room(Dict({"first": NUMBERS, "second": NUMBERS}), Dict({"first": Discrete(3), "second": Discrete(3)}))
+Parts = room(actions=Dict({"go": Tuple((Discrete(3), Box(-1, 1, (2,), np.float32)))}))
 Words = room(Text(10))
 
 
@@ -94,8 +94,9 @@ ENCODERS = {
     "Continuous": "mlp",
     "Many": "mlp",
     "Switches": "mlp",
+    "Parts": "mlp",
 }
-WITH_DQN = [name for name in ENCODERS if name not in ("Grey", "Continuous", "Many", "Switches")]
+WITH_DQN = [name for name in ENCODERS if name not in ("Grey", "Continuous", "Many", "Switches", "Parts")]
 
 
 @pytest.fixture
@@ -217,10 +218,9 @@ def test_a_replay_buffer_fits_into_memory():
         (["mine", "--environment", "CartPole-v1", "--here"], "--here and --diff are for components", 2),
         (["mine", "--environment", "CartPole-v1", "--algorithm", "pp"], "there is no algorithm named 'pp'", 2),
         (["mine", "--environment", "atari"], "environment.game: missing: ", 2),
-        (["mine", "--environment", "rooms:Agents"], "the action space Dict(", 2),
         (
-            ["mine", "--environment", "rooms:Agents"],
-            "actions of several agents, or of several parts, need a wrapper",
+            ["mine", "--environment", "rooms:Parts", "--algorithm", "dqn"],
+            "it needs one Discrete action, and here actions are go/0 Discrete(3), go/1 Box[2] float32",
             2,
         ),
         (["mine", "--environment", "rooms:Words"], "Text", 2),
