@@ -39,7 +39,7 @@ def test_aims_are_those_of_the_pipelines() -> None:
             pipeline = framework.load(path)
             assert pipeline.run.total_steps == AIMS[path.stem].steps
             # An example's own environment has no id.
-            environment_id = getattr(pipeline.environment.config, "id", "CartPole-v1")
+            environment_id = getattr(pipeline.environment.config, "id", AIMS[path.stem].environment)
             assert environment_id.startswith(AIMS[path.stem].environment)
             assert pipeline.evaluation.episodes == 20
             assert pipeline.evaluation.deterministic

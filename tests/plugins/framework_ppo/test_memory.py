@@ -361,6 +361,6 @@ def test_every_encoder_with_memory_solves_it(tmp_path: Path, encoder: str, obser
         "run.total_steps": 49_152 if action == "multi_binary" else 24_576,
         "algorithm.learning_rate": 0.001 if observation == "image" else 0.003,
     }
-    if action == "box":
+    if action in ("box", "nested", "masked_parameterized"):
         overrides["algorithm.log_std_init"] = -1.0
     solve(tmp_path, observation, action, **overrides)

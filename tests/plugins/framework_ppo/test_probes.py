@@ -41,7 +41,8 @@ IMAGES = {
     "algorithm.share_encoder": True,
     "algorithm.value_coefficient": 2.0,
 }
-BOX = {"run.total_steps": STEPS, "algorithm.log_std_init": -1.0}
+REAL_ACTIONS = ("box", "nested", "masked_parameterized")
+REAL = {"run.total_steps": STEPS, "algorithm.log_std_init": -1.0}
 #: A mean that overshoots to where every sample is clipped never comes back.
 SMALL_STEPS = {"algorithm.learning_rate": 0.003}
 #: Small networks for small images.
@@ -63,6 +64,8 @@ FEW = [
     (5, "nested", "masked", "mlp"),
     (5, "vector", "multi_discrete", "mlp"),
     (5, "vector", "masked_multi_discrete", "mlp"),
+    (5, "vector", "nested", "mlp"),
+    (5, "vector", "masked_parameterized", "mlp"),
 ]
 #: Those that take seconds: `.ci/run` has them.
 CI = [(2, "image", "discrete", "impala_cnn"), (6, "vector", "discrete", "mlp")]
@@ -78,7 +81,7 @@ ALL = [
 
 def solve(folder: Path, number: int, observation: str, action: str, encoder: str, patience: int = 1) -> None:
     """Train, ``patience`` times as long as the settings say."""
-    overrides = (BOX if action == "box" else {}) | (LONG if number == 6 else {})
+    overrides = (REAL if action in REAL_ACTIONS else {}) | (LONG if number == 6 else {})
     overrides |= SMALL_STEPS if action == "box" and number in (4, 5) else {}
     if encoder in ENCODERS:
         overrides = {"encoder": ENCODERS[encoder]} | IMAGES | overrides
