@@ -166,30 +166,30 @@ class Joint:
     """
 
     def __init__(self, space: spaces.Dict | spaces.Tuple[Any]):
-        self._parts = action_parts(space)
-        self._distributions = {name: distribution_for(part.space) for name, part in self._parts.items()}
-        deviations = {name: getattr(part, "dimensions", 0) for name, part in self._distributions.items()}
-        self._heads = {name: part.size - deviations[name] for name, part in self._distributions.items()}
+        self.parts = action_parts(space)
+        self.distributions = {name: distribution_for(part.space) for name, part in self.parts.items()}
+        deviations = {name: getattr(part, "dimensions", 0) for name, part in self.distributions.items()}
+        self._heads = {name: part.size - deviations[name] for name, part in self.distributions.items()}
         self._deviations = [count for count in deviations.values() if count]
         self.dimensions = sum(self._deviations)  #: how many log standard deviations there are
         self.size = sum(self._heads.values()) + self.dimensions
 
     def sample(self, parameters: Tensor, generator: torch.Generator) -> Tensor:
         """One action of each part, in order, [B, D]."""
-        rows = self._split(parameters).items()
-        return self._flat({name: self._distributions[name].sample(row, generator) for name, row in rows})
+        rows = self.split(parameters).items()
+        return self._flat({name: self.distributions[name].sample(row, generator) for name, row in rows})
 
     def mode(self, parameters: Tensor) -> Tensor:
         """The most probable action of each part, [B, D]."""
-        return self._flat({name: self._distributions[name].mode(row) for name, row in self._split(parameters).items()})
+        return self._flat({name: self.distributions[name].mode(row) for name, row in self.split(parameters).items()})
 
     def log_prob(self, parameters: Tensor, actions: Tensor) -> Tensor:
         """The sum over the parts that matter, [B]."""
         total = parameters.new_zeros(parameters.shape[:-1])
-        taken = {name: self._taken(name, actions) for name in self._parts}
-        for name, row in self._split(parameters).items():
-            log_prob = self._distributions[name].log_prob(row, taken[name])
-            for choice, number in self._parts[name].conditions:
+        taken = self.split_actions(actions)
+        for name, row in self.split(parameters).items():
+            log_prob = self.distributions[name].log_prob(row, taken[name])
+            for choice, number in self.parts[name].conditions:
                 log_prob = torch.where(taken[choice] == number, log_prob, 0.0)
             total = total + log_prob
         return total
@@ -197,10 +197,10 @@ class Joint:
     def entropy(self, parameters: Tensor) -> Tensor:
         """The sum over the parts, each as far as it matters, [B]."""
         total = parameters.new_zeros(parameters.shape[:-1])
-        rows = self._split(parameters)
+        rows = self.split(parameters)
         for name, row in rows.items():
-            entropy = self._distributions[name].entropy(row)
-            for choice, number in self._parts[name].conditions:
+            entropy = self.distributions[name].entropy(row)
+            for choice, number in self.parts[name].conditions:
                 entropy = entropy * torch.softmax(rows[choice], -1)[..., number]
             total = total + entropy
         return total
@@ -208,9 +208,9 @@ class Joint:
     def named(self, parameters: Tensor) -> dict[str, Tensor]:
         """``PART/logits``, or ``PART/mean`` and ``PART/std`` in the shape of the part."""
         named = {}
-        for name, row in self._split(parameters).items():
-            for parameter, values in self._distributions[name].named(row).items():
-                shape = self._parts[name].space.shape or () if parameter in ("mean", "std") else values.shape[-1:]
+        for name, row in self.split(parameters).items():
+            for parameter, values in self.distributions[name].named(row).items():
+                shape = self.parts[name].space.shape or () if parameter in ("mean", "std") else values.shape[-1:]
                 named[f"{name}/{parameter}"] = values.reshape(*values.shape[:-1], *shape)
         return named
 
@@ -221,31 +221,38 @@ class Joint:
                 action_mask[..., part.mask]
                 if part.mask.start < part.mask.stop
                 else action_mask.new_ones((*action_mask.shape[:-1], self._heads[name]))
-                for name, part in self._parts.items()
+                for name, part in self.parts.items()
             ],
             -1,
         )
 
-    def _split(self, parameters: Tensor) -> dict[str, Tensor]:
+    def split(self, parameters: Tensor) -> dict[str, Tensor]:
         """The parameters of each part, as its distribution has them."""
         rows = torch.split(parameters, [*self._heads.values(), *self._deviations], -1)
         deviations = iter(rows[len(self._heads) :])
         return {
-            name: torch.cat((row, next(deviations)), -1) if row.shape[-1] < self._distributions[name].size else row
+            name: torch.cat((row, next(deviations)), -1) if row.shape[-1] < self.distributions[name].size else row
             for name, row in zip(self._heads, rows, strict=False)
         }
 
-    def _taken(self, name: str, actions: Tensor) -> Tensor:
-        """A part of flat actions, as its distribution has it."""
-        columns = actions[..., self._parts[name].columns]
-        distribution = self._distributions[name]
-        if isinstance(distribution, Categorical):
-            return columns.squeeze(-1).to(torch.int64)
-        return columns.to(torch.int64) if isinstance(distribution, MultiCategorical) else columns
+    def join(self, rows: dict[str, Tensor]) -> Tensor:
+        """The inverse of `split`."""
+        heads = [row[..., : self._heads[name]] for name, row in rows.items()]
+        return torch.cat([*heads, *(row[..., self._heads[name] :] for name, row in rows.items())], -1)
+
+    def split_actions(self, actions: Tensor) -> dict[str, Tensor]:
+        """Each part of flat actions, as its distribution has it."""
+        taken = {name: actions[..., part.columns] for name, part in self.parts.items()}
+        for name, distribution in self.distributions.items():
+            if isinstance(distribution, Categorical):
+                taken[name] = taken[name].squeeze(-1)
+            if isinstance(distribution, Categorical | MultiCategorical):
+                taken[name] = taken[name].to(torch.int64)
+        return taken
 
     def _flat(self, actions: dict[str, Tensor]) -> Tensor:
         columns = [
-            x.unsqueeze(-1) if isinstance(self._distributions[name], Categorical) else x for name, x in actions.items()
+            x.unsqueeze(-1) if isinstance(self.distributions[name], Categorical) else x for name, x in actions.items()
         ]
         return torch.cat([x.to(torch.float32) for x in columns], -1)
 

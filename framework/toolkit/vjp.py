@@ -15,7 +15,8 @@ A plugin adds a rule for a module of its own beside it::
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -27,6 +28,7 @@ from framework.toolkit.distributions import (
     Bernoulli,
     Categorical,
     DiagonalGaussian,
+    Joint,
     MultiCategorical,
     SquashedGaussian,
 )
@@ -282,3 +284,47 @@ def _squashed_gaussian(
         return gradient
 
     return distribution.log_prob(parameters, actions), distribution.entropy(parameters), pullback
+
+
+@rule(Joint)
+def _joint(joint: Joint, parameters: Tensor, actions: Tensor) -> tuple[Tensor, Tensor, DistributionPullback]:
+    """Part by part. One with conditions counts where they hold, and its entropy H as far as they are probable.
+
+    With p_c(k) of each condition, choice c being k: d (H * prod p) / d p_c(k) = H * prod of the others, and through the
+    softmax to logits z: dz = p * (dp - sum(p * dp)).
+    """
+    rows, taken = joint.split(parameters), joint.split_actions(actions)
+    parts = {name: vjp(part, rows[name], taken[name]) for name, part in joint.distributions.items()}
+    conditions = {name: part.conditions for name, part in joint.parts.items() if part.conditions}
+    probs = {choice: torch.softmax(rows[choice], -1) for pairs in conditions.values() for choice, _ in pairs}
+    holds = {name: _all([taken[choice] == number for choice, number in pairs]) for name, pairs in conditions.items()}
+    chance = {name: _all([probs[choice][:, number] for choice, number in pairs]) for name, pairs in conditions.items()}
+    log_prob, entropy = parameters.new_zeros(len(parameters)), parameters.new_zeros(len(parameters))
+    for name, (part_log_prob, part_entropy, _) in parts.items():
+        log_prob += part_log_prob * holds.get(name, 1)
+        entropy += part_entropy * chance.get(name, 1)
+
+    def pullback(d_log_prob: Tensor, d_entropy: float) -> Tensor:
+        gradients, nothing = {}, torch.zeros_like(d_log_prob)
+        d_probs = {choice: torch.zeros_like(x) for choice, x in probs.items()}
+        for name, (_, part_entropy, part_pullback) in parts.items():
+            if name not in conditions:
+                gradients[name] = part_pullback(d_log_prob, d_entropy)
+                continue
+            spread = part_pullback(nothing, d_entropy) * chance[name].unsqueeze(-1)
+            gradients[name] = spread.add_(part_pullback(d_log_prob * holds[name], 0.0))
+            for condition in conditions[name]:
+                others = [
+                    probs[choice][:, number] for choice, number in conditions[name] if (choice, number) != condition
+                ]
+                d_probs[condition[0]][:, condition[1]] += d_entropy * _all([part_entropy, *others])
+        for choice, d_p in d_probs.items():
+            p = probs[choice]
+            gradients[choice] += p * (d_p - (p * d_p).sum(-1, keepdim=True))
+        return joint.join(gradients)
+
+    return log_prob, entropy, pullback
+
+
+def _all(factors: Sequence[Tensor]) -> Tensor:
+    return math.prod(factors[1:], start=factors[0])

@@ -128,11 +128,12 @@ def _(
 
     def pullback(d_parameters: Tensor, d_values: Tensor) -> None:
         if policy.log_std is not None:
-            d_parameters, d_log_std = d_parameters.chunk(2, -1)
+            deviations = len(policy.log_std)
+            d_parameters, d_log_std = d_parameters[:, :-deviations], d_parameters[:, -deviations:]
             if policy.log_std.grad is not None:
                 torch.sum(d_log_std, 0, out=policy.log_std.grad)
-        elif action_mask is not None:
-            d_parameters = d_parameters.masked_fill(~action_mask, 0.0)
+        if action_mask is not None:
+            d_parameters = d_parameters.masked_fill(~policy.legal(action_mask), 0.0)
         d_features = action_pullback(d_parameters)
         d_value_features = value_pullback(d_values.view(len(d_values), -1))
         if value_encoder_pullback is None:

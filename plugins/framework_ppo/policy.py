@@ -316,11 +316,14 @@ class ActorCritic(nn.Module):
         if outputs.dtype is not torch.float32:
             outputs = outputs.to(torch.float32)
         if action_mask is not None:
-            joint = isinstance(self.distribution, Joint)
-            outputs = mask_logits(outputs, self.distribution.legal(action_mask) if joint else action_mask)
+            outputs = mask_logits(outputs, self.legal(action_mask))
         if self.log_std is None:
             return outputs
         return torch.cat((outputs, self.log_std.expand(*outputs.shape[:-1], -1)), -1)
+
+    def legal(self, action_mask: Tensor) -> Tensor:
+        """Which outputs of the action head stand for what is legal: all but the logits that the mask forbids."""
+        return self.distribution.legal(action_mask) if isinstance(self.distribution, Joint) else action_mask
 
     def _values(self, features: Tensor) -> Tensor:
         with self._autocast:

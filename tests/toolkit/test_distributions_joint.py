@@ -12,7 +12,8 @@ from gymnasium import spaces
 from torch import distributions
 
 from framework.toolkit.distributions import Joint, distribution_for, mask_logits
-from framework.toolkit.spaces import ParameterizedActions, flat_action
+from framework.toolkit.spaces import ParameterizedActions, flat_action, mask_groups
+from framework.toolkit.vjp import vjp
 
 BOX = spaces.Box(-1, 1, (1, 2), np.float32)
 SPACE = spaces.Dict(
@@ -25,6 +26,13 @@ SPACE = spaces.Dict(
 )
 FINITE = ParameterizedActions(
     {"a": spaces.MultiDiscrete([2, 3]), "b": None, "c": ParameterizedActions({"d": spaces.MultiBinary(2), "e": None})}
+)
+#: Parameters of parameters, and numbers among them.
+DEEP = spaces.Tuple(
+    (
+        ParameterizedActions({"go": ParameterizedActions({"left": BOX, "right": BOX, "stop": None}), "wait": None}),
+        spaces.Discrete(3),
+    )
 )
 
 
@@ -113,6 +121,30 @@ def test_no_gradient_reaches_what_was_not_chosen():
     parameters.grad = None
     joint.entropy(parameters).sum().backward()
     assert parameters.grad[0, 3].item() == pytest.approx(1 / (1 + math.exp(-0.5)))
+
+
+@pytest.mark.parametrize("space", [SPACE, FINITE, DEEP], ids=["nested", "parameterized", "deep"])
+@pytest.mark.parametrize("masked", [False, True])
+def test_vjp_gives_the_same_values_and_gradient_as_autograd(space, masked):
+    """Log-probability, entropy, and any weighting of their gradients, also where choices are masked."""
+    joint = distribution_for(space)
+    parameters = torch.randn(40, joint.size, generator=generator(), dtype=torch.float64)
+    if masked:
+        groups = [torch.arange(size) != size - 1 for size in mask_groups(space)]
+        outputs, deviations = parameters.split([joint.size - joint.dimensions, joint.dimensions], -1)
+        legal = joint.legal(torch.cat(groups).expand(40, -1))
+        parameters = torch.cat((mask_logits(outputs, legal), deviations), -1)
+    actions = joint.sample(parameters, generator(1))
+    weights = torch.randn(40, generator=generator(7), dtype=torch.float64)
+    leaf = parameters.clone().requires_grad_()
+    log_prob, entropy = joint.log_prob(leaf, actions), joint.entropy(leaf)
+    ((weights * log_prob).sum() + 0.3 * entropy.sum()).backward()
+    with torch.no_grad():
+        closed_log_prob, closed_entropy, pullback = vjp(joint, parameters, actions)
+        gradient = pullback(weights, 0.3)
+    torch.testing.assert_close(closed_log_prob, log_prob.detach())
+    torch.testing.assert_close(closed_entropy, entropy.detach())
+    torch.testing.assert_close(gradient, leaf.grad)
 
 
 def test_masks_are_about_choices_alone():

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
-from small_ppo import collect, make_context, ppo
+from small_ppo import collect, make_context, observations, ppo
 
 from framework.testing.legal import is_legal, one_illegal_each
 from framework.toolkit.spaces import ParameterizedActions, mask_size, single_actions
+from framework.toolkit.vjp import vjp
 from framework_ppo import closed_form
-from framework_ppo.autograd import Autograd
 from framework_ppo.objective import ppo_loss
 
 ARM = Tuple((Discrete(3, start=7), Box(-9, 9, (2, 2), np.float64)))
@@ -51,11 +51,32 @@ def test_what_was_recorded_is_what_the_learner_finds(space):
 
 
 @every
-def test_it_trains_by_autograd(space):
-    """The closed form has no rule for several parts, and says so; standard deviations are learned for each number."""
+def test_closed_form_gradient_is_autograds(space):
+    """Of every parameter, whatever is masked."""
+    context = make_context(action=space)
+    policy = ppo(context).policy
+    assert closed_form.covers(policy, ppo_loss)
+    rows = observations(context.observation_space, 30)
+    rng = np.random.default_rng(0)
+    mask = torch.from_numpy(np.stack([one_illegal_each(space, rng) for _ in range(30)]))
+    parameters, values, _ = policy.evaluate(rows, mask)
+    d_parameters, d_values = torch.randn(parameters.shape), torch.randn(30)
+    torch.autograd.backward([parameters, values], [d_parameters, d_values])
+    expected = {name: p.grad.clone() for name, p in policy.named_parameters()}
+    with torch.no_grad():
+        closed_parameters, closed_values, pullback = vjp(policy, rows, mask)
+        pullback(d_parameters, d_values)
+    tight = {"rtol": 1e-4, "atol": 1e-5}
+    torch.testing.assert_close(closed_parameters, parameters.detach(), **tight)
+    torch.testing.assert_close(closed_values, values.detach(), **tight)
+    for name, parameter in policy.named_parameters():
+        torch.testing.assert_close(parameter.grad, expected[name], **tight)
+
+
+@every
+def test_each_number_has_a_standard_deviation(space):
+    """A parameter of its own, as for plain real actions."""
     algorithm = ppo(make_context(action=space), log_std_init=-0.5)
-    assert not closed_form.covers(algorithm.policy, ppo_loss)
-    assert type(algorithm._backward) is Autograd
     deviations = algorithm.policy.log_std
     assert (0 if deviations is None else len(deviations)) == algorithm.policy.distribution.dimensions
     assert deviations is None or deviations.tolist() == [-0.5] * len(deviations)
