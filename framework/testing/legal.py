@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from gymnasium.spaces import Dict, MultiDiscrete, Space, Tuple
+from gymnasium.spaces import Dict, Discrete, MultiDiscrete, Space, Tuple
 
 from framework.toolkit.spaces import action_parts, mask_groups, mask_size, pick
 
@@ -44,8 +44,12 @@ def sample_legal(space: Space[Any], mask: np.ndarray | None) -> Any:
 def is_legal(space: Space[Any], action: Any, mask: np.ndarray) -> bool:
     """Whether a mask [M] allows an action of the environment."""
     parts = [(part.space, pick(name, part.path, action)) for name, part in action_parts(space).items()]
-    choices = [
-        np.ravel(value - getattr(part, "start", 0)) for part, value in parts or [(space, action)] if mask_groups(part)
-    ]
-    groups = np.split(mask, np.cumsum(mask_groups(space))[:-1])
-    return all(group[choice] for group, choice in zip(groups, np.concatenate(choices), strict=True))
+    first = 0
+    for part, value in parts or [(space, action)]:
+        groups = mask_groups(part)
+        choices = np.ravel(value - part.start) if isinstance(part, Discrete | MultiDiscrete) else ()
+        for choice, size in zip(choices, groups, strict=True):
+            if not mask[first + choice]:
+                return False
+            first += size
+    return True

@@ -89,6 +89,7 @@ class Probe(gymnasium.Env[Any, Any]):
             (OBSERVATIONS[observation], ACTIONS[action])
         )
         self._masked = action.startswith("masked")
+        self._groups = len(mask_groups(self.action_space))
         self._mask: np.ndarray | None = None
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
@@ -131,7 +132,7 @@ class Probe(gymnasium.Env[Any, Any]):
         if not self._masked:
             return {}
         # Of the four actions of each part, two stand for -1 and two for 1: one of either is legal.
-        self._mask = np.zeros((len(mask_groups(self.action_space)), 4), bool)
+        self._mask = np.zeros((self._groups, 4), bool)
         for row in self._mask:
             row[self.np_random.integers(2)] = True
             row[2 + self.np_random.integers(2)] = True
