@@ -110,7 +110,8 @@ class NativeArrays(VectorArrays):
 
     def _keep_masks(self, infos: dict[str, Any], rows: np.ndarray, ended: np.ndarray | None = None) -> None:
         masks: Any = infos.get("action_mask")
-        if self.action_mask is not None and np.shape(masks) == self.action_mask.shape and "_action_mask" not in infos:
+        whole = isinstance(masks, np.ndarray) and "_action_mask" not in infos
+        if self.action_mask is not None and whole and masks.shape == self.action_mask.shape:
             self.action_mask[rows] = spaces.truths("info['action_mask']", masks[rows])
         else:
             for i in rows.tolist():

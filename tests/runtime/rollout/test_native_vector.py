@@ -159,6 +159,28 @@ def test_actions_and_masks_of_several_parts(mode: AutoresetMode, space: gymnasiu
             np.testing.assert_array_equal(flat_action(space, environment.actions[-1]), row)
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_vector_may_stack_the_masks_of_its_parts(whole: bool) -> None:
+    """As its own arrays by part, [N, n] each, or as one of all parts, [N, M]."""
+    kinds, picks = np.eye(3, dtype=bool)[[0, 1, 2]], np.eye(2, dtype=bool)[[1, 0, 1]]
+    masks = np.concatenate((kinds, picks), 1) if whole else ({"kind": kinds}, picks)
+
+    class Stacking(SyncVectorEnv):
+        def reset(self, **kwargs: Any) -> Any:
+            return super().reset(**kwargs)[0], {"action_mask": masks}
+
+        def step(self, actions: Any) -> Any:
+            return *super().step(actions)[:-1], {"action_mask": masks}
+
+    make = partial(Scripted, action=Tuple((PARTS, Discrete(2))))
+    vector = make_vector(
+        MadeVector(make, vector=lambda count: Stacking([make] * count, autoreset_mode=AutoresetMode.DISABLED)), COUNT
+    )
+    vector.reset(*all_of(COUNT))
+    vector.step(np.zeros((COUNT, 4), np.float32))
+    np.testing.assert_array_equal(vector.action_mask, np.concatenate((kinds, picks), 1))
+
+
 def test_cartpole_has_a_vector_of_its_own() -> None:
     """Its reset step is not valid: no reward, whatever the action; it is reset whole or not at all."""
     vector = make_vector(MadeVector(None, vector=lambda count: gymnasium.make_vec("CartPole-v1", count)), 8)
