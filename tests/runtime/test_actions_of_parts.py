@@ -9,6 +9,8 @@ import pytest
 import runs
 
 import framework
+from framework.__main__ import main
+from framework.errors import EXIT_USAGE
 from framework.pipeline.build import build_environment
 from framework.runtime.evaluate.evaluate_run import evaluate_run
 from framework.runtime.rollout.environments import make_environment
@@ -53,3 +55,14 @@ def test_the_agent_acts_as_the_environment_takes_it(reference: Path) -> None:
         assert info["action_mask"]["choice"][action["choice"]]
         observation, _, _, _, info = environment.step(action)
     assert evaluate_run(reference, checkpoint="last", trust=True)
+
+
+def test_who_compares_all_actions_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`check` says of dqn which action space it needs, and what to use instead."""
+    path = write(tmp_path)
+    path.write_text(PIPELINE.replace('use = "ppo"\nminibatch_size = 64\nepochs = 2', 'use = "dqn"'))
+    assert main(["check", str(path), "--build"]) == EXIT_USAGE
+    errors = capsys.readouterr().err
+    assert "dqn needs a Discrete action space" in errors
+    assert "this one is ParameterizedActions({'drive': Box(-1.0, 1.0, (2,), float32)" in errors
+    assert "use another algorithm, such as ppo" in errors
