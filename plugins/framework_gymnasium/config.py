@@ -16,7 +16,7 @@ _WITH_STATISTICS = {
     "gymnasium.wrappers:NormalizeReward": "normalize_rewards",
 }
 _WRAPPERS_HELP = (
-    'Wrappers, innermost first: names of gymnasium.wrappers or "module:Class", or tables such as '
+    'Wrappers, innermost first: names of this plugin\'s or of gymnasium.wrappers, or "module:Class", or tables such as '
     '{ use = "TimeLimit", max_episode_steps = 200 } where they take arguments.'
 )
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
+from types import ModuleType
 from typing import Any
 
 import gymnasium
@@ -13,16 +15,19 @@ from gymnasium.envs.registration import EnvSpec
 from framework.errors import PipelineError, PluginError, Problem
 from framework.interfaces import EnvironmentContext
 from framework.schema import suggest
+from framework_gymnasium import mujoco, wrappers
 from framework_gymnasium.config import GymnasiumConfig
 from framework_gymnasium.tasks import TaskAttribute
 
-#: Prefix of an id -> the package that registers it, and the extra that installs the package.
+#: Prefix of an id -> the packages that register it, the last one by being imported, and the extra that installs them.
 _PROVIDERS = {
-    "MiniGrid-": ("minigrid", "minigrid"),
-    "BabyAI-": ("minigrid", "minigrid"),
-    "ALE/": ("ale_py", "atari"),
+    "MiniGrid-": (("minigrid",), "minigrid"),
+    "BabyAI-": (("minigrid",), "minigrid"),
+    "ALE/": (("ale_py",), "atari"),
+    "dm_control/": (("dm_control", "shimmy"), "dm-control"),
 }
-_BOX2D = "gymnasium.envs.box2d"
+#: Module of an environment of Gymnasium's own -> the extra that installs what it needs.
+_EXTRAS = {"gymnasium.envs.box2d": "box2d", mujoco.MODULE: "mujoco"}
 
 
 class GymnasiumEnvironment:
@@ -73,12 +78,13 @@ class GymnasiumEnvironment:
 def find_spec(id: str) -> EnvSpec:
     """The registration of an id; imports the package that registers it."""
     module, _, name = id.rpartition(":")
-    extra = None
-    if not module:
-        providers = (provider for prefix, provider in _PROVIDERS.items() if id.startswith(prefix))
-        module, extra = next(providers, ("", None))
     if module:
-        import_package(module, extra, id)
+        import_package(module, None, id)
+    else:
+        providers = (provider for prefix, provider in _PROVIDERS.items() if id.startswith(prefix))
+        packages, extra = next(providers, ((), None))
+        for package in packages:
+            import_package(package, extra, id)
     try:
         return gymnasium.spec(name)
     except gymnasium.error.Error as error:
@@ -114,11 +120,17 @@ def import_package(module: str, extra: str | None, needed_by: str) -> Any:
 
 def make(spec: EnvSpec, arguments: dict[str, Any]) -> gymnasium.Env[Any, Any]:
     """One environment of a registration, without the checker that warns in each step of what `Vector` refuses."""
+    entry_point = str(spec.entry_point)
     try:
-        return called_with(arguments, lambda: gymnasium.make(spec, disable_env_checker=True, **arguments))
+        with mujoco.compiled_quietly() if entry_point.startswith(mujoco.MODULE) else nullcontext():
+            return called_with(arguments, lambda: gymnasium.make(spec, disable_env_checker=True, **arguments))
     except gymnasium.error.DependencyNotInstalled as error:
-        is_box2d = str(spec.entry_point).startswith(_BOX2D)
-        advice = '; that is pip install "framework-rl[box2d]"' if is_box2d else ""
+        cause = error.__cause__
+        if cause is not None and not isinstance(cause, ModuleNotFoundError):
+            raise PluginError(f"{spec.id} needs a package that cannot be imported: {cause}") from error
+        extras = (extra for module, extra in _EXTRAS.items() if entry_point.startswith(module))
+        extra = next(extras, None)
+        advice = f'; that is pip install "framework-rl[{extra}]"' if extra else ""
         raise PluginError(f"{spec.id} needs a package that is missing: {error}{advice}") from error
 
 
@@ -134,7 +146,10 @@ def called_with(arguments: dict[str, Any], call: Callable[[], Any]) -> Any:
 
 
 def find_wrappers(chosen: Iterable[str | dict[str, Any]]) -> list[Callable[[gymnasium.Env[Any, Any]], Any]]:
-    """Functions that wrap an environment, from what the option ``wrappers`` says."""
+    """Functions that wrap an environment, from what the option ``wrappers`` says.
+
+    A name without a module is one of `framework_gymnasium.wrappers`, else of `gymnasium.wrappers`.
+    """
     return [_wrapper(item, f"wrappers.{index}") for index, item in enumerate(chosen)]
 
 
@@ -143,17 +158,22 @@ def _wrapper(item: str | dict[str, Any], path: str) -> Callable[[gymnasium.Env[A
     name = arguments.pop("use")
     module, _, attribute = name.rpartition(":")
     try:
-        source = importlib.import_module(module) if module else gymnasium.wrappers
+        source = importlib.import_module(module) if module else _source(attribute)
     except ModuleNotFoundError as error:
         raise fault(path, f"there is no module {module} to import") from error
     wrapper = getattr(source, attribute, None)
     if not (isinstance(wrapper, type) and issubclass(wrapper, gymnasium.Wrapper)):
-        guess = suggest(attribute, getattr(source, "__all__", dir(source)))
+        names = getattr(source, "__all__", dir(source))
+        guess = suggest(attribute, names if module else [*wrappers.__all__, *names])
         advice = f"; did you mean {guess}?" if guess else ""
         raise fault(path, f"{source.__name__} has no wrapper {attribute}{advice}")
     # TOML has no tuples, and Gymnasium takes shapes as nothing else.
     arguments = {key: tuple(value) if isinstance(value, list) else value for key, value in arguments.items()}
     return lambda environment: wrapper(environment, **arguments)
+
+
+def _source(wrapper: str) -> ModuleType:
+    return wrappers if wrapper in wrappers.__all__ else gymnasium.wrappers
 
 
 def fault(option: str, message: str) -> PipelineError:

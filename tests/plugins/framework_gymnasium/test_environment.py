@@ -1,4 +1,5 @@
 import sys
+from types import ModuleType
 from typing import Any
 
 import gymnasium
@@ -85,17 +86,25 @@ def test_mistakes_of_the_pipeline_are_named(options: dict[str, Any], message: st
 
 
 def test_a_missing_package_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Grid worlds, Atari games and Box2D say what to install."""
-    for module in ("minigrid", "ale_py", "Box2D"):
+    """Grid worlds, Atari games, Box2D, MuJoCo and dm_control say what to install."""
+    for module in ("minigrid", "ale_py", "Box2D", "mujoco", "shimmy"):
         monkeypatch.setitem(sys.modules, module, None)
-    monkeypatch.delitem(sys.modules, "gymnasium.envs.box2d.lunar_lander", raising=False)
-    monkeypatch.delitem(sys.modules, "gymnasium.envs.box2d", raising=False)
+    monkeypatch.setitem(sys.modules, "dm_control", ModuleType("dm_control"))
+    for module in [name for name in sys.modules if name.startswith(("gymnasium.envs.box2d", "gymnasium.envs.mujoco"))]:
+        monkeypatch.delitem(sys.modules, module)
     with pytest.raises(PluginError, match=r'needs the package minigrid: pip install "framework-rl\[minigrid\]"'):
         build(id="MiniGrid-Empty-5x5-v0", wrappers=("FlattenObservation",))
     with pytest.raises(PluginError, match=r'needs the package ale_py: pip install "framework-rl\[atari\]"'):
         build(id="ALE/Pong-v5")
     with pytest.raises(PluginError, match=r'pip install "framework-rl\[box2d\]"'):
         build(id="LunarLander-v3").make()
+    with pytest.raises(PluginError, match=r'pip install "framework-rl\[mujoco\]"'):
+        build(id="Hopper-v5").make()
+    with pytest.raises(PluginError, match=r'needs the package shimmy: pip install "framework-rl\[dm-control\]"'):
+        build(id="dm_control/cheetah-run-v0")
+    monkeypatch.setitem(sys.modules, "dm_control", None)
+    with pytest.raises(PluginError, match=r'needs the package dm_control: pip install "framework-rl\[dm-control\]"'):
+        build(id="dm_control/cheetah-run-v0")
 
 
 def test_options_are_checked_before_anything_is_imported() -> None:

@@ -12,7 +12,7 @@ from framework_gymnasium.config import GymnasiumConfig
 from framework_gymnasium.environment import GymnasiumEnvironment
 from framework_gymnasium.keep_entries import KeepEntries
 
-NAME = "framework_gymnasium.keep_entries:KeepEntries"
+NAME = "KeepEntries"
 
 
 def wrapped(id: str = "CartPole-v1", **arguments: object) -> gymnasium.Env:

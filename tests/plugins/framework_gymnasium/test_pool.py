@@ -55,3 +55,17 @@ def test_options_reach_the_pool() -> None:
     assert vector.truncated.all()
     with pytest.raises(PipelineError, match=r"EnvPool knows no environment CartPol-v1; did you mean CartPole-v1\?"):
         build(id="CartPol-v1")
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_actions_may_be_real_numbers(native: bool) -> None:
+    """MuJoCo's environments in a pool: actions in their bounds, and episodes that are cut off are truncated."""
+    vector = make_vector(build(id="HalfCheetah-v4", native=native, max_episode_steps=4), 2)
+    assert vector.action_space.shape == (6,)
+    vector.reset(*all_of(2))
+    for _ in range(4):
+        assert not vector.truncated.any()
+        vector.step(np.full((2, 6), 0.5, vector.action_space.dtype))
+    assert vector.truncated.all()
+    assert not vector.terminated.any()
+    assert np.isfinite(vector.observations["observation"]).all()
