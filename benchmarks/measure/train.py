@@ -34,6 +34,7 @@ def main() -> None:
         moments: list[float] = []
         processor: list[float] = []
         evaluations: list[list[float]] = []
+        evaluating = 0.0
         updates = session.updates()
         for update in updates:
             moments.append(time.time())
@@ -42,6 +43,7 @@ def main() -> None:
                 processor.append(cpu_seconds(tree(os.getpid())))
             if update.evaluation:
                 evaluations.append([update.steps, update.evaluation["evaluation/return"]])
+                evaluating += update.evaluation["time/evaluation"]
                 if options.until is not None and evaluations[-1][1] >= options.until:
                     break
         updates.close()
@@ -58,6 +60,7 @@ def main() -> None:
         final_return=rows[-1].get("return"),
         episodes=rows[-1]["episodes"],
         evaluations=evaluations,
+        evaluating=evaluating,
         solved=bool(options.until is not None and evaluations and evaluations[-1][1] >= options.until),
         window=_window(rows, moments, processor),
         threads=torch.get_num_threads(),
