@@ -121,8 +121,11 @@ def import_package(module: str, extra: str | None, needed_by: str) -> Any:
 def make(spec: EnvSpec, arguments: dict[str, Any]) -> gymnasium.Env[Any, Any]:
     """One environment of a registration, without the checker that warns in each step of what `Vector` refuses."""
     entry_point = str(spec.entry_point)
+    is_mujoco = entry_point.startswith(mujoco.MODULE)
+    if is_mujoco and arguments.get("render_mode") == "rgb_array":
+        mujoco.draw_off_screen()
     try:
-        with mujoco.compiled_quietly() if entry_point.startswith(mujoco.MODULE) else nullcontext():
+        with mujoco.compiled_quietly() if is_mujoco else nullcontext():
             return called_with(arguments, lambda: gymnasium.make(spec, disable_env_checker=True, **arguments))
     except gymnasium.error.DependencyNotInstalled as error:
         cause = error.__cause__

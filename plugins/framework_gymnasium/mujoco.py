@@ -1,7 +1,8 @@
-"""What MuJoCo says while it compiles a model."""
+"""What MuJoCo says while it compiles a model, and what it draws with."""
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,3 +33,12 @@ def compiled_quietly() -> Iterator[None]:
         yield
     finally:
         mujoco.set_mju_user_warning(before)
+
+
+def draw_off_screen() -> None:
+    """Have MuJoCo draw by EGL where no display is: Gymnasium would take GLFW, which fails without one.
+
+    A choice of the user's, ``MUJOCO_GL``, stays.
+    """
+    if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        os.environ.setdefault("MUJOCO_GL", "egl")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -19,8 +20,8 @@ from framework_gymnasium.mujoco import compiled_quietly
 mujoco = pytest.importorskip("mujoco")
 
 
-def build(id: str = "HalfCheetah-v5", **options: Any) -> GymnasiumEnvironment:
-    return GymnasiumEnvironment(GymnasiumConfig(id=id, **options), EnvironmentContext(seed=0))
+def build(id: str = "HalfCheetah-v5", render_mode: str | None = None, **options: Any) -> GymnasiumEnvironment:
+    return GymnasiumEnvironment(GymnasiumConfig(id=id, **options), EnvironmentContext(seed=0, render_mode=render_mode))
 
 
 def play(vector: Vector, seeds: list[int], actions: np.ndarray) -> np.ndarray:
@@ -93,6 +94,28 @@ def test_other_warnings_of_mujoco_are_told(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(sys.modules, "mujoco", None)
     with compiled_quietly():
         pass
+
+
+@pytest.mark.parametrize(
+    ("variables", "render_mode", "drawn_with"),
+    [
+        ({}, "rgb_array", "egl"),
+        ({}, None, None),
+        ({"DISPLAY": ":0"}, "rgb_array", None),
+        ({"MUJOCO_GL": "osmesa"}, "rgb_array", "osmesa"),
+    ],
+)
+def test_films_need_no_display(
+    variables: dict[str, str], render_mode: str | None, drawn_with: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where none is, MuJoCo draws by EGL, unless the user has chosen; environments that draw nothing change nothing."""
+    monkeypatch.setenv("MUJOCO_GL", "")  # which has it put back as it was
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "MUJOCO_GL"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    build(render_mode=render_mode).make()
+    assert os.environ.get("MUJOCO_GL") == drawn_with
 
 
 def test_a_broken_installation_is_not_called_missing(monkeypatch: pytest.MonkeyPatch) -> None:
