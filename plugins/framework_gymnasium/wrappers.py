@@ -1,6 +1,6 @@
 """Wrappers that pipelines name without a module, before those of `gymnasium.wrappers`.
 
-Two are not among Gymnasium's (`RepeatAction` in its older versions), and two take there neither TOML's arrays nor
+Three are not among Gymnasium's (`RepeatAction` is, but not in its older versions), and two take there neither TOML's arrays nor
 unbounded observations.
 """
 
@@ -12,6 +12,8 @@ import gymnasium
 import numpy as np
 from gymnasium.spaces import Box
 from numpy.typing import ArrayLike
+
+from framework_gymnasium.keep_entries import KeepEntries
 
 __all__ = ["ClipObservation", "KeepEntries", "RepeatAction", "RescaleAction", "RescaleObservation"]
 
