@@ -35,6 +35,8 @@ class Context:
     num_envs: int  #: how many environments a batch has side by side, N
     rollout_length: int  #: environment steps in a trajectory, T
     total_steps: int
+    offline_steps: int = 0  #: how many of the total steps, the first ones, are learned from the replay buffer alone
+    directory: Path = Path()  #: of the pipeline file: the folder that files in options are relative to
     policy_lag: int | str = 0
     precision: str = "float32"  #: what networks compute in: ``"float32"``, ``"bfloat16"`` or ``"float16"``
     compile: bool = False  #: whether networks are to be compiled for the learner
@@ -132,7 +134,7 @@ class DistributionPolicy(Policy, Protocol):
 class Algorithm(Protocol):
     """Learns from batches. Built as ``Algorithm(config, context)``, in the learner only."""
 
-    supports: frozenset[str]  #: of ``{"memory", "action_mask", "off_policy", "streams"}``
+    supports: frozenset[str]  #: of ``{"memory", "action_mask", "off_policy", "offline", "streams"}``
     policy: Policy
 
     @staticmethod

@@ -140,6 +140,8 @@ def make_context(
         num_envs=pipeline.sampling.environments,
         rollout_length=pipeline.sampling.rollout_length,
         total_steps=pipeline.run.total_steps,
+        offline_steps=pipeline.run.offline_steps,
+        directory=pipeline.directory,
         policy_lag=pipeline.sampling.policy_lag,
         precision=precision or pipeline.runtime.precision,
         compile=pipeline.runtime.compile,

@@ -10,7 +10,15 @@ from attrs import Factory, evolve, frozen
 
 from framework.catalog import Catalog, default_catalog
 from framework.errors import PipelineError, Problem
-from framework.pipeline.components import Chosen, as_table, choose, parts, refusals, unmet_requirements
+from framework.pipeline.components import (
+    Chosen,
+    as_table,
+    choose,
+    offline_refusals,
+    parts,
+    refusals,
+    unmet_requirements,
+)
 from framework.pipeline.toml import literal, to_toml
 from framework.schema import OptionError, join, option, options, plain, structure, unknown_keys
 
@@ -26,6 +34,12 @@ class Run:
     name: str = option("run", help="Name of the run and of its directory.", pattern=r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
     seed: int = option(0, help="Seed of all random numbers of the run.", ge=0)
     total_steps: int = option(help="Environment steps to collect, over all environments.", ge=1)
+    offline_steps: int = option(
+        0,
+        help="So many of the total steps, the first ones, are not collected: what they would be learned by is learned "
+        "from the replay buffer alone, which holds a dataset. As many as total_steps for a run without samplers.",
+        ge=0,
+    )
     report: bool = option(True, help="Whether report.html is written into the run directory at the run's end.")
 
 
@@ -279,7 +293,10 @@ def resolve(values: Mapping[str, Any], directory: Path, catalog: Catalog) -> tup
 
     lag = sections["sampling"].policy_lag if sections.get("sampling") else 0
     problems = [_with_place(problem, sections, components) for problem in problems]
-    problems += refusals({path: component for path, component in components.items() if component is not None}, lag)
+    chosen = {path: component for path, component in components.items() if component is not None}
+    problems += refusals(chosen, lag)
+    if sections.get("run") and sections["run"].offline_steps:
+        problems += offline_refusals(chosen)
     if problems:
         return None, problems
     single = {kind: components.pop(kind, None) for kind in COMPONENTS if kind not in ARRAYS}

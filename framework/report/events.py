@@ -43,6 +43,7 @@ NOTABLE = {
     "close_failed": "{reason}",
     "report_failed": "report.html could not be written: {reason}",
     "weights_loaded": "{what}",
+    "online": "learned offline for {steps:,} steps: from here on trajectories are collected",
     "bfloat16_emulated": 'this processor has no bfloat16 arithmetic: precision = "float32" is many times faster',
 }
 #: Messages of those that are worth reading afterwards.

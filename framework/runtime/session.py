@@ -66,7 +66,7 @@ class Session:
             if pipeline.runtime.samplers or pipeline.runtime.listen is not None:
                 folder = opened.enter_context(closing(SocketFolder()))
                 self._endpoint = folder.endpoint
-                if pipeline.runtime.samplers:
+                if pipeline.runtime.samplers and pipeline.run.offline_steps < pipeline.run.total_steps:
                     # The helper that local samplers come from imports torch at the same time as we do.
                     self._starter = opened.enter_context(closing(LocalStarter(folder)))
             self._record = self._prepare(root, resume, listener)

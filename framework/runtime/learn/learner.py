@@ -29,7 +29,7 @@ from framework.runtime.learn.sampling import open_source
 from framework.runtime.learn.state import Checkpoints
 from framework.runtime.learn.update import Update, Updater
 from framework.runtime.link.rounds import make_rounds
-from framework.runtime.link.source import Event
+from framework.runtime.link.source import Accepted, Event, Source
 from framework.toolkit.processor import emulates_bfloat16
 
 
@@ -99,18 +99,34 @@ class Learner:
             self._followers.begin(self._state.algorithm)
         self._updater = Updater(pipeline, record, self._state, device, self._followers)
         self._machines = Machines()
-        self._rounds = make_rounds(pipeline.sampling)
+        self._starter, self._endpoint = starter, endpoint
+        self._source: Source | None = None
+        if not self._offline:
+            self._collect()
+        self._interrupt.rescue = self._checkpoints.save
+
+    @property
+    def _offline(self) -> bool:
+        """Whether the next update learns from the replay buffer alone."""
+        return self._state.is_offline(self._pipeline.run.offline_steps)
+
+    def _collect(self) -> Source:
+        """Have trajectories collected from here on; returns what brings them."""
+        pipeline, record, state = self._pipeline, self._record, self._state
+        if state.update and not state.shards:
+            record.event("online", updates=state.update, steps=state.steps)
+        self._rounds = make_rounds(pipeline.sampling, state.offline_updates)
         listener = None
         if pipeline.runtime.listen is not None:
             from framework.runtime.link.listener import Listener  # imports asyncio, which nobody else needs
 
             listener = Listener(pipeline.runtime.listen, record.directory, self._tell_of_token)
-        self._source = self._open.enter_context(
-            open_source(pipeline, record.directory, self._state.shards, self._worker, starter, endpoint, listener)
-        )
-        for version, snapshot in sorted(self._state.snapshots.items()):
-            self._source.publish(version, snapshot)
-        self._interrupt.rescue = self._checkpoints.save
+        where = record.directory, state.shards, self._worker, self._starter, self._endpoint, listener
+        source = self._open.enter_context(open_source(pipeline, *where, state.offline_updates))
+        for version, snapshot in sorted(state.snapshots.items()):
+            source.publish(version, snapshot)
+        self._source = source
+        return source
 
     def run(self) -> Iterator[Update]:
         """Update until the run is done, or interrupted (`KeyboardInterrupt`); a checkpoint is saved either way."""
@@ -130,7 +146,8 @@ class Learner:
                     self._checkpoints.save()
             if self._control.reason:
                 self._record.event("stopped", reason=self._control.reason)
-            self._source.complete()
+            if self._source is not None:
+                self._source.complete()
         except BaseException as raised:
             error = raised
             raise
@@ -146,17 +163,28 @@ class Learner:
     def _advance(self) -> Update:
         """One update, and the evaluation that follows it."""
         state, waited = self._state, monotonic()
-        accepted, dropped = gather(self._source, self._rounds, state.update, self._hear, self._interrupt)
-        started = monotonic()
-        trajectories = [item.trajectory for item in accepted]
-        self._updating = True
-        learned, ended = self._updater.update(trajectories, [item.trajectory for item in dropped])
-        state.update += 1
-        snapshot = state.take_snapshot()
-        self._source.release(len(accepted))
-        self._source.publish(state.update, snapshot)
-        for item in (*dropped, *accepted):
-            state.shards[item.trajectory.shard] = item.state
+        accepted: list[Accepted] = []
+        ended: list[dict[str, Any]] = []
+        if self._offline:
+            started = monotonic()
+            self._updating = True
+            learned = self._updater.update_offline()
+            state.offline_updates += 1
+            state.update += 1
+            state.take_snapshot()
+        else:
+            source = self._source or self._collect()
+            accepted, dropped = gather(source, self._rounds, state.update, self._hear, self._interrupt)
+            trajectories, old = ([item.trajectory for item in items] for items in (accepted, dropped))
+            started = monotonic()
+            self._updating = True
+            learned, ended = self._updater.update(trajectories, old)
+            state.update += 1
+            snapshot = state.take_snapshot()
+            source.release(len(accepted))
+            source.publish(state.update, snapshot)
+            for item in (*dropped, *accepted):
+                state.shards[item.trajectory.shard] = item.state
         self._updating = False
         self._tell_of_long_episodes()
         finished = monotonic()
@@ -169,7 +197,7 @@ class Learner:
             "time/steps_per_second": state.steps_per_update / (finished - waited),
             "time/waiting": started - waited,
             "time/updating": finished - started,
-            **sampler_times(trajectories),
+            **sampler_times([item.trajectory for item in accepted]),
             **self._machines.columns(accepted, state.update - 1, finished - waited),
         }
         self._record.episodes([{**progress, **episode} for episode in ended])

@@ -75,6 +75,9 @@ def check(rank: Rank, pipeline: Pipeline) -> None:
         elif slices % rank.count:
             reason = f"{slices} slices cannot be shared evenly by {rank.count} processes: choose a multiple"
             problems.append(Problem(reason, "algorithm.slices"))
+        if pipeline.run.offline_steps:
+            reason = "what is learned offline is learned by one process: run it without torchrun"
+            problems.append(Problem(reason, "run.offline_steps"))
     wanted = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
     precision = {"no": "float32", "bf16": "bfloat16", "fp16": "float16"}.get(wanted, wanted)
     if wanted != "no" and precision != pipeline.runtime.precision:

@@ -34,18 +34,28 @@ def open_source(
     starter: Starter | None,
     endpoint: str,
     listener: Listener | None = None,
+    first: int = 0,
 ) -> Iterator[Source]:
     """The source of the run in ``directory`` whose shards go on from ``shards``, open as long as the context lasts.
 
     With a starter its samplers collect, over ``endpoint``, and with a listener those of other machines, which the
-    pipeline may have an engine keep at work; without any ``worker`` does, in this process.
+    pipeline may have an engine keep at work; without any ``worker`` does, in this process. ``first`` is the version
+    that was there when collecting began.
     """
     sampling, samplers = pipeline.sampling, 0 if starter is None else pipeline.runtime.samplers
     count = sampling.environments // sampling.shard
     launch = _launch(pipeline, directory)
     expected = samplers + (launch.samplers if launch is not None else 0)
     lag = sampling.policy_lag if isinstance(sampling.policy_lag, int) else None
-    leases = Leases(count, lag, shards, credit=2 * count, expected=expected, max_replay_steps=worker.max_replay_steps)
+    leases = Leases(
+        count,
+        lag,
+        shards,
+        credit=2 * count,
+        expected=expected,
+        max_replay_steps=worker.max_replay_steps,
+        first=first,
+    )
     if starter is None and listener is None:
         yield InProcess(leases, worker)
         return

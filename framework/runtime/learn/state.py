@@ -39,6 +39,7 @@ class RunState:
     kept_versions: int  #: how many versions back a sampler may still collect with
     steps_per_update: int  #: environment steps
     update: int = 0  #: how many updates there have been
+    offline_updates: int = 0  #: how many of them, the first ones, learned without anything being collected
     episodes: Episodes = field(factory=Episodes)
     environment_errors: EnvironmentErrors = field(factory=EnvironmentErrors)
     evaluated: int = 0  #: the update that the last evaluation followed
@@ -49,8 +50,12 @@ class RunState:
 
     @property
     def steps(self) -> int:
-        """Environment steps that have been learned from."""
+        """Environment steps that have been learned from; an update offline counts for as many as any other."""
         return self.update * self.steps_per_update
+
+    def is_offline(self, offline_steps: int) -> bool:
+        """Whether the next update learns without anything being collected; never again once something was."""
+        return self.update == self.offline_updates and self.steps < offline_steps
 
     @property
     def parameters(self) -> int:
@@ -80,6 +85,7 @@ class RunState:
         """All of it, as `framework.runtime.disk.checkpoint.save` takes it."""
         return {
             "update": self.update,
+            "offline_updates": self.offline_updates,
             "elapsed": monotonic() - self.started,
             "episodes": self.episodes.state_dict(),
             "environment_errors": self.environment_errors.state_dict(),
@@ -94,6 +100,7 @@ class RunState:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` gave."""
         self.update = state["update"]
+        self.offline_updates = state.get("offline_updates", 0)  # older checkpoints have none
         self.started = monotonic() - state["elapsed"]
         self.episodes.load_state_dict(state["episodes"])
         if "environment_errors" in state:  # older checkpoints have none

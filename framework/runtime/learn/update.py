@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from framework.errors import RunError
+from framework.errors import PluginError, RunError
 from framework.interfaces import EpisodeScores
 from framework.pipeline.sections import Pipeline
 from framework.runtime.data.trajectory import Trajectory, collate
@@ -16,6 +16,7 @@ from framework.runtime.disk import checkpoint
 from framework.runtime.disk.run_directory import Record
 from framework.runtime.learn.checks import bad_metrics, bad_value, numbers_by_name
 from framework.runtime.learn.state import RunState
+from framework.toolkit.offline import OfflineAlgorithm
 
 if TYPE_CHECKING:
     from framework.runtime.learn.follower import Followers
@@ -75,6 +76,20 @@ class Updater:
         if self._pipeline.runtime.on_environment_error == "restart":
             metrics["failed_episodes"] = state.environment_errors.count
         return metrics | learned, ended
+
+    def update_offline(self) -> dict[str, Any]:
+        """Learn from the replay buffer alone; returns metrics. Raises `RunError` as `update` does."""
+        state = self._state
+        algorithm: Any = state.algorithm
+        if not isinstance(algorithm, OfflineAlgorithm):
+            use = self._pipeline.algorithm.use
+            raise PluginError(f'{use} declares that it supports "offline", but has no update_offline()')
+        progress = state.steps / self._pipeline.run.total_steps
+        metrics = algorithm.update_offline(state.steps_per_update, progress)
+        learned = numbers_by_name("the algorithm's update_offline()", metrics)
+        if bad := bad_metrics(learned):
+            raise RunError(f"update {state.update + 1}, offline: {bad}")
+        return {"episodes": state.episodes.count, "lag": 0, **learned}
 
     def _scores(self) -> Sequence[float]:
         """Of the episodes in the last batch, where a curriculum may want them."""

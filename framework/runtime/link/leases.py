@@ -51,10 +51,11 @@ class _Shard:
 class Leases:
     """Grants trajectories and accepts each of them once.
 
-    ``lag`` is an integer (trajectory ``f`` is collected with exactly version ``max(0, f - lag)``) or None for "as
-    fast as it goes", where ``credit`` bounds the trajectories that are granted or waiting to be trained on. Shards are
-    kept for samplers that are ``expected`` and not here yet, as moving one means playing its episodes again. States
-    record those of at most ``max_replay_steps``, or all.
+    ``lag`` is an integer (trajectory ``f`` is collected with exactly version ``first + max(0, f - lag)``, where
+    ``first`` is the version that was there when collecting began) or None for "as fast as it goes", where ``credit``
+    bounds the trajectories that are granted or waiting to be trained on. Shards are kept for samplers that are
+    ``expected`` and not here yet, as moving one means playing its episodes again. States record those of at most
+    ``max_replay_steps``, or all.
 
     What happens to one shard costs the logarithm of the number of shards, and what happens to all, which is seldom,
     their number: accepting a whole update's trajectories takes about as long a trajectory for thousands as for ten.
@@ -69,11 +70,12 @@ class Leases:
         credit: int = 0,
         expected: int = 1,
         max_replay_steps: int | None = None,
+        first: int = 0,
     ):
         self._shards = [_Shard() for _ in range(shards)]
         for number, state in (states or {}).items():
             self._shards[number].state = state
-        self._lag = lag
+        self._lag, self._first = lag, first
         self._credit = credit
         self._expected = expected
         self._max_replay_steps = max_replay_steps
@@ -246,7 +248,7 @@ class Leases:
             return None  # so that one of its shards falls idle and can be handed on
         trajectory = shard.upcoming
         if self._lag is not None:
-            version = max(0, trajectory - self._lag)
+            version = self._first + max(0, trajectory - self._lag)
             if ahead > self._lag or version > self._version:
                 return None
         else:

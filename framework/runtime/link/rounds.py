@@ -25,10 +25,10 @@ class Rounds(Protocol):
 
 
 class FixedLag:
-    """Update ``k`` learns from trajectory ``k`` of every shard, in the order of the shards."""
+    """Update ``first + k`` learns from trajectory ``k`` of every shard, in the order of the shards."""
 
-    def __init__(self, shards: int):
-        self._shards = shards
+    def __init__(self, shards: int, first: int = 0):
+        self._shards, self._first = shards, first
         self._waiting: dict[int, dict[int, Accepted]] = {}
 
     def add(self, accepted: Accepted) -> None:
@@ -42,10 +42,11 @@ class FixedLag:
 
     def take(self, update: int) -> list[Accepted]:
         """See `Rounds`."""
-        by_shard = self._waiting.get(update, {})
+        number = update - self._first
+        by_shard = self._waiting.get(number, {})
         if len(by_shard) < self._shards:
             return []
-        del self._waiting[update]
+        del self._waiting[number]
         return [by_shard[shard] for shard in sorted(by_shard)]
 
 
@@ -75,7 +76,7 @@ class Free:
         return [self._waiting.popleft() for _ in range(self._shards)]
 
 
-def make_rounds(sampling: Sampling) -> Rounds:
-    """The rounds of a run: at a fixed lag, or free."""
+def make_rounds(sampling: Sampling, first: int = 0) -> Rounds:
+    """The rounds of a run, at a fixed lag, or free; ``first`` is the update before which nothing was collected."""
     shards = sampling.environments // sampling.shard
-    return Free(shards, sampling.max_lag) if sampling.policy_lag == "free" else FixedLag(shards)
+    return Free(shards, sampling.max_lag) if sampling.policy_lag == "free" else FixedLag(shards, first)

@@ -42,11 +42,13 @@ def test_long_episodes_are_not_recorded(limit: int | None, kept: bool) -> None:
 # Integer lag.
 
 
+@pytest.mark.parametrize("first", [0, 7])
 @pytest.mark.parametrize("lag", [0, 1, 3])
-def test_versions_are_exactly_lagged(lag: int) -> None:
-    """Trajectory f is granted with version max(0, f - lag), as soon as that version exists and not before."""
-    leases = joined(Leases(2, lag), b"a")
-    expected = [(shard, number, 0) for number in range(lag + 1) for shard in range(2)]
+def test_versions_are_exactly_lagged(lag: int, first: int) -> None:
+    """Trajectory f is granted with version first + max(0, f - lag), as soon as that exists and not before."""
+    leases = joined(Leases(2, lag, first=first), b"a")
+    leases.version = first
+    expected = [(shard, number, first) for number in range(lag + 1) for shard in range(2)]
     for version in range(5):
         grants = leases.grant()
         assert names(grants) == expected
@@ -54,8 +56,8 @@ def test_versions_are_exactly_lagged(lag: int) -> None:
         deliver(leases, grants)
         # All that the versions so far allow has been delivered.
         assert leases.grant() == []
-        leases.version = version + 1
-        expected = [(shard, version + 1 + lag, version + 1) for shard in range(2)]
+        leases.version = first + version + 1
+        expected = [(shard, version + 1 + lag, first + version + 1) for shard in range(2)]
 
 
 def test_work_in_flight_is_bounded() -> None:

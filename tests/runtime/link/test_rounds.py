@@ -33,6 +33,14 @@ def test_fixed_lag_takes_one_of_every_shard(order: tuple[int, ...]) -> None:
         assert rounds.stale(update + 100) == []
 
 
+def test_fixed_lag_counts_from_the_first_update_with_trajectories() -> None:
+    """After updates without any, the next one takes the trajectories that are numbered 0."""
+    rounds = FixedLag(1, first=5)
+    for number in (0, 1):
+        rounds.add(accepted(0, number))
+    assert [names(rounds.take(update)) for update in (5, 6, 7)] == [[(0, 0)], [(0, 1)], []]
+
+
 def test_free_takes_what_comes_first() -> None:
     """Updates take as many trajectories as there are shards, from whichever shards, in the order they came."""
     rounds = Free(2, max_lag=4)
