@@ -21,6 +21,14 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture
+def minari_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of the test's own where Minari keeps its datasets."""
+    folder = tmp_path / "datasets"
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(folder))
+    return folder
+
+
 @pytest.fixture(autouse=True)
 def equal_starts() -> None:
     """Every test draws the same numbers, whichever ran before it in its process, and has one thread.

@@ -20,6 +20,20 @@ class UniformConfig:
     )
 
 
+@frozen(kw_only=True)
+class MinariConfig(UniformConfig):
+    """Options of `minari`."""
+
+    capacity: int = option(
+        100_000,
+        help="Collected steps that are kept beside the dataset, over all environments; rounded down to whole rows.",
+        ge=1,
+    )
+    dataset: str = option(
+        help="A Minari dataset: its id in the local store, or its folder, relative to the pipeline file."
+    )
+
+
 @frozen
 class PrioritizedConfig(UniformConfig):
     """Options of `prioritized`; the defaults are those of Schaul et al. (2016), proportional variant."""

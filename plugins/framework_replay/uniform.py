@@ -30,14 +30,8 @@ class Uniform:
 
     def sample(self, count: int, rng: np.random.Generator) -> tuple[Transitions, np.ndarray, np.ndarray]:
         """``count`` transitions drawn with replacement, of weight 1. Raises `FrameworkError` where there are none."""
-        storage = self._storage
-        if not storage.size:
-            raise FrameworkError("there is nothing in the replay buffer to sample: add a batch first")
-        ids = rng.integers(storage.first_id, storage.next_id, count)
-        if storage.size < storage.next_id - storage.first_id:
-            while len(invalid := np.flatnonzero(~storage.valid(ids))):
-                ids[invalid] = rng.integers(storage.first_id, storage.next_id, len(invalid))
-        return storage.transitions(ids), ids, np.ones(count, np.float32)
+        ids = draw(self._storage, count, rng)
+        return self._storage.transitions(ids), ids, np.ones(count, np.float32)
 
     def sequences(self, length: int) -> UniformSequences:
         """See `framework.interfaces.SequenceReplay`."""
@@ -53,3 +47,14 @@ class Uniform:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` gave, bit for bit."""
         self._storage.load_state_dict(state)
+
+
+def draw(storage: Storage, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Ids [count] of steps, drawn with replacement. Raises `FrameworkError` where there are none."""
+    if not storage.size:
+        raise FrameworkError("there is nothing in the replay buffer to sample: add a batch first")
+    ids = rng.integers(storage.first_id, storage.next_id, count)
+    if storage.size < storage.next_id - storage.first_id:
+        while len(invalid := np.flatnonzero(~storage.valid(ids))):
+            ids[invalid] = rng.integers(storage.first_id, storage.next_id, len(invalid))
+    return ids
