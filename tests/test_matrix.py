@@ -88,6 +88,7 @@ ALGORITHMS = {
     "ppo": 'use = "ppo"\nminibatch_size = 32\nepochs = 1',
     "dqn": 'use = "dqn"\nminibatch_size = 16\nlearning_starts = 16',
     "pqn": 'use = "pqn"\nminibatch_size = 32\nepochs = 1\nhead_hidden = [8]',
+    "iql": 'use = "iql"\nminibatch_size = 16\nupdates_per_step = 0.1\ncritic_hidden = [8]',
 }
 BONUSES = {"none": (), "rnd": ("rnd",), "icm": ("icm",), "both": ("rnd", "icm")}
 CURRICULA = {"none": "", "threshold": '[curriculum]\nuse = "threshold"'}
@@ -100,11 +101,17 @@ Cell = tuple[str, ...]
 
 def refusal(cell: Cell) -> str:
     """Why `check` refuses a cell, as a part of its message; empty where it does not."""
-    encoder, algorithm, _, _, replay = cell
+    encoder, algorithm, bonuses, _, replay = cell
     if algorithm == "dqn":
         return "dqn needs a replay" if replay == "none" else ""
     if algorithm == "pqn":
         return 'supports "replay", unlike pqn' if replay != "none" else ""
+    if algorithm == "iql":
+        if encoder in WITH_MEMORY:
+            return f'{encoder} needs an algorithm that supports "memory", unlike {algorithm}'
+        if BONUSES[bonuses]:
+            return f'{BONUSES[bonuses][0]} needs an algorithm that supports "streams", unlike iql'
+        return "iql needs a replay" if replay == "none" else ""
     return "memory" if encoder in WITH_MEMORY and replay != "none" else ""
 
 

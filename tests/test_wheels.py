@@ -68,6 +68,7 @@ BUNDLED = (
     "gymnasium",
     "kubernetes",
     "mlflow",
+    "offline",
     "ppo",
     "pqn",
     "ray",

@@ -18,6 +18,7 @@ torch.set_num_threads(1)
 #: Options that a component needs, or that make it learn fast: by kind and name.
 OPTIONS: dict[tuple[str, str], dict[str, Any]] = {
     ("algorithm", "dqn"): {"learning_starts": 64, "learning_rate": 0.003, "updates_per_step": 0.1},
+    ("algorithm", "iql"): {"learning_rate": 0.003, "updates_per_step": 0.1, "critic_hidden": [32]},
     ("algorithm", "ppo"): {"learning_rate": 0.01, "entropy_coefficient": 0.0},
     ("algorithm", "pqn"): {"learning_rate": 0.003},
     ("curriculum", "fixed"): {"tasks": [1, "two", [3, 4], {"five": 6}], "weights": [4.0, 2.0, 1.0, 1.0]},
@@ -31,9 +32,19 @@ OPTIONS: dict[tuple[str, str], dict[str, Any]] = {
     ("environment", "minigrid"): {"id": "MiniGrid-DoorKey-5x5-v0"},
 }
 #: Why a component is not tried at all.
-LEFT_OUT = {("environment", "envpool"): "its package is not among the tests'"}
+LEFT_OUT = {
+    ("algorithm", "bc"): "learns nothing online: tests/plugins/framework_offline",
+    ("environment", "envpool"): "its package is not among the tests'",
+    ("replay", "minari"): "needs a dataset of the spaces: tests/plugins/framework_replay",
+}
 #: What takes long: checks that learn, and starting the emulator again and again.
-SLOW = ("algorithm-ppo-solves_probe", "algorithm-dqn-solves_probe", "algorithm-pqn-solves_probe", "environment-atari")
+SLOW = (
+    "algorithm-ppo-solves_probe",
+    "algorithm-dqn-solves_probe",
+    "algorithm-iql-solves_probe",
+    "algorithm-pqn-solves_probe",
+    "environment-atari",
+)
 
 
 def _cases() -> list[Any]:
