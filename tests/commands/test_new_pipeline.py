@@ -135,6 +135,15 @@ def test_spaces_of_every_kind(new, room):
     assert pipeline.algorithm.config.normalize_observations != images
 
 
+@pytest.mark.parametrize("algorithm", ["bc", "iql"])
+def test_an_algorithm_that_learns_offline(new, algorithm):
+    """All steps are learned from a dataset, which is left to be named."""
+    assert new("mine", "--environment", "CartPole-v1", "--algorithm", algorithm)[0] == 0
+    pipeline = framework.load("mine.toml")
+    assert pipeline.run.offline_steps == pipeline.run.total_steps
+    assert pipeline.replay.use == "minari"
+
+
 @pytest.mark.parametrize("room", WITH_DQN)
 def test_another_algorithm(new, room):
     """Its settings and what it needs beside it are in the file, too."""
