@@ -188,11 +188,12 @@ def refusals(chosen: Mapping[str, Chosen], policy_lag: int | str) -> Iterator[Pr
 
 def offline_refusals(chosen: Mapping[str, Chosen]) -> Iterator[Problem]:
     """Why the components, by path, cannot learn before anything is collected, as far as they declare it."""
-    for kind, why in (("algorithm", ""), ("replay", ", which holds a dataset from the start")):
-        part = chosen.get(kind)
-        if part and "offline" not in part.component.supports:
-            reason = f'needs a {kind} that supports "offline"{why}, unlike {part.use}'
-            yield Problem(reason if kind != "algorithm" else reason.replace(" a ", " an ", 1), "run.offline_steps")
+    algorithm, replay = chosen.get("algorithm"), chosen.get("replay")
+    if algorithm and "offline" not in algorithm.component.supports:
+        yield Problem(f'needs an algorithm that supports "offline", unlike {algorithm.use}', "run.offline_steps")
+    if replay and "offline" not in replay.component.supports:
+        reason = f'needs a replay that supports "offline", which holds a dataset, unlike {replay.use}'
+        yield Problem(reason, "run.offline_steps")
 
 
 def _refusal(path: str, part: Chosen, host: Chosen | None, capability: str) -> Iterator[Problem]:

@@ -36,8 +36,8 @@ class Run:
     total_steps: int = option(help="Environment steps to collect, over all environments.", ge=1)
     offline_steps: int = option(
         0,
-        help="So many of the total steps, the first ones, are not collected: what they would be learned by is learned "
-        "from the replay buffer alone, which holds a dataset. As many as total_steps for a run without samplers.",
+        help="Steps, the first of total_steps, in which nothing is collected: learned from is the dataset that "
+        "the replay buffer holds. As many as total_steps make a run without samplers.",
         ge=0,
     )
     report: bool = option(True, help="Whether report.html is written into the run directory at the run's end.")

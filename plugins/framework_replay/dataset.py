@@ -48,11 +48,14 @@ class Dataset:
                 f"there is no dataset {name!r}: neither a folder {context.directory / name} nor one of that id in "
                 f"{_store()}, where Minari keeps its own; framework record makes one, and minari download fetches one"
             )
-        # Else Minari would make the environment that the dataset names: code that comes with data is not run.
-        if missing := {"observation_space", "action_space"} - json.loads((path / "metadata.json").read_text()).keys():
-            raise FrameworkError(f"the dataset {name!r} does not say its {' and '.join(sorted(missing))}")
         try:
+            # Else Minari would make the environment that the dataset names: code that comes with data is not run.
+            missing = {"observation_space", "action_space"} - json.loads((path / "metadata.json").read_text()).keys()
+            if missing:
+                raise FrameworkError(f"the dataset {name!r} does not say its {' and '.join(sorted(missing))}")
             self._dataset = minari.MinariDataset(path)
+        except ImportError as error:  # of what another format than HDF5 needs
+            raise PluginError(f"the dataset {name!r} cannot be read: {error}") from error
         except (ValueError, NotImplementedError) as error:
             raise FrameworkError(f"the dataset {name!r} cannot be read: {error}") from error
         self._space = self._dataset.observation_space

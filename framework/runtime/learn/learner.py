@@ -101,7 +101,7 @@ class Learner:
         self._machines = Machines()
         self._starter, self._endpoint = starter, endpoint
         self._source: Source | None = None
-        if not self._offline:
+        if self._state.shards or not pipeline.run.offline_steps:  # else the first update that needs it has it begin
             self._collect()
         self._interrupt.rescue = self._checkpoints.save
 
@@ -113,8 +113,6 @@ class Learner:
     def _collect(self) -> Source:
         """Have trajectories collected from here on; returns what brings them."""
         pipeline, record, state = self._pipeline, self._record, self._state
-        if state.update and not state.shards:
-            record.event("online", updates=state.update, steps=state.steps)
         self._rounds = make_rounds(pipeline.sampling, state.offline_updates)
         listener = None
         if pipeline.runtime.listen is not None:
@@ -127,6 +125,11 @@ class Learner:
             source.publish(version, snapshot)
         self._source = source
         return source
+
+    def _go_online(self) -> Source:
+        """As `_collect`, after updates without."""
+        self._record.event("online", updates=self._state.update, steps=self._state.steps)
+        return self._collect()
 
     def run(self) -> Iterator[Update]:
         """Update until the run is done, or interrupted (`KeyboardInterrupt`); a checkpoint is saved either way."""
@@ -173,7 +176,7 @@ class Learner:
             state.update += 1
             state.take_snapshot()
         else:
-            source = self._source or self._collect()
+            source = self._source or self._go_online()
             accepted, dropped = gather(source, self._rounds, state.update, self._hear, self._interrupt)
             trajectories, old = ([item.trajectory for item in items] for items in (accepted, dropped))
             started = monotonic()

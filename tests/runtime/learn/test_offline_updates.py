@@ -71,6 +71,7 @@ def test_a_run_without_samplers(tmp_path: Path) -> None:
         evaluation__every_steps=32,
     )
     assert not runs.events(directory, "sampler_joined")
+    assert not runs.events(directory, "online")
     assert not list(runs.lines(directory, "episodes.jsonl"))
     assert [line["steps"] for line in runs.metrics(directory) if "evaluation/return" in line] == [32, 64]
 
