@@ -1,7 +1,7 @@
 """Wrappers that pipelines name without a module, before those of `gymnasium.wrappers`.
 
-Three are not among Gymnasium's (`RepeatAction` is, but not in its older versions), and two take there neither TOML's arrays nor
-unbounded observations.
+Three are not among Gymnasium's (`RepeatAction` is, but not in its older versions), and two take there neither TOML's
+arrays nor unbounded observations.
 """
 
 from __future__ import annotations
