@@ -65,10 +65,15 @@ class UpdatesPerStep:
         self._steps = 0  # of the environments, so far
         self._owed = 0.0  # gradient steps that are due, fractions included
 
+    @property
+    def started(self) -> bool:
+        """Whether ``learning_starts`` environment steps have been counted."""
+        return self._steps >= self._learning_starts
+
     def due(self, steps: int, stored: int) -> int:
         """The gradient steps to take after ``steps`` more; none while the replay buffer has nothing ``stored``."""
         self._steps += steps
-        if self._steps < self._learning_starts or not stored:
+        if not self.started or not stored:
             return 0
         self._owed += steps * self._updates_per_step
         count = int(self._owed)
@@ -82,6 +87,15 @@ class UpdatesPerStep:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what `state_dict` gave; other keys are ignored."""
         self._steps, self._owed = state["steps"], state["owed"]
+
+
+def n_step_returns(rewards: Tensor, steps: Tensor, terminated: Tensor, gamma: float) -> tuple[Tensor, Tensor]:
+    """Returns [B] of up to n steps, and the discounts [B] of the values that follow them.
+
+    ``sum_k gamma^k * r_k`` and ``gamma^steps * (1 - terminated)``; ``rewards`` [B, n] are 0 from ``steps`` [B] on.
+    """
+    discounts = gamma ** torch.arange(rewards.shape[1] + 1, dtype=torch.float32, device=rewards.device)
+    return rewards @ discounts[:-1], discounts[steps].masked_fill_(terminated, 0.0)
 
 
 @torch.no_grad()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from framework.toolkit.off_policy import n_step_returns
+
 
 def td_targets(rewards: Tensor, steps: Tensor, terminated: Tensor, next_values: Tensor, gamma: float) -> Tensor:
     """N-step TD targets [B]: ``sum_k gamma^k * r_k + gamma^steps * (1 - terminated) * V(s')``.
@@ -12,12 +14,10 @@ def td_targets(rewards: Tensor, steps: Tensor, terminated: Tensor, next_values: 
     ``rewards`` [B, n] are 0 from ``steps`` [B] on; ``next_values`` [B] are those of the observations after them, or
     [B, J] returns that may follow, with as many targets.
     """
-    discounts = gamma ** torch.arange(rewards.shape[1] + 1, dtype=torch.float32, device=rewards.device)
-    bootstrap = discounts[steps].masked_fill_(terminated, 0.0)
-    returns = rewards @ discounts[:-1]
+    returns, discounts = n_step_returns(rewards, steps, terminated, gamma)
     if next_values.ndim > 1:
-        returns, bootstrap = returns.unsqueeze(-1), bootstrap.unsqueeze(-1)
-    return torch.addcmul(returns, bootstrap, next_values)
+        returns, discounts = returns.unsqueeze(-1), discounts.unsqueeze(-1)
+    return torch.addcmul(returns, discounts, next_values)
 
 
 #: Slope that `rescaled` keeps for large returns, so that it has an inverse.

@@ -2,44 +2,21 @@
 
 from __future__ import annotations
 
-import attrs
 import pytest
 import torch
+from small_off_policy import Halving, with_streams
 from small_ppo import collect, make_context, ppo
 from torch import nn
 
 from framework.errors import FrameworkError
 from framework.interfaces import Stream
-from framework.toolkit.off_policy import AddedBonuses, UpdatesPerStep, mean_norm, move_target, numbers
+from framework.toolkit.off_policy import AddedBonuses, UpdatesPerStep, mean_norm, move_target, n_step_returns, numbers
 from framework.toolkit.optimizer import LossScale
-
-
-class Halving:
-    """A bonus of 1 at first, halved by each update."""
-
-    episodic = False
-
-    def __init__(self) -> None:
-        self.level = torch.ones(())
-
-    def reward(self, batch):
-        return self.level.expand_as(batch.rewards)
-
-    def update(self, batch):
-        assert torch.is_grad_enabled()
-        self.level = self.level * 0.5
-        return {"level": self.level.item()}
-
-    def state_dict(self):
-        return {"level": self.level.clone()}
-
-    def load_state_dict(self, state):
-        self.level = state["level"].clone()
 
 
 def bonuses_of(discount: float = 0.9) -> tuple[AddedBonuses, Halving]:
     bonus = Halving()
-    context = attrs.evolve(make_context(), make_streams=lambda: [Stream("new", bonus, 0.25, discount)])
+    context = with_streams(make_context(), Stream("new", bonus, 0.25, discount))
     return AddedBonuses(context, 0.9, "sarsa"), bonus
 
 
@@ -118,3 +95,11 @@ def test_mean_norms_leave_out_steps_that_overflowed() -> None:
 def test_numbers_are_plain() -> None:
     """Names stay, in order."""
     assert list(numbers({"b": torch.tensor(2.0), "a": torch.tensor(1.0)}).items()) == [("b", 2.0), ("a", 1.0)]
+
+
+def test_returns_of_several_steps_are_discounted_sums() -> None:
+    """One by one; what follows is discounted by the number of steps, and by 0 after a termination."""
+    rewards = torch.tensor([[1.0, 2.0, 4.0], [1.0, 2.0, 0.0], [3.0, 0.0, 0.0]])
+    returns, discounts = n_step_returns(rewards, torch.tensor([3, 2, 1]), torch.tensor([False, True, False]), 0.5)
+    assert returns.tolist() == [3.0, 2.0, 3.0]
+    assert discounts.tolist() == [0.125, 0.0, 0.5]
