@@ -16,13 +16,11 @@ SCALE_HELP = "Divisor of integer pixels; float pixels are not scaled."
 class MLPConfig:
     """Options of `mlp`."""
 
-    hidden: tuple[int, ...] = option((64, 64), help="Width of each hidden layer.", ge=1)
+    hidden: tuple[int, ...] = option(
+        (64, 64), help="Width of each hidden layer; without any, features are the observations themselves.", ge=1
+    )
     activation: str = option("tanh", help="Activation function of each layer.", choices=ACTIVATIONS)
     layer_norm: bool = option(False, help="Layer normalization before each activation.")
-
-    def __attrs_post_init__(self) -> None:
-        if not self.hidden:
-            raise OptionError("must have at least one layer", "hidden")
 
 
 @frozen
