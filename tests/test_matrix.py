@@ -1,6 +1,7 @@
 """Every kind composes with every other by the pipeline file alone: the matrix of the bundled components.
 
-The default run does a share of the cells in which every pair of components comes up; ``-m slow`` does all of them.
+The default run does a share of the cells in which every pair of components comes up, of those that run and of those
+that are refused; ``-m slow`` does all of them.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete
 
 from framework.schema import option
 
+ACTIONS = {"discrete": Discrete(3), "box": Box(-1, 1, (2,), np.float32)}
 SPACES = {
     "vector": Box(-1, 1, (4,), np.float32),
     "image": Box(0, 255, (20, 20, 1), np.uint8),
@@ -37,10 +39,8 @@ SPACES = {
 class Noise(gymnasium.Env):
     """Random observations; ends after a few steps, by itself or cut, later at higher levels."""
 
-    action_space = Discrete(3)
-
-    def __init__(self, observation):
-        self.observation_space = SPACES[observation]
+    def __init__(self, observation, action):
+        self.observation_space, self.action_space = SPACES[observation], ACTIONS[action]
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
@@ -54,7 +54,7 @@ class Noise(gymnasium.Env):
         over = self.count == self.length
         cut = over and self.np_random.random() < 0.5
         info = {"success": bool(self.np_random.random() < 0.9)} if over else {}
-        return self.observation_space.sample(), float(action), over and not cut, cut, info
+        return self.observation_space.sample(), float(np.mean(action)), over and not cut, cut, info
 
 
 class Noises:
@@ -63,12 +63,13 @@ class Noises:
     @frozen
     class Config:
         observation: str = option(help="Which space.", choices=SPACES)
+        action: str = option(help="Which space.", choices=ACTIONS)
 
     def __init__(self, config, context):
-        self.observation = config.observation
+        self.config = config
 
     def make(self):
-        return Noise(self.observation)
+        return Noise(self.config.observation, self.config.action)
 '''
 ENCODERS = {
     "mlp": ("vector", 'use = "mlp"\nhidden = [8]'),
@@ -84,12 +85,22 @@ ENCODERS = {
     ),
 }
 WITH_MEMORY = ("gru", "lstm", "transformer_memory")
+_OFF_POLICY = """
+actor_hidden = [8]
+critic_hidden = [8]
+minibatch_size = 16
+learning_starts = 16
+updates_per_step = 0.1
+"""
 ALGORITHMS = {
     "ppo": 'use = "ppo"\nminibatch_size = 32\nepochs = 1',
     "dqn": 'use = "dqn"\nminibatch_size = 16\nlearning_starts = 16',
     "pqn": 'use = "pqn"\nminibatch_size = 32\nepochs = 1\nhead_hidden = [8]',
     "iql": 'use = "iql"\nminibatch_size = 16\nupdates_per_step = 0.1\ncritic_hidden = [8]',
+    **{name: f'use = "{name}"{_OFF_POLICY}' for name in ("sac", "td3", "tqc")},
 }
+FROM_REPLAY = ("dqn", "iql", "sac", "td3", "tqc")
+CONTINUOUS = ("td3", "tqc")
 BONUSES = {"none": (), "rnd": ("rnd",), "icm": ("icm",), "both": ("rnd", "icm")}
 CURRICULA = {"none": "", "threshold": '[curriculum]\nuse = "threshold"'}
 REPLAYS = {"none": "", "prioritized": '[replay]\nuse = "prioritized"\ncapacity = 200'}
@@ -102,16 +113,14 @@ Cell = tuple[str, ...]
 def refusal(cell: Cell) -> str:
     """Why `check` refuses a cell, as a part of its message; empty where it does not."""
     encoder, algorithm, bonuses, _, replay = cell
-    if algorithm == "dqn":
-        return "dqn needs a replay" if replay == "none" else ""
     if algorithm == "pqn":
         return 'supports "replay", unlike pqn' if replay != "none" else ""
-    if algorithm == "iql":
-        if encoder in WITH_MEMORY:
+    if algorithm in FROM_REPLAY:
+        if encoder in WITH_MEMORY and algorithm != "dqn":
             return f'{encoder} needs an algorithm that supports "memory", unlike {algorithm}'
-        if BONUSES[bonuses]:
+        if BONUSES[bonuses] and algorithm == "iql":
             return f'{BONUSES[bonuses][0]} needs an algorithm that supports "streams", unlike iql'
-        return "iql needs a replay" if replay == "none" else ""
+        return f"{algorithm} needs a replay" if replay == "none" else ""
     return "memory" if encoder in WITH_MEMORY and replay != "none" else ""
 
 
@@ -125,6 +134,7 @@ def pipeline(cell: Cell) -> str:
         [
             f"[run]\ntotal_steps = {UPDATES * 32}",
             f'[environment]\nuse = "noise:Noises"\nobservation = "{observation}"',
+            f'action = "{"box" if algorithm in CONTINUOUS else "discrete"}"',
             f"[encoder]\n{options}",
             f"[algorithm]\n{ALGORITHMS[algorithm]}",
             *(f'[[bonus]]\nuse = "{bonus}"{bonus_encoder}' for bonus in BONUSES[bonuses]),
@@ -151,7 +161,7 @@ def covering(cells: list[Cell]) -> Iterator[Cell]:
 
 
 EVERY = list(product(*AXES))
-SHARE = set(covering([cell for cell in EVERY if not refusal(cell)])) | {cell for cell in EVERY if refusal(cell)}
+SHARE = {cell for refused in (False, True) for cell in covering([x for x in EVERY if bool(refusal(x)) == refused])}
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,7 @@ BUNDLED = (
     "kubernetes",
     "mlflow",
     "offline",
+    "off_policy",
     "ppo",
     "pqn",
     "ray",

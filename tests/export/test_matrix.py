@@ -43,6 +43,10 @@ CELLS = {
     "pqn-mlp": ("pqn", "mlp", "vector", "discrete", True, {"normalize_observations": True}),
     "pqn-cnn": ("pqn", "cnn", "dict", "discrete", False, {}),
     "pqn-gru": ("pqn", "gru", "vector", "discrete", True, {"normalize_observations": True}),
+    "sac-mlp": ("sac", "mlp", "dict", "bounded_box", False, {"normalize_observations": True}),
+    "sac-discrete": ("sac", "mlp", "vector", "discrete", True, {}),
+    "td3-cnn": ("td3", "cnn", "image", "bounded_box", False, {}),
+    "tqc-multimodal": ("tqc", "multimodal", "dict", "bounded_box", False, {}),
 }
 QUICK = [("dqn-cnn", "torch"), ("parts", "torch")]
 SLOW = [(cell, kind) for cell in CELLS for kind in FORMATS if (cell, kind) not in QUICK]

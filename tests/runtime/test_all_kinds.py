@@ -52,6 +52,7 @@ GRU = 'use = "gru"\nfeatures = 8\ncore = { use = "mlp", hidden = [8] }'
 PQN = 'use = "pqn"\nminibatch_size = 64\nepochs = 2\nhead_hidden = [8]\nnormalize_observations = true'
 DQN = 'use = "dqn"\nminibatch_size = 16\nlearning_starts = 64'
 RAINBOW = f'{DQN}\ndistribution = "quantile"\natoms = 8\nnoisy = true\nmunchausen = true\ndueling = true'
+SAC = DQN.replace("dqn", "sac") + "\nupdates_per_step = 0.2\nactor_hidden = [8]\ncritic_hidden = [8]"
 PIPELINES = {
     "memory and bonuses": with_parts(BONUSES, encoder=GRU),
     "bonuses and imitation": with_parts(BONUSES, REPLAY),
@@ -59,6 +60,7 @@ PIPELINES = {
     "values from replay": with_parts(BONUSES, REPLAY, algorithm=DQN),
     "values from sequences": with_parts(REPLAY, encoder=GRU, algorithm=DQN + "\nburn_in = 8\nsequence_length = 40"),
     "return distributions and noise": with_parts(BONUSES, REPLAY, algorithm=RAINBOW),
+    "soft values from replay": with_parts(BONUSES, REPLAY, algorithm=SAC),
     "research": research(),
 }
 

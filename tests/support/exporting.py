@@ -44,6 +44,7 @@ ACTIONS: dict[str, Space[Any]] = {
         }
     ),
     "parameterized": ParameterizedActions({"kick": Box(-1, 1, (2,), np.float32), "wait": None}),
+    "bounded_box": Box(np.array([[-0.01, -1.0]]), np.array([[0.01, 3.0]]), dtype=np.float64),
     "box": Box(np.array([[-0.01, -1.0]]), np.array([[0.01, np.inf]]), dtype=np.float64),
 }
 #: Bounded on all sides.

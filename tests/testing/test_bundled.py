@@ -15,12 +15,24 @@ from framework.testing.conformance import run_case
 # Threads that wait for one another make tests slow where others run beside them.
 torch.set_num_threads(1)
 
+_OFF_POLICY = {
+    "learning_starts": 64,
+    "learning_rate": 0.003,
+    "updates_per_step": 0.1,
+    "minibatch_size": 64,
+    "actor_hidden": [32],
+    "critic_hidden": [32],
+    "target_tau": 0.05,
+}
 #: Options that a component needs, or that make it learn fast: by kind and name.
 OPTIONS: dict[tuple[str, str], dict[str, Any]] = {
     ("algorithm", "dqn"): {"learning_starts": 64, "learning_rate": 0.003, "updates_per_step": 0.1},
     ("algorithm", "iql"): {"learning_rate": 0.003, "updates_per_step": 0.1, "critic_hidden": [32]},
     ("algorithm", "ppo"): {"learning_rate": 0.01, "entropy_coefficient": 0.0},
     ("algorithm", "pqn"): {"learning_rate": 0.003},
+    ("algorithm", "sac"): _OFF_POLICY | {"learn_temperature": False, "temperature": 0.02},
+    ("algorithm", "td3"): _OFF_POLICY,
+    ("algorithm", "tqc"): _OFF_POLICY | {"learn_temperature": False, "temperature": 0.02},
     ("curriculum", "fixed"): {"tasks": [1, "two", [3, 4], {"five": 6}], "weights": [4.0, 2.0, 1.0, 1.0]},
     ("curriculum", "learnability"): {"count": 8},
     ("curriculum", "learning_progress"): {"count": 8},
@@ -39,10 +51,7 @@ LEFT_OUT = {
 }
 #: What takes long: checks that learn, and starting the emulator again and again.
 SLOW = (
-    "algorithm-ppo-solves_probe",
-    "algorithm-dqn-solves_probe",
-    "algorithm-iql-solves_probe",
-    "algorithm-pqn-solves_probe",
+    *(f"algorithm-{name}-solves_probe" for name in ("dqn", "iql", "ppo", "pqn", "sac", "td3", "tqc")),
     "environment-atari",
 )
 
