@@ -163,6 +163,18 @@ def test_layers_are_normalized_for_pqn(new, room):
 
 
 @pytest.mark.parametrize(
+    ("algorithm", "room"), [("sac", "Continuous"), ("td3", "Continuous"), ("tqc", "Continuous"), ("sac", "Masked")]
+)
+def test_actor_critics(new, algorithm, room):
+    """Continuous actions for all, Discrete ones for sac: with a buffer, and layers after an encoder without any."""
+    code, _, errors = new("mine", "--environment", f"rooms:{room}", "--algorithm", algorithm)
+    assert code == 0, errors
+    pipeline = builds(new, "mine")
+    assert (pipeline.algorithm.use, pipeline.replay.use) == (algorithm, "uniform")
+    assert (pipeline.encoder.config.hidden, pipeline.algorithm.config.actor_hidden) == ((), (256, 256))
+
+
+@pytest.mark.parametrize(
     ("environment", "table", "encoder", "package"),
     [
         ("CartPole-v1", {"use": "gymnasium", "id": "CartPole-v1"}, "mlp", "gymnasium"),
@@ -238,6 +250,11 @@ def test_a_replay_buffer_fits_into_memory():
         (
             ["mine", "--environment", "rooms:Continuous", "--algorithm", "dqn"],
             "dqn compares the values of all actions, so it needs one Discrete action, and here actions are Box[2] ",
+            2,
+        ),
+        (
+            ["mine", "--environment", "rooms:Switches", "--algorithm", "tqc"],
+            "tqc needs real-valued actions, and here actions are MultiBinary",
             2,
         ),
     ],
