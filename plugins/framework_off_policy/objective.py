@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor
 
+from framework.toolkit.quantiles import quantile_huber_loss
 from framework_off_policy.config import ActorCriticConfig, SACConfig, TD3Config, TQCConfig
 
 
@@ -81,13 +81,8 @@ def quantile_critic_loss(new: CriticPredictions, old: CriticTargets, options: TQ
     ``tau_m = (m + 1/2) / M``. TQC (Kuznetsov et al., 2020, arXiv:2005.04269, equations 11 and 12); the loss is from
     Dabney et al. (2018, arXiv:1710.10044, equation 10).
     """
-    quantiles, delta = new.values.shape[-1], options.huber_delta
-    taus = (torch.arange(quantiles, device=new.values.device) + 0.5) / quantiles
-    errors = old.values[:, None, None, :] - new.values.unsqueeze(-1)  # [B, E, M, K]
-    sizes = errors.abs()
-    within = sizes.clamp(max=delta)
-    slopes = (taus[:, None] - (errors.detach() < 0).to(taus.dtype)).abs()
-    loss = old.weights * (slopes * within * (sizes - 0.5 * within)).mean((2, 3)).sum(1) / delta
+    losses = quantile_huber_loss(new.values, old.values.unsqueeze(1), options.huber_delta)  # [B, E, M]
+    loss = old.weights * losses.mean(2).sum(1) / options.huber_delta
     means = new.values.mean(2)
     td_errors = (means - old.values.mean(1, keepdim=True)).abs().mean(1)
     return Loss(loss.mean(), {"critic_loss": loss, "q_mean": means.mean(1), "td_error": td_errors})

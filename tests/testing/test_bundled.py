@@ -32,7 +32,7 @@ OPTIONS: dict[tuple[str, str], dict[str, Any]] = {
     ("algorithm", "pqn"): {"learning_rate": 0.003},
     ("algorithm", "sac"): _OFF_POLICY | {"learn_temperature": False, "temperature": 0.02},
     ("algorithm", "td3"): _OFF_POLICY,
-    ("algorithm", "tqc"): _OFF_POLICY | {"learn_temperature": False, "temperature": 0.02},
+    ("algorithm", "tqc"): _OFF_POLICY | {"learn_temperature": False, "temperature": 0.02, "quantiles": 8},
     ("curriculum", "fixed"): {"tasks": [1, "two", [3, 4], {"five": 6}], "weights": [4.0, 2.0, 1.0, 1.0]},
     ("curriculum", "learnability"): {"count": 8},
     ("curriculum", "learning_progress"): {"count": 8},

@@ -37,7 +37,12 @@ SHORT = {"run__total_steps": 1024, "environment__max_episode_steps": 50}
 KINDS = {
     "sac": {},
     "td3": {"algorithm__use": "td3"},
-    "tqc": {"algorithm__use": "tqc", "replay__use": "uniform"},
+    "tqc": {
+        "algorithm__use": "tqc",
+        "algorithm__quantiles": 4,
+        "algorithm__dropped_quantiles": 1,
+        "replay__use": "uniform",
+    },
     "sac discrete": {"environment__id": "CartPole-v1"},
 }
 #: Runs in processes of their own take seconds: one of them is enough for a start.
