@@ -8,7 +8,6 @@ import torch
 from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete
 from small_ppo import make_context, observations
 
-from framework.schema import OptionError
 from framework.toolkit.vjp import covers, vjp
 from framework_encoders.config import MLPConfig
 from framework_encoders.mlp import MLP
@@ -75,7 +74,13 @@ def test_closed_form_gradient_is_autograds(layer_norm):
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-5)
 
 
-def test_no_layers_are_refused():
-    """An encoder without layers would have nothing to learn with."""
-    with pytest.raises(OptionError, match="at least one"):
-        MLPConfig(hidden=())
+def test_without_layers_features_are_the_observations():
+    """As one vector, by the rule too; there is nothing to learn."""
+    context = make_context({name: LEAVES[name] for name in "bad"})
+    encoder = MLP(MLPConfig(hidden=()), context)
+    observation = observations(context.observation_space, 1, 20)
+    features = encoder(observation, {}, torch.zeros(1, 20, dtype=torch.bool))[0].features
+    assert torch.equal(features, encoder.vectors(observation))
+    assert torch.equal(vjp(encoder, observation)[0], features[0])
+    assert encoder.feature_dim == features.shape[-1]
+    assert list(encoder.parameters()) == []
