@@ -186,16 +186,14 @@ class ActorCritic(ABC):
 
     def _summary(self, learned: list[Learned]) -> dict[str, float]:
         """Means over all minibatches: of the objectives' terms, and of the gradient norms."""
-        new = _joined([step.new for step in learned])
-        old = _joined([step.old for step in learned])
-        terms = self._critic_objective(new, old, self._config).terms
-        means = {name: term.mean() for name, term in terms.items()}
+        # One minibatch after the other: all pairs of quantiles and samples of an update are too many at once.
+        config = self._config
+        means = _mean_terms([self._critic_objective(step.new, step.old, config).terms for step in learned])
         means["critic_gradient_norm"] = mean_norm([step.critic_norm for step in learned], self._loss_scale)
         norms = [step.actor_norm for step in learned if step.actor_norm is not None]
         if norms:
-            actor = _joined([step.actor for step in learned if step.actor is not None])
-            terms = self._actor_objective(actor, self._config).terms
-            means |= {name: term.mean() for name, term in terms.items()}
+            actors = [step.actor for step in learned if step.actor is not None]
+            means |= _mean_terms([self._actor_objective(actor, config).terms for actor in actors])
             means["actor_gradient_norm"] = mean_norm(norms, self._loss_scale)
         return numbers(means)
 
@@ -245,6 +243,6 @@ def td_errors(new: CriticPredictions, old: CriticTargets) -> Tensor:
     return (values - targets.unsqueeze(1)).abs_().mean(1)
 
 
-def _joined(predictions: list[Any]) -> Any:
-    """Predictions of several minibatches as those of one."""
-    return type(predictions[0])(*(torch.cat(rows) for rows in zip(*predictions, strict=True)))
+def _mean_terms(minibatches: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """The mean [] of each term [B] over all minibatches, which are of one size."""
+    return {name: torch.stack([terms[name] for terms in minibatches]).mean() for name in minibatches[0]}
