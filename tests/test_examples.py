@@ -24,7 +24,9 @@ EXTRAS = {
     "mujoco": "mujoco",
 }
 #: Examples that benchmarks measure otherwise: not yet, beside a peer, or on other episodes than those they evaluate.
-MEASURED_OTHERWISE = re.compile(r"pong|lunarlander-rainbow|pendulum-iql|research.*|(halfcheetah|hopper|walker2d)-.*")
+MEASURED_OTHERWISE = re.compile(
+    r"pong|cartpole-r2d2|lunarlander-rainbow|pendulum-iql|research.*|(halfcheetah|hopper|walker2d)-.*"
+)
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)

@@ -6,17 +6,10 @@ which only holds the mean and scale to apply, so that it is frozen wherever nobo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-import numpy as np
 import torch
-from gymnasium import spaces
 from torch import Tensor, nn
 
-from framework.interfaces import Batch
 from framework.toolkit.returns import forward_scan
-from framework.toolkit.state import copied
 
 #: Spreads below this share of the mean are rounding, of float64 and of float32: nothing varies.
 ROUNDING, ROUNDING_32 = 1e-12, 1e-6
@@ -139,36 +132,3 @@ class ReturnScale(nn.Module):
         self.returns.copy_(returns[-1] * going_on[-1])
         scaled = rewards * self.moments.scale(self.epsilon, ROUNDING_32)
         return scaled.clamp(-self.clip, self.clip).to(torch.float32)
-
-
-class ObservationMoments:
-    """Running mean and variance of each of some observations, and their normalizers, which travel with the policy."""
-
-    def __init__(self, normalizers: Mapping[str, Standardize], device: str | torch.device):
-        self._normalizers = normalizers
-        self._moments = {name: RunningMoments(x.mean.shape, device) for name, x in normalizers.items()}
-
-    def update(self, batch: Batch) -> None:
-        """Add the observations of a batch, and normalize by all there were so far."""
-        steps = batch.rewards.shape[0]
-        for name, moments in self._moments.items():
-            moments.update(batch.observations[name][:steps][batch.valid])
-            self._normalizers[name].set(moments)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Of each observation, by name."""
-        return {name: copied(moments.state_dict()) for name, moments in self._moments.items()}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore what `state_dict` gave."""
-        for name, moments in self._moments.items():
-            moments.load_state_dict(state[name])
-
-
-def normalizable(observation_space: Mapping[str, spaces.Space[Any]]) -> dict[str, spaces.Space[Any]]:
-    """The observations that can be normalized: every Box but those of bytes with two axes or more, which are images."""
-    return {
-        name: space
-        for name, space in sorted(observation_space.items())
-        if isinstance(space, spaces.Box) and not (space.dtype == np.uint8 and len(space.shape) > 1)
-    }

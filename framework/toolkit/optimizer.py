@@ -133,10 +133,6 @@ class FlatOptimizer:
         return [flat.as_strided(p.shape, p.stride(), p.storage_offset()) for p in self._owned]
 
 
-#: The optimizer by another name, of the rule that is its default.
-FlatAdamW = FlatOptimizer
-
-
 class LossScale:
     """Dynamic loss scaling for float16 (Micikevicius et al., 2018, arXiv:1710.03740), without synchronization.
 

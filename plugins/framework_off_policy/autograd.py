@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from framework.toolkit.optimizer import FlatAdamW, LossScale
+from framework.toolkit.optimizer import FlatOptimizer, LossScale
 from framework_off_policy.minibatch import Minibatch
 from framework_off_policy.objective import ActorObjective, CriticObjective, CriticPredictions, CriticTargets
 
@@ -19,7 +19,7 @@ class Autograd:
     """Sets the ``grad`` of the critics' or the actor's parameters to the gradient of an objective."""
 
     def __init__(
-        self, learner: ActorCritic, optimizers: tuple[FlatAdamW, FlatAdamW], loss_scale: LossScale | None = None
+        self, learner: ActorCritic, optimizers: tuple[FlatOptimizer, FlatOptimizer], loss_scale: LossScale | None = None
     ):
         """``optimizers`` are the actor's and the critics'."""
         self._learner, self._loss_scale = learner, loss_scale

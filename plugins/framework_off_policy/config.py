@@ -10,7 +10,7 @@ from framework.schema import OptionError, option
 from framework.toolkit.schedules import SCHEDULES, Schedule, check_schedule
 from framework_off_policy.hints import HINTS
 
-ACTIVATIONS = ("relu", "tanh", "elu", "leaky_relu")
+ACTIVATIONS = ("relu", "tanh", "elu", "leaky_relu", "gelu", "silu")
 _OBJECTIVE = (
     'Loss function of the {}, "module:function", with the arguments of its default in framework_off_policy.objective.'
 )

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from framework.errors import FrameworkError
 from framework.interfaces import Batch, Context
-from framework.toolkit.normalize import ObservationMoments
+from framework.toolkit.observations import ObservationMoments
 from framework.toolkit.off_policy import AddedBonuses, UpdatesPerStep, mean_norm, move_target, numbers
-from framework.toolkit.optimizer import FlatAdamW, LossScale
+from framework.toolkit.optimizer import FlatOptimizer, LossScale
 from framework.toolkit.schedules import scheduled
 from framework.toolkit.state import copied, seeded
 from framework_off_policy import closed_form
@@ -68,7 +68,7 @@ class ActorCritic(ABC):
             for network in (self.policy.encoder, self.critics.encoder, self.critics.ensemble):
                 network.compile()
         self._actor_optimizer, self._critic_optimizer = (
-            FlatAdamW(
+            FlatOptimizer(
                 module,
                 epsilon=config.adam_epsilon,
                 weight_decay=config.weight_decay,
@@ -88,7 +88,7 @@ class ActorCritic(ABC):
         self._backward: Autograd = backward(self, optimizers, self._loss_scale)
         self._replay = context.make_replay()
         self._bonuses = AddedBonuses(context, config.gamma, self.name)
-        self._moments = ObservationMoments(self.policy.normalizers_by_name, context.device)
+        self._moments = ObservationMoments(self.policy.normalizer)
         self._updates = UpdatesPerStep(config.updates_per_step, config.learning_starts)
         self._rng = np.random.default_rng(context.seed)
         self._gradient_steps = 0

@@ -15,7 +15,7 @@ from framework.errors import FrameworkError
 from framework.interfaces import Batch, Context, Tensors
 from framework.toolkit.distributions import Categorical, mask_logits
 from framework.toolkit.networks import MLP, initialization
-from framework.toolkit.normalize import Standardize, normalizable
+from framework.toolkit.observations import ObservationNormalizer
 from framework.toolkit.processor import autocast
 from framework.toolkit.vjp import covers
 from framework_off_policy.config import ActorCriticConfig, SACConfig, TD3Config
@@ -38,11 +38,8 @@ class Actor(nn.Module):
             self.encoder = make_encoder(context)
             self.hidden = MLP(self.encoder.feature_dim, config.actor_hidden, config.activation)
             self.head = MLP(self.hidden.feature_dim, (outputs,), "identity", gain=0.01)
-        normalized = normalizable(context.observation_space) if config.normalize_observations else {}
-        self.normalizers_by_name = {
-            name: Standardize(space.shape or (), config.observation_clip) for name, space in normalized.items()
-        }
-        self.normalizers = nn.ModuleList(self.normalizers_by_name.values())  # names of observations may have dots
+        normalized = context.observation_space if config.normalize_observations else {}
+        self.normalizer = ObservationNormalizer(normalized, config.observation_clip)
         self.register_buffer("uniform", torch.tensor(config.learning_starts > 0))
         self._autocast = autocast(context)
         self.trained_encoder = any(parameter.requires_grad for parameter in self.encoder.parameters())
@@ -89,9 +86,7 @@ class Actor(nn.Module):
 
     def normalized(self, observations: Tensors) -> Tensors:
         """``{name: [B, ...]}`` -> inputs of the encoders, ``{name: [1, B, ...]}``."""
-        rows = {name: x.unsqueeze(0) for name, x in observations.items()}
-        for name, normalizer in self.normalizers_by_name.items():
-            rows[name] = normalizer(rows[name])
+        rows: Tensors = self.normalizer({name: x.unsqueeze(0) for name, x in observations.items()})
         return rows
 
     # What differs between actors. Actions are inside those of the networks: [B, k] in [-1, 1], or [B] from zero.

@@ -11,7 +11,7 @@ from gymnasium import spaces
 from torch import Tensor, nn
 
 from framework.interfaces import Context
-from framework.toolkit.optimizer import FlatAdamW
+from framework.toolkit.optimizer import FlatOptimizer
 from framework_off_policy.config import SACConfig
 from framework_off_policy.critic import Critics
 from framework_off_policy.learner import ActorCritic
@@ -45,7 +45,7 @@ class SAC(ActorCritic):
         super().__init__(config, context)
         self.soft = self.make_soft(config)
         self.temperature = Temperature(config.temperature).to(context.device)
-        self._temperature_optimizer = FlatAdamW(self.temperature, epsilon=config.adam_epsilon)
+        self._temperature_optimizer = FlatOptimizer(self.temperature, epsilon=config.adam_epsilon)
 
     @staticmethod
     def make_actor(config: SACConfig, context: Context) -> GaussianActor | CategoricalActor:

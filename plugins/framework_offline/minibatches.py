@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from framework.errors import FrameworkError
 from framework.interfaces import Context, Transitions
 from framework.toolkit.off_policy import UpdatesPerStep, mean_norm, numbers
-from framework.toolkit.optimizer import FlatAdamW, LossScale
+from framework.toolkit.optimizer import FlatOptimizer, LossScale
 from framework.toolkit.schedules import scheduled
 from framework_offline.config import BCConfig
 from framework_offline.objective import Loss
@@ -37,7 +37,7 @@ class Minibatches:
         self._config = config
         self.replay = context.make_replay()
         self._device = context.device
-        self._optimizer = FlatAdamW(
+        self._optimizer = FlatOptimizer(
             module,
             epsilon=config.adam_epsilon,
             weight_decay=config.weight_decay,

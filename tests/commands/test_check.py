@@ -249,7 +249,7 @@ def test_build_builds_what_a_static_check_does_not(build):
     ("environment", "code", "start"),
     [
         ("world:Talking", 2, "p.toml:3: environment: observation 'observation' has the unsupported space Text"),
-        ("world:Round", 2, "p.toml:3: environment: the action space Text"),
+        ("world:Round", 2, "p.toml:3: environment: the action space is Text"),
         (
             "world:Masked",
             2,

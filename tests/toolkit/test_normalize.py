@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
-from gymnasium.spaces import Box
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_dqn import dqn, dqn_context
-from small_ppo import collect
 
-from framework.toolkit.normalize import ObservationMoments, ReturnScale, RunningMoments, Standardize, normalizable
+from framework.toolkit.normalize import ReturnScale, RunningMoments, Standardize
 
 
 @settings(derandomize=True, deadline=None, max_examples=30)
@@ -185,23 +181,3 @@ def test_rewards_that_differ_by_rounding_stay_as_they_are(reward):
     rewards, always = torch.full((8, 4), reward), torch.ones(8, 4, dtype=torch.bool)
     rewards[::2] = torch.nextafter(rewards[::2], torch.tensor(torch.inf))
     assert torch.equal(ReturnScale(4, 0.99, clip=torch.inf)(rewards, always, always), rewards)
-
-
-def test_observations_are_normalized_by_all_that_there_were():
-    """The moments of each, of valid steps alone, in its normalizer after each batch; they are state."""
-    place = Box(-9, 9, (3,), np.float32)
-    assert list(normalizable({"place": place, "eye": Box(0, 255, (4, 4, 1), np.uint8)})) == ["place"]
-    context = dqn_context({"place": place})
-    normalizer, restored = Standardize((3,)), Standardize((3,))
-    moments = ObservationMoments({"place": normalizer}, "cpu")
-    batches = [collect(dqn(context), context, seed=seed) for seed in range(2)]
-    for batch in batches:
-        batch.valid[3] = False
-        moments.update(batch)
-    rows = torch.cat([batch.observations["place"][:-1][batch.valid] for batch in batches])
-    torch.testing.assert_close(normalizer.mean, rows.mean(0))
-    twin = ObservationMoments({"place": restored}, "cpu")
-    twin.load_state_dict(moments.state_dict())
-    for part in (moments, twin):
-        part.update(batches[0])
-    assert torch.equal(restored.mean, normalizer.mean)

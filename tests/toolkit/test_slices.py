@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from framework.errors import FrameworkError
-from framework.toolkit.optimizer import FlatAdamW
+from framework.toolkit.optimizer import FlatOptimizer
 from framework.toolkit.slices import Slices, even_rows
 
 #: Also what the processes of a test run.
@@ -28,14 +28,14 @@ SHARED = """
 import hashlib
 import torch
 from torch import nn
-from framework.toolkit.optimizer import FlatAdamW
+from framework.toolkit.optimizer import FlatOptimizer
 from framework.toolkit.slices import Slices, even_rows
 
 def learn(slices, rows):
     torch.manual_seed(0)
     torch.set_num_threads(1)
     network = nn.Sequential(nn.Linear(5, 32), nn.Tanh(), nn.Linear(32, 3))
-    optimizer = FlatAdamW(network)
+    optimizer = FlatOptimizer(network)
     gather = Slices(slices, optimizer)
     told = hashlib.sha256()
     for step in range(5):
@@ -68,7 +68,7 @@ def outputs_of(network: nn.Module, inputs: Tensor) -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("slices", [1, 2, 3, 7])
 def test_the_gradient_is_that_of_the_whole_minibatch(network: nn.Module, slices: int) -> None:
     """And outputs are those of all rows, in their places; numbers are means over the rows."""
-    optimizer = FlatAdamW(network)
+    optimizer = FlatOptimizer(network)
     inputs = torch.randn(7, 5)
     expected, loss = outputs_of(network, inputs)
     optimizer.zero_grad()
@@ -107,7 +107,7 @@ def test_processes_must_divide_the_slices(network: nn.Module, monkeypatch: pytes
     monkeypatch.setattr("torch.distributed.get_world_size", lambda: 3)
     monkeypatch.setattr("torch.distributed.get_rank", lambda: 0)
     with pytest.raises(FrameworkError, match="3 processes cannot share 4 slices"):
-        Slices(4, FlatAdamW(network))(even_rows(8, 4, torch.device("cpu")), lambda number: [])
+        Slices(4, FlatOptimizer(network))(even_rows(8, 4, torch.device("cpu")), lambda number: [])
 
 
 @pytest.mark.parametrize(("count", "slices"), [(8, 4), (9, 4), (3, 3)])

@@ -11,7 +11,7 @@ from torch import nn
 
 from framework.errors import FrameworkError
 from framework.runtime.disk import checkpoint
-from framework.toolkit.optimizer import FlatAdamW
+from framework.toolkit.optimizer import FlatOptimizer
 from framework.toolkit.transfer import find_part, freeze, load_matching, read_tensors, under
 
 
@@ -98,7 +98,7 @@ def test_precisions_are_converted():
 def test_loaded_in_place():
     """Parameters that an optimizer has made views of its own stay so."""
     target = network()
-    optimizer = FlatAdamW(target)
+    optimizer = FlatOptimizer(target)
     source = network()
     load_matching(target, source.state_dict(), share=1.0)
     optimizer.check()
@@ -161,7 +161,7 @@ def test_frozen_stays_bit_for_bit():
     body, head = network(), nn.Linear(2, 1)
     freeze(body)
     whole = nn.Sequential(body, head)
-    optimizer = FlatAdamW(whole, weight_decay=0.1)
+    optimizer = FlatOptimizer(whole, weight_decay=0.1)
     whole.train()
     before, head_before = copied(body), copied(head)
     for _ in range(5):

@@ -11,7 +11,7 @@ from small_dqn import dqn, dqn_context
 from small_ppo import observations
 
 from framework.errors import FrameworkError
-from framework.toolkit.optimizer import FlatAdamW
+from framework.toolkit.optimizer import FlatOptimizer
 from framework.toolkit.vjp import vjp
 from framework_dqn.network import DuelingHead
 from framework_encoders.cnn import CNN
@@ -33,7 +33,7 @@ def test_closed_form_gradient_is_autograds(dueling, hidden, image, distribution)
     context = dqn_context(IMAGE, encoder=lambda context: CNN(SMALL, context)) if image else dqn_context()
     network = dqn(context, dueling=dueling, head_hidden=hidden, distribution=distribution, atoms=4).policy.network
     assert network.closed_form
-    optimizer = FlatAdamW(network)  # gives every parameter a gradient to write to
+    optimizer = FlatOptimizer(network)  # gives every parameter a gradient to write to
     rows = observations(context.observation_space, 5)
     shape = (5, 3) if distribution == "none" else (5, 3, 4)
     weights = torch.randn(shape, generator=torch.Generator().manual_seed(1))

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from framework.toolkit.optimizer import FlatAdamW
+from framework.toolkit.optimizer import FlatOptimizer
 from framework_encoders.alignment import Alignment, contrastive_loss, same_rows
 
 SCALE = torch.tensor(math.log(1 / 0.07))
@@ -104,7 +104,7 @@ def test_the_temperature_starts_as_in_the_paper_and_is_spared_from_weight_decay(
         module = Alignment(4)
     assert module.log_scale.item() == pytest.approx(2.6593, abs=1e-4)
     before = {name: parameter.clone() for name, parameter in module.named_parameters()}
-    FlatAdamW(module, weight_decay=0.1).step(0.1)
+    FlatOptimizer(module, weight_decay=0.1).step(0.1)
     changed = [name for name, parameter in module.named_parameters() if not torch.equal(parameter, before[name])]
     assert sorted(changed) == ["left.weight", "right.weight"]
 

@@ -15,7 +15,7 @@ from framework.errors import FrameworkError
 from framework.interfaces import Encoding
 from framework.schema import OptionError
 from framework.testing.probes import OBSERVATIONS
-from framework.toolkit.optimizer import FlatAdamW
+from framework.toolkit.optimizer import FlatOptimizer
 from framework.toolkit.spaces import flat_space
 from framework_encoders.cnn import CNN
 from framework_encoders.composite_config import MultimodalConfig, TransformerConfig
@@ -263,7 +263,7 @@ def test_alignment_is_learned():
     torch.manual_seed(0)
     leaves = {"text": MultiDiscrete([8] * 2), "speed": Box(-1, 1, (8,), np.float32)}
     encoder = make(leaves, align=("text", "speed"), align_weight=1.0)
-    optimizer = FlatAdamW(encoder)
+    optimizer = FlatOptimizer(encoder)
 
     def sampled_pairs():
         text = torch.randint(8, (1, 32, 2))

@@ -9,7 +9,7 @@ from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete
 from torch.nn import functional
 
 from framework.errors import FrameworkError
-from framework.toolkit.optimizer import FlatAdamW
+from framework.toolkit.optimizer import FlatOptimizer
 from framework_encoders.tokens import Grid, Ids, Placed, check_integers, kind_of
 
 
@@ -121,6 +121,6 @@ def test_embeddings_are_spared_from_weight_decay():
     module = Placed(Ids("text", MultiDiscrete([5] * 3), 4), 4)
     module.linear = torch.nn.Linear(4, 4)
     before = {name: parameter.clone() for name, parameter in module.named_parameters()}
-    FlatAdamW(module, weight_decay=0.1).step(0.1)
+    FlatOptimizer(module, weight_decay=0.1).step(0.1)
     changed = [name for name, parameter in module.named_parameters() if not torch.equal(parameter, before[name])]
     assert changed == ["linear.weight"]

@@ -11,7 +11,7 @@ from small_ppo import VECTOR, collect, make_context, observations, ppo
 from framework.errors import FrameworkError
 from framework.schema import OptionError
 from framework.testing.probes import OBSERVATIONS
-from framework.toolkit.optimizer import FlatAdamW
+from framework.toolkit.optimizer import FlatOptimizer
 from framework.toolkit.spaces import flat_space
 from framework_encoders.composite_config import TransformerConfig
 from framework_encoders.transformer import Transformer
@@ -224,7 +224,7 @@ def test_attention_finds_a_token_by_another():
     count, keys = 4, 4
     encoder = make(Box(-1, 1, (count + 1, 2 * keys + 1)))
     head = torch.nn.Linear(16, 1)
-    optimizer = FlatAdamW(torch.nn.ModuleList((encoder, head)))
+    optimizer = FlatOptimizer(torch.nn.ModuleList((encoder, head)))
     losses = []
     for _ in range(100):
         order = torch.rand(64, count).argsort(1)

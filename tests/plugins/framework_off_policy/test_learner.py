@@ -237,7 +237,9 @@ def test_observations_are_normalized_for_all_networks() -> None:
         batch.final_observations = {name: x * scale + shift for name, x in batch.final_observations.items()}
         results.append(algorithm.update(batch))
         seen = batch.observations["observation"][:-1].reshape(-1, 3)
-        torch.testing.assert_close(algorithm.policy.normalizers[0].mean, seen.mean(0), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(
+            next(iter(algorithm.policy.normalizer.leaves.values())).mean, seen.mean(0), rtol=1e-4, atol=1e-4
+        )
     assert results[0] == pytest.approx(results[1], rel=1e-2, abs=1e-3)
 
 

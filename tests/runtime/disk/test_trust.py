@@ -48,7 +48,7 @@ def strange(tmp_path: Path) -> Path:
     (folder / "payload.py").write_text(ENCODER)
     pipeline = run / "pipeline.toml"
     pipeline.write_text(
-        pipeline.read_text().replace('use = "mlp"', 'use = "payload:Encoder"').replace("hidden = ", "# ")
+        pipeline.read_text().replace('use = "mlp"', 'use = "payload:Encoder"').replace("\nhidden = ", "\n# ")
     )
     runs.change_manifest(run, base_directory=str(folder))
     return run
