@@ -1,4 +1,5 @@
 import os
+import re
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -111,7 +112,8 @@ def test_files_that_cannot_be_read(tmp_path, write):
     assert problems_of("p.toml") == ["p.toml:2: not TOML: it is not encoded in UTF-8"]
     assert problems_of("none.toml") == ["none.toml: cannot be read: No such file or directory"]
     assert problems_of(".") == [".: cannot be read: Is a directory"]
-    assert problems_of("a\0b") == ["a\0b: cannot be read: embedded null byte"]
+    (problem,) = problems_of("a\0b")
+    assert re.fullmatch("a\0b: cannot be read: .*embedded null.*", problem)
 
 
 def test_a_byte_order_mark_is_no_mistake(write):
@@ -294,7 +296,7 @@ def test_only_regular_files_of_some_size_are_read(tmp_path):
     assert refused(tmp_path / "pipe").endswith("it is no regular file")
     assert refused(tmp_path / "large.toml").endswith("it has more than 1,048,576 bytes")
     assert refused(tmp_path).endswith("Is a directory")
-    assert refused("a\0b").endswith("embedded null byte")
+    assert re.search("cannot be read: .*embedded null", refused("a\0b"))
     assert refused("x" * 5000).endswith("File name too long")
 
 

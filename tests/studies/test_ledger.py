@@ -1,5 +1,7 @@
+import gc
 import sqlite3
 import sys
+import warnings
 
 import pytest
 import runs
@@ -128,8 +130,11 @@ def test_a_file_that_cannot_be_written_is_told(open_ledger):
 def test_other_files_are_refused(open_ledger, tmp_path):
     """With their name; an older study is not overwritten."""
     (tmp_path / "study.sqlite").write_bytes(b"something else entirely, of several bytes" * 30)
-    with pytest.raises(FrameworkError, match=r"study\.sqlite is not a study that this version of Optuna reads: "):
-        open_ledger()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # of the connection that SQLAlchemy leaves open then
+        with pytest.raises(FrameworkError, match=r"study\.sqlite is not a study that this version of Optuna reads: "):
+            open_ledger()
+        gc.collect()
 
 
 def test_without_optuna_the_extra_is_named(open_ledger, monkeypatch):
