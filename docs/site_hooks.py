@@ -16,7 +16,7 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File
 
 ROOT = Path(__file__).parents[1]
-_FENCE = re.compile(r"^(```.*?^```)$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"^(````.*?^````|```.*?^```)$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)\s#]+)(#[^)\s]*)?\)")
 #: The path in the repository of each page that was made here.
 _origins: dict[str, str] = {}

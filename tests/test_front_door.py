@@ -50,7 +50,7 @@ def test_help_lists_commands_of_plugins(capsys: pytest.CaptureFixture[str]) -> N
     """With the summary that the plugin declares; their own help is click's."""
     main(["--help"])
     listing = capsys.readouterr().out.partition("Commands of plugins:")[2]
-    assert listing.split()[:3] == ["acme/greet", "Say", "hello."]
+    assert ["acme/greet", "Say", "hello."] in [line.split() for line in listing.splitlines()]
     main(["acme/greet", "--help"])
     assert "Say hello to NAME." in capsys.readouterr().out
 

@@ -10,7 +10,8 @@ from gymnasium import spaces
 from torch import Tensor, nn
 from torch.nn import functional
 
-from framework.toolkit.spaces import check_action_space, mask_groups
+from framework.errors import FrameworkError
+from framework.toolkit.spaces import action_parts, check_action_space, mask_groups
 
 
 class ActionScale(nn.Module):
@@ -25,6 +26,10 @@ class ActionScale(nn.Module):
     def __init__(self, space: spaces.Space[Any]):
         super().__init__()
         check_action_space(space)
+        if action_parts(space):
+            raise FrameworkError(
+                f"bc and iql take actions of one part, and these are {space}: use another algorithm, such as ppo"
+            )
         self.shape = tuple(space.shape or ())
         self.real = isinstance(space, spaces.Box)
         self.bounded = isinstance(space, spaces.Box) and space.is_bounded()
