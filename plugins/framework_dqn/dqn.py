@@ -13,6 +13,7 @@ from torch import Tensor
 from framework.errors import FrameworkError
 from framework.interfaces import Batch, Context, Replay, Transitions
 from framework.toolkit.distributions import mask_logits
+from framework.toolkit.exploration import annealed
 from framework.toolkit.off_policy import AddedBonuses, UpdatesPerStep, mean_norm, move_target, numbers
 from framework.toolkit.optimizer import FlatOptimizer, LossScale
 from framework.toolkit.schedules import scheduled
@@ -193,8 +194,7 @@ class DQN:
         return munchausen_rewards(transitions.rewards, values, actions, transitions.action_mask, self._config)
 
     def _epsilon(self, progress: float) -> float:
-        (start, end), fraction = self._config.epsilons, self._config.epsilon_fraction
-        return end + (start - end) * max(1.0 - progress / fraction, 0.0) if fraction else end
+        return annealed(*self._config.epsilons, self._config.epsilon_fraction, progress)
 
     def _summary(self, learned: list[tuple[Any, Any, Tensor]]) -> dict[str, float]:
         """Means over all minibatches: of the objective's terms, and of the gradient norms."""

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from framework.interfaces import Batch, Context, Tensors
-from framework.toolkit.distributions import mask_logits
+from framework.toolkit.exploration import epsilon_greedy, greedy
 from framework_dqn.config import DQNConfig
 from framework_dqn.network import QNetwork
 from framework_dqn.noisy import noise
@@ -51,16 +51,10 @@ class EpsilonGreedy(nn.Module):
                 values, memory = self.network.step(observation, memory, first)
             else:
                 values = self.network.values(observation)
-        if action_mask is not None:
-            values = mask_logits(values, action_mask)
-        actions = values.argmax(-1)
-        if not deterministic:
-            count, size = values.shape
-            draws = torch.rand(count, size + 1, generator=generator, device=values.device)
-            chance, scores = draws[:, 0], draws[:, 1:]
-            if action_mask is not None:
-                scores = scores.masked_fill(~action_mask, -1.0)
-            actions = torch.where(chance < self.exploration(count), scores.argmax(-1), actions)
+        if deterministic:
+            actions = greedy(values, action_mask)
+        else:
+            actions = epsilon_greedy(values, self.exploration(len(values)), generator, action_mask)
         return self._to_environment(actions), {}, memory
 
     def postprocess_trajectory(self, batch: Batch) -> Tensors:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from framework.interfaces import Batch, Context, Tensors
-from framework.toolkit.distributions import mask_logits
+from framework.toolkit.exploration import epsilon_greedy, greedy
 from framework_pqn.config import PQNConfig
 from framework_pqn.network import QNetwork
 
@@ -43,14 +43,10 @@ class EpsilonGreedy(nn.Module):
         """See `framework.interfaces.Policy.act`."""
         rows = {name: x.unsqueeze(0) for name, x in observation.items()}
         steps, memory = self.network.constant(rows, memory, first.unsqueeze(0))
-        values = steps[0] if action_mask is None else mask_logits(steps[0], action_mask)
-        actions = values.argmax(-1)
-        if not deterministic:
-            noise = torch.rand(values.shape[0], values.shape[1] + 1, generator=generator, device=values.device)
-            chance, scores = noise[:, 0], noise[:, 1:]
-            if action_mask is not None:
-                scores = scores.masked_fill(~action_mask, -1.0)
-            actions = torch.where(chance < self.epsilon, scores.argmax(-1), actions)
+        if deterministic:
+            actions = greedy(steps[0], action_mask)
+        else:
+            actions = epsilon_greedy(steps[0], self.epsilon, generator, action_mask)
         return self._to_environment(actions), {}, memory
 
     def postprocess_trajectory(self, batch: Batch) -> Tensors:

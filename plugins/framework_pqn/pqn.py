@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from framework.interfaces import Batch, Context
+from framework.toolkit.exploration import annealed
 from framework.toolkit.normalize import REWARD_CLIP, ReturnScale
 from framework.toolkit.observations import ObservationMoments
 from framework.toolkit.off_policy import AddedBonuses, mean_norm, numbers
@@ -141,8 +142,8 @@ class PQN:
         return minibatches(batch, targets, self._config.minibatch_size, self._config.epochs, self._generator)
 
     def _epsilon(self, progress: float) -> float:
-        start, end, fraction = self._config.epsilon_start, self._config.epsilon_end, self._config.epsilon_fraction
-        return end + (start - end) * max(1.0 - progress / fraction, 0.0) if fraction else end
+        config = self._config
+        return annealed(config.epsilon_start, config.epsilon_end, config.epsilon_fraction, progress)
 
     def _summary(self, learned: Sequence[tuple[Learned, Targets]]) -> dict[str, Tensor]:
         """Means over all steps of all minibatches: of the objective's terms; and of the auxiliary losses."""
