@@ -10,8 +10,6 @@ import os
 import sys
 from collections.abc import Sequence
 
-import click
-
 from framework.errors import (
     EXIT_DONE,
     EXIT_INTERNAL,
@@ -33,6 +31,8 @@ _SHORTAGES = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM, errno.EMFIL
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line (``sys.argv`` by default) and return its exit code; see `framework.errors`."""
+    import click
+
     from framework.commands import cli
 
     _fill_standard_streams()
@@ -78,6 +78,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _explain(error: BaseException) -> int:
     """Tell of an error that no message was made for, and give the exit code."""
+    import click
+
     if isinstance(error, OSError):
         failed = "standard output" if _fails_on_output(error) else error.filename
         if failed is not None:

@@ -107,6 +107,7 @@ def load(offered: Iterable[EntryPoint], blocked: Collection[str] = ()) -> Plugin
     counts = Counter(entry.name for entry in current)
     manager = _Manager(vars(hookspecs).__contains__)
     manager.add_hookspecs(hookspecs)
+    hooks = hooks_of(manager)
     rows = []
     with watch() as name_next:
         for entry in current:
@@ -119,7 +120,7 @@ def load(offered: Iterable[EntryPoint], blocked: Collection[str] = ()) -> Plugin
                 )
             else:
                 name_next(f"plugin {entry.name!r} ({entry.distribution} {entry.version})")
-                rows.append(_load(entry, manager))
+                rows.append(_load(entry, manager, hooks))
     here = {(entry.distribution, entry.name) for entry in current}
     rows += [_foreign(e) for e in offered if e.group != hookspecs.GROUP and (e.distribution, e.name) not in here]
     for name in set(blocked).difference(row.name for row in rows):
@@ -149,14 +150,14 @@ def _foreign(entry: EntryPoint) -> Plugin:
     return _row(entry, "too new", f"{contract}; look for a newer {BUNDLED}")
 
 
-def _load(entry: EntryPoint, manager: pluggy.PluginManager) -> Plugin:
+def _load(entry: EntryPoint, manager: pluggy.PluginManager, hooks: Mapping[str, tuple[str, ...]]) -> Plugin:
     started = perf_counter()
     try:
         if not _NAME.fullmatch(entry.name):
             raise DeclarationError(f"a plugin's name must match {_NAME.pattern}")
         with foreign():
             plugin = _import(entry.value) if isinstance(entry.value, str) else entry.value
-            registrations, listens = _declarations(plugin, manager)
+            registrations, listens = _declarations(plugin, hooks)
         manager.register(plugin, entry.name)
     except BaseException as error:
         if isinstance(error, Interrupted):
@@ -179,12 +180,13 @@ def _import(value: str) -> object:
 # --- what a plugin declares --------------------------------------------------------------------------------------
 
 
-def _declarations(plugin: object, manager: pluggy.PluginManager) -> tuple[tuple[Registration, ...], tuple[str, ...]]:
+def _declarations(
+    plugin: object, hooks: Mapping[str, tuple[str, ...]]
+) -> tuple[tuple[Registration, ...], tuple[str, ...]]:
     """The components of ``plugin``, and the lifecycle hooks that it implements.
 
     Raises `DeclarationError` with everything that breaks the hook contract.
     """
-    hooks = hooks_of(manager)
     # A manager without specs takes any hook: every mistake is found, and none leaves a trace in the shared manager.
     trial = _Manager(lambda name: not name.startswith("_"))
     trial.register(plugin, "plugin")
