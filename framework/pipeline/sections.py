@@ -293,10 +293,10 @@ def resolve(values: Mapping[str, Any], directory: Path, catalog: Catalog) -> tup
 
     lag = sections["sampling"].policy_lag if sections.get("sampling") else 0
     problems = [_with_place(problem, sections, components) for problem in problems]
-    chosen = {path: component for path, component in components.items() if component is not None}
-    problems += refusals(chosen, lag)
+    resolved = {path: component for path, component in components.items() if component is not None}
+    problems += refusals(resolved, lag)
     if sections.get("run") and sections["run"].offline_steps:
-        problems += offline_refusals(chosen)
+        problems += offline_refusals(resolved)
     if problems:
         return None, problems
     single = {kind: components.pop(kind, None) for kind in COMPONENTS if kind not in ARRAYS}

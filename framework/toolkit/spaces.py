@@ -208,16 +208,16 @@ def check_action_space(space: Space[Any]) -> None:
     Or else a Dict or Tuple of these, nested or not.
     """
     parts = {f"part {name!r} of the action space": part.space for name, part in action_parts(space).items()}
-    for what, leaf in (parts or {"the action space": space}).items():
+    for subject, leaf in (parts or {"the action space": space}).items():
         odd = isinstance(leaf, Box) and (np.dtype(leaf.dtype).kind != "f" or not leaf.shape)
         if odd or not isinstance(leaf, _LEAVES):
             raise FrameworkError(
-                f"{what} is {leaf}, which is not supported: it must be Discrete, MultiDiscrete, MultiBinary, a Box of"
-                " floats with at least one axis, or a Dict or Tuple of these"
+                f"{subject} is {leaf}, which is not supported: it must be Discrete, MultiDiscrete, MultiBinary, a Box"
+                " of floats with at least one axis, or a Dict or Tuple of these"
             )
         if parts and max(mask_groups(leaf), default=0) > _EXACT:
             raise FrameworkError(
-                f"{what} is {leaf}, which has more than 2**24 choices: too many for one of several parts"
+                f"{subject} is {leaf}, which has more than 2**24 choices: too many for one of several parts"
             )
 
 

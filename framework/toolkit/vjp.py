@@ -314,10 +314,10 @@ def _joint(joint: Joint, parameters: Tensor, actions: Tensor) -> tuple[Tensor, T
             spread = part_pullback(nothing, d_entropy) * chance[name].unsqueeze(-1)
             gradients[name] = spread.add_(part_pullback(d_log_prob * holds[name], 0.0))
             for condition in conditions[name]:
-                others = [
+                other_probs = [
                     probs[choice][:, number] for choice, number in conditions[name] if (choice, number) != condition
                 ]
-                d_probs[condition[0]][:, condition[1]] += d_entropy * _all([part_entropy, *others])
+                d_probs[condition[0]][:, condition[1]] += d_entropy * _all([part_entropy, *other_probs])
         for choice, d_p in d_probs.items():
             p = probs[choice]
             gradients[choice] += p * (d_p - (p * d_p).sum(-1, keepdim=True))

@@ -78,8 +78,9 @@ class DQN:
         self._backward: Autograd | Sliced = backward(network, self._optimizer, self._loss_scale, self._returns)
         if config.slices > 1:
             self._backward = Sliced(self._backward, Slices(config.slices, self._optimizer))
+        replay = context.make_replay()
         self._replay: Replay | SequenceTransitionsReplay = (
-            SequenceTransitionsReplay(config, context) if self.policy.network.remembers else context.make_replay()
+            SequenceTransitionsReplay(config, context, replay) if self.policy.network.remembers else replay
         )
         self._bonuses = AddedBonuses(context, config.gamma, "dqn")
         self._rng = np.random.default_rng(context.seed)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from framework.errors import FrameworkError
-from framework.interfaces import Batch, Context, SequenceReplay, Sequences
+from framework.interfaces import Batch, Context, Replay, SequenceReplay, Sequences
 from framework.toolkit.sequences import interleave
 from framework_dqn.config import DQNConfig
 from framework_dqn.sequence_rows import SequenceRows
@@ -40,10 +40,9 @@ class SequenceTransitionsReplay:
     sequences that are never learned from.
     """
 
-    def __init__(self, config: DQNConfig, context: Context):
+    def __init__(self, config: DQNConfig, context: Context, replay: Replay):
         self._config = config
         self._length = learned_length(config, context)
-        replay = context.make_replay()  # type: ignore[misc]
         if not isinstance(replay, SequenceReplay):
             raise FrameworkError(
                 "an encoder with memory learns from sequences, which this replay buffer has no form for: choose "

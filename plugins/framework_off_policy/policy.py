@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -23,7 +24,7 @@ from framework_off_policy.critic import encode, make_encoder
 from framework_off_policy.squashed import log_prob, squash
 
 
-class Actor(nn.Module):
+class Actor(nn.Module, ABC):
     """Encoder, hidden layers and a linear head; before learning starts its actions are uniformly random.
 
     The learner says when that is over, and owns the statistics by which observations are normalized; both travel with
@@ -91,25 +92,25 @@ class Actor(nn.Module):
 
     # What differs between actors. Actions are inside those of the networks: [B, k] in [-1, 1], or [B] from zero.
 
+    @abstractmethod
     def mode(self, outputs: Tensor, action_mask: Tensor | None) -> Tensor:
         """The actions of evaluations."""
-        raise NotImplementedError
 
+    @abstractmethod
     def random(self, outputs: Tensor, action_mask: Tensor | None, generator: torch.Generator) -> Tensor:
         """Uniformly random actions, as many as there are outputs."""
-        raise NotImplementedError
 
+    @abstractmethod
     def explore(self, outputs: Tensor, action_mask: Tensor | None, generator: torch.Generator) -> Tensor:
         """The actions that data is collected with."""
-        raise NotImplementedError
 
+    @abstractmethod
     def to_environment(self, actions: Tensor) -> Tensor:
         """The networks' actions -> those of the environment."""
-        raise NotImplementedError
 
+    @abstractmethod
     def from_environment(self, actions: Tensor) -> Tensor:
         """Actions of the environment -> those of the networks."""
-        raise NotImplementedError
 
 
 class BoxActor(Actor):

@@ -135,14 +135,14 @@ def _data(folder: Path) -> Path | None:
 def _check_spaces(name: str, stored: Mapping[str, Space[Any]], wanted: Mapping[str, Space[Any]]) -> None:
     """Raise `FrameworkError` at the first leaf that the dataset has not, has alone, or has of another space."""
     for leaf in [*wanted, *stored]:
-        what = "the action" if leaf == "action" and len(wanted) == 1 else f"the observation {leaf!r}"
+        subject = "the action" if leaf == "action" and len(wanted) == 1 else f"the observation {leaf!r}"
         if leaf not in stored:
-            raise FrameworkError(f"the dataset {name!r} lacks {what} of the environment, {wanted[leaf]}")
+            raise FrameworkError(f"the dataset {name!r} lacks {subject} of the environment, {wanted[leaf]}")
         if leaf not in wanted:
-            raise FrameworkError(f"the dataset {name!r} has {what}, {stored[leaf]}, which the environment has not")
+            raise FrameworkError(f"the dataset {name!r} has {subject}, {stored[leaf]}, which the environment has not")
         if not _equal(stored[leaf], wanted[leaf]):
             raise FrameworkError(
-                f"{what} is {stored[leaf]} in the dataset {name!r} and {wanted[leaf]} in the environment: use the "
+                f"{subject} is {stored[leaf]} in the dataset {name!r} and {wanted[leaf]} in the environment: use the "
                 "environment, with the wrappers, that the dataset was collected in"
             )
 

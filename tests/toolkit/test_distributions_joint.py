@@ -106,10 +106,10 @@ def test_parameters_of_actions_that_were_not_chosen_count_for_nothing():
     log_probs = joint.log_prob(parameters.expand(len(actions), -1), actions)
     assert log_probs.exp().sum().item() == pytest.approx(1)
     assert joint.entropy(parameters).item() == pytest.approx(-(log_probs.exp() * log_probs).sum().item())
-    others = actions.clone()
-    others[6:, 1:3] = torch.tensor([0.0, 1.0])
-    others[:7, 4:6] = 1
-    torch.testing.assert_close(joint.log_prob(parameters.expand(len(actions), -1), others), log_probs)
+    altered = actions.clone()
+    altered[6:, 1:3] = torch.tensor([0.0, 1.0])
+    altered[:7, 4:6] = 1
+    torch.testing.assert_close(joint.log_prob(parameters.expand(len(actions), -1), altered), log_probs)
 
 
 def test_no_gradient_reaches_what_was_not_chosen():

@@ -61,6 +61,6 @@ def _any_action(vector: Vector, n: int, like: np.ndarray) -> Any:
     if not parts:
         return (first.reshape(np.shape(like)) + getattr(space, "start", 0)).astype(np.asarray(like).dtype)
     action = like.copy()  # where choices are numbered from 0
-    chosen = [np.arange(len(action))[part.columns] for part in parts.values() if mask_groups(part.space)]
-    action[np.concatenate(chosen)] = first
+    columns = [np.arange(len(action))[part.columns] for part in parts.values() if mask_groups(part.space)]
+    action[np.concatenate(columns)] = first
     return action

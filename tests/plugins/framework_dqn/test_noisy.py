@@ -113,10 +113,10 @@ def test_noise_of_learning_is_part_of_the_state() -> None:
     first, second, third = (dqn(context, noisy=True) for _ in range(3))
     first.update(collect(first, context))
     state = first.state_dict()
-    other = copy.deepcopy(state)
-    other["noise"] = torch.Generator().manual_seed(99).get_state()
+    reseeded = copy.deepcopy(state)
+    reseeded["noise"] = torch.Generator().manual_seed(99).get_state()
     second.load_state_dict(state)
-    third.load_state_dict(other)
+    third.load_state_dict(reseeded)
     batch = collect(first, context, seed=1)
     for algorithm in (first, second, third):
         algorithm.update(batch)

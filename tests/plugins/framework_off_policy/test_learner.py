@@ -236,9 +236,9 @@ def test_observations_are_normalized_for_all_networks() -> None:
         batch.observations = {name: x * scale + shift for name, x in batch.observations.items()}
         batch.final_observations = {name: x * scale + shift for name, x in batch.final_observations.items()}
         results.append(algorithm.update(batch))
-        seen = batch.observations["observation"][:-1].reshape(-1, 3)
+        rows = batch.observations["observation"][:-1].reshape(-1, 3)
         torch.testing.assert_close(
-            next(iter(algorithm.policy.normalizer.leaves.values())).mean, seen.mean(0), rtol=1e-4, atol=1e-4
+            next(iter(algorithm.policy.normalizer.leaves.values())).mean, rows.mean(0), rtol=1e-4, atol=1e-4
         )
     assert results[0] == pytest.approx(results[1], rel=1e-2, abs=1e-3)
 
@@ -262,19 +262,19 @@ def test_priorities_are_the_mean_errors_of_the_critics() -> None:
 @every
 def test_objectives_are_options(name: str) -> None:
     """Functions of a file are found by name, and what they tell is recorded."""
-    seen = []
+    names = []
 
     def find(path: str) -> Any:
         from framework_off_policy import objective
 
-        seen.append(path)
+        names.append(path)
         return getattr(objective, path)
 
     context = attrs.evolve(box_context(), find_function=find)
     options = {"td3": "deterministic_actor_loss"}.get(name, "soft_actor_loss")
     critics = "quantile_critic_loss" if name == "tqc" else "critic_loss"
     algorithm = make(name, context, actor_objective=options, critic_objective=critics)
-    assert seen == [critics, options]
+    assert names == [critics, options]
     assert "critic_loss" in algorithm.update(collect(algorithm, context))
 
 

@@ -118,15 +118,15 @@ def test_bc_refuses_to_go_online() -> None:
     with pytest.raises(FrameworkError, match=r"let run.offline_steps be as many as run.total_steps, or take iql"):
         bc(attrs.evolve(offline_context(), offline_steps=999))
     with pytest.raises(RunError, match="imitates a dataset"):
-        bc(offline_context()).update(None)  # type: ignore[arg-type]
+        bc(offline_context()).update(next(Experience(offline_context(), bc(offline_context()).policy)))
 
 
 @pytest.mark.parametrize("make", [bc, iql])
 def test_an_objective_of_ones_own(make: Any) -> None:
     """Has the arguments of the default."""
-    own = "framework_offline.objective:bc_loss" if make is bc else "framework_offline.objective:iql_loss"
+    default = "framework_offline.objective:bc_loss" if make is bc else "framework_offline.objective:iql_loss"
     context = offline_context()
-    assert make(context, objective=own).update_offline(3, 0.0) == make(context).update_offline(3, 0.0)
+    assert make(context, objective=default).update_offline(3, 0.0) == make(context).update_offline(3, 0.0)
 
 
 @pytest.mark.parametrize("make", [bc, iql])

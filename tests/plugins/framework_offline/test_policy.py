@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -12,12 +14,12 @@ from framework_offline.config import BCConfig
 from framework_offline.policy import DatasetPolicy
 
 
-def made(name: str, **options: object) -> tuple[DatasetPolicy, dict[str, torch.Tensor], torch.Tensor]:
+def made(name: str, **options: Any) -> tuple[DatasetPolicy, dict[str, torch.Tensor], torch.Tensor]:
     """A policy, observations [20, ...], and actions of its space."""
     space = ACTIONS[name]
     space.seed(0)
     context = offline_context(space)
-    policy = DatasetPolicy(BCConfig(**options), context)  # type: ignore[arg-type]
+    policy = DatasetPolicy(BCConfig(**options), context)
     torch.manual_seed(1)
     for parameter in policy.parameters():
         parameter.data += 0.3 * torch.randn_like(parameter)

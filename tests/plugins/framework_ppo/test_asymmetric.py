@@ -27,8 +27,8 @@ def pipeline(tmp_path: Path) -> Path:
 def test_the_policy_learns_faster_by_a_value_that_sees_more(pipeline: Path, tmp_path: Path, seed: int) -> None:
     """After equal steps its error is less than half as large."""
     errors = []
-    for seen in ("state", "sensor"):
-        overrides = {"run.seed": seed, "runtime.samplers": 0, "algorithm.value_observations": [seen]}
+    for value_observation in ("state", "sensor"):
+        overrides = {"run.seed": seed, "runtime.samplers": 0, "algorithm.value_observations": [value_observation]}
         *_, last = framework.train(framework.load(pipeline, overrides), root=tmp_path)
         assert last.evaluation is not None
         errors.append(last.evaluation["evaluation/metrics/error"])

@@ -100,8 +100,8 @@ def test_another_dataset_is_refused(minari_store: Path) -> None:
     datasets.write(LENGTHS)
     state = made()[0].state_dict()
     datasets.write(LENGTHS[::-1], name="test/other-v0")
-    other, _ = made()
-    other.load_state_dict(state)
+    resumed, _ = made()
+    resumed.load_state_dict(state)
     (minari_store / "test/small-v0").rename(minari_store / "test/kept")
     (minari_store / "test/other-v0").rename(minari_store / "test/small-v0")
     with pytest.raises(FrameworkError, match="no longer the one that this run began with"):
